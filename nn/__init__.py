@@ -1,0 +1,1 @@
+"""Learning systems on the physics kernels: filled by later issues."""

@@ -1,0 +1,109 @@
+"""Scalar optical field on a square-pixel grid.
+
+A `Field` is a complex amplitude u(y, x) at one wavelength. Time factor exp(-i omega t), so that propagation over z
+multiplies a plane wave by exp(+i k z). The grid is centred on sample N // 2 of each axis; arrays are `(..., y, x)`.
+Power is sum |u|^2 pitch^2. Polarisation and coherence are left out: fields are scalar and monochromatic.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float
+
+from optics._checks import check_finite, check_positive
+
+
+def _as_complex(value) -> Array:
+    array = jnp.asarray(value)
+    return array if jnp.iscomplexobj(array) else array.astype(jnp.result_type(array, jnp.complex64))
+
+
+class Field(eqx.Module):
+    """Complex amplitude with its wavelength and pixel pitch.
+
+    Attributes:
+        amplitude: Complex amplitude; the square of its modulus is the intensity.
+        wavelength: Wavelength in the medium, in metres.
+        pixel_pitch: Distance between samples along both axes, in metres.
+
+    Raises:
+        ValueError: If wavelength or pitch is not positive, or the amplitude is not finite or has fewer than 2 axes.
+    """
+
+    amplitude: Complex[Array, "*batch y x"] = eqx.field(converter=_as_complex)
+    wavelength: Float[Array, ""] = eqx.field(converter=lambda v: jnp.asarray(v, dtype=float))
+    pixel_pitch: Float[Array, ""] = eqx.field(converter=lambda v: jnp.asarray(v, dtype=float))
+
+    def __check_init__(self):
+        if self.amplitude.ndim < 2:
+            raise ValueError(
+                f"`amplitude` must have axes (..., y, x), but its shape is {self.amplitude.shape}."
+            )
+        check_positive(self.wavelength, "wavelength", "m")
+        check_positive(self.pixel_pitch, "pixel_pitch", "m")
+        check_finite(self.amplitude, "amplitude", "Check the array for division by zero or log of zero.")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Grid size (ny, nx)."""
+        return self.amplitude.shape[-2], self.amplitude.shape[-1]
+
+    @property
+    def intensity(self) -> Float[Array, "*batch y x"]:
+        """Squared modulus of the amplitude."""
+        return jnp.real(self.amplitude) ** 2 + jnp.imag(self.amplitude) ** 2
+
+    @property
+    def phase(self) -> Float[Array, "*batch y x"]:
+        """Argument of the amplitude in (-pi, pi], radians."""
+        return jnp.angle(self.amplitude)
+
+    @property
+    def power(self) -> Float[Array, "*batch"]:
+        """Total power, sum |u|^2 pitch^2."""
+        return jnp.sum(self.intensity, axis=(-2, -1)) * self.pixel_pitch**2
+
+    @property
+    def wavenumber(self) -> Float[Array, ""]:
+        """k = 2 pi / wavelength, rad/m."""
+        return 2 * jnp.pi / self.wavelength
+
+    def coordinates(self) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:
+        """Sample positions (y, x) in metres, zero on sample N // 2."""
+        return grid_coordinates(self.shape, self.pixel_pitch)
+
+    def with_amplitude(self, amplitude: Complex[Array, "*any y x"]) -> "Field":
+        """Same wavelength and pitch, another amplitude."""
+        return Field(amplitude, self.wavelength, self.pixel_pitch)
+
+
+def centred_axis(n: int, pitch) -> Float[Array, " n"]:
+    """Positions of `n` samples at spacing `pitch`, zero on sample n // 2."""
+    return (jnp.arange(n) - n // 2) * pitch
+
+
+def grid_coordinates(shape: tuple[int, int], pitch) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:
+    """Positions (y, x) of every sample of a centred grid, in the unit of `pitch`."""
+    y, x = jnp.meshgrid(centred_axis(shape[0], pitch), centred_axis(shape[1], pitch), indexing="ij")
+    return y, x
+
+
+def pad_to(amplitude: Complex[Array, "*batch y x"], shape: tuple[int, int]) -> Complex[Array, "*batch Y X"]:
+    """Zero-pads to a larger grid, keeping the optical axis on sample N // 2."""
+    widths = [(0, 0)] * (amplitude.ndim - 2)
+    for n, target in zip(amplitude.shape[-2:], shape, strict=True):
+        if target < n:
+            raise ValueError(f"`shape` must not be below the grid {amplitude.shape[-2:]}, but is {shape}.")
+        before = target // 2 - n // 2
+        widths.append((before, target - n - before))
+    return jnp.pad(amplitude, widths)
+
+
+def crop_to(amplitude: Complex[Array, "*batch Y X"], shape: tuple[int, int]) -> Complex[Array, "*batch y x"]:
+    """Cuts out the centre, keeping the optical axis on sample N // 2; undoes `pad_to`."""
+    slices = []
+    for n, target in zip(amplitude.shape[-2:], shape, strict=True):
+        if target > n:
+            raise ValueError(f"`shape` must not exceed the grid {amplitude.shape[-2:]}, but is {shape}.")
+        start = n // 2 - target // 2
+        slices.append(slice(start, start + target))
+    return amplitude[..., slices[0], slices[1]]

@@ -1,0 +1,1 @@
+"""Quantum hardware simulation: filled by later issues (OTOC, noise, NMR)."""
