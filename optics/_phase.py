@@ -1,0 +1,85 @@
+"""Optical phases to full precision: of 1e6 wavelengths only the fraction of the last one counts.
+
+A path of 0.388 m at 532 nm is 5e6 rad, so a float32 phase would be wrong by 0.3 rad. Two remedies:
+values that can be looked at now are worked out in float64 on the host; traced float32 values use
+products with an exact rounding error (Dekker 1971, DOI 10.1007/BF01397083) and the exact remainder
+`fmod`.
+"""
+
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optics._checks import is_concrete
+
+# NumPy or jax.numpy arrays and scalars: one formula serves the host and the traced path.
+Number = Any
+
+
+def host_or_traced(*values) -> tuple[ModuleType, tuple[Number, ...]]:
+    """Gives numpy and float64 scalars if every value is known now, else jax.numpy and arrays."""
+    if all(is_concrete(value) for value in values):
+        return np, tuple(np.float64(np.asarray(value)) for value in values)
+    dtype = jnp.result_type(float, *[v for v in values if isinstance(v, jax.Array)])
+    return jnp, tuple(jnp.asarray(value, dtype=dtype) for value in values)
+
+
+def carrier(xp: ModuleType, distance: Number, wavelength: Number) -> Number:
+    """exp(i 2 pi distance / wavelength); `fmod` is exact, only the last wavelength is rounded."""
+    return xp.exp(2j * np.pi * (xp.fmod(distance, wavelength) / wavelength))
+
+
+def ratio_product(a: Number, b: Number, c: Number, d: Number) -> tuple[Number, Number]:
+    """(a / b) (c / d) as a sum of two numbers; the second is zero in float64, where one will do."""
+    if jnp.result_type(a) != jnp.float32:
+        return (a / b) * (c / d), 0.0
+    (first, first_low), (second, second_low) = _quotient(a, b), _quotient(c, d)
+    high, low = _product(first, second)
+    return high, low + (first * second_low + first_low * second)
+
+
+def fractional_cycles(xp: ModuleType, rate: tuple[Number, Number], count: Number) -> Number:
+    """Rate times count, whole cycles dropped; `count` holds integers below 2^24 (float32-exact)."""
+    high, low = rate
+    if jnp.result_type(high) != jnp.float32:
+        cycles = high * count
+        return cycles - xp.round(cycles)
+    cycles, error = _product(high, count)
+    return (cycles - xp.round(cycles)) + (error + low * count)
+
+
+def sqrt_excess(xp: ModuleType, w: Number) -> tuple[Number, Number]:
+    """For w >= -1: sqrt(1 + w), and sqrt(1 + w) - 1 - w / 2 free of cancellation.
+
+    With r = sqrt(1 + w) the second is -(r - 1)^2 / 2 = -w^2 / (2 (1 + r)^2).
+    """
+    root = xp.sqrt(1 + w)
+    return root, -(w**2) / (2 * (1 + root) ** 2)
+
+
+def frequency_indices(n: int) -> np.ndarray:
+    """0, 1, ..., -2, -1: the integer of every sample in FFT order."""
+    return np.fft.ifftshift(np.arange(n) - n // 2).astype(float)
+
+
+def _quotient(a: Number, b: Number) -> tuple[Number, Number]:
+    quotient = a / b
+    back, error = _product(quotient, b)
+    return quotient, ((a - back) - error) / b
+
+
+def _product(a: Number, b: Number) -> tuple[Number, Number]:
+    product = a * b
+    (a_high, a_low), (b_high, b_low) = _split(a), _split(b)
+    error = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return product, error
+
+
+def _split(a: Number) -> tuple[Number, Number]:
+    # 2^12 + 1 cuts the 24 bits of a float32 into two halves whose products are exact.
+    shifted = 4097.0 * a
+    high = shifted - (shifted - a)
+    return high, a - high
