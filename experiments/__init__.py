@@ -1,1 +1,1 @@
-"""Experiments: one file, one figure, one claim; and the harness that runs, stores and reports them."""
+"""Experiments: one file, one figure, one claim, each shown beside the published numbers."""

@@ -1,0 +1,205 @@
+"""What a running experiment may ask of its surroundings: resumable pieces, progress, log lines.
+
+`run(config, context=None)` starts with `context = context or Context()`. The command line hands in a context that
+saves pieces; the default one keeps nothing, so the same function works in Jupyter and in tests.
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+Arrays = dict[str, np.ndarray]
+
+
+class Pieces(Protocol):
+    """Where finished pieces of an interrupted run live; `storage.PieceStore` is the one on disk."""
+
+    notes: list[str]
+
+    def load(self, label: str) -> Arrays | None:
+        """Saved piece, or None; what the user should know about it goes into `notes`."""
+        ...
+
+    def save(self, label: str, arrays: Arrays, seconds: float) -> None:
+        """Saves a piece; `seconds` is the time it took."""
+        ...
+
+
+class Ticker(Protocol):
+    """Counts finished steps of one piece of work."""
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Reports `n` more steps, with a short note such as the current loss."""
+        ...
+
+
+class Context:
+    """Progress, log lines and resumable pieces for one run.
+
+    Args:
+        pieces: Where pieces are kept; None keeps none.
+        console: Where progress and log lines go; standard error by default, so that standard output stays clean.
+        line_period: Seconds between progress lines where there is no terminal to draw a bar on.
+    """
+
+    def __init__(
+        self,
+        pieces: Pieces | None = None,
+        console: Console | None = None,
+        line_period: float = 10.0,
+    ):
+        self._pieces = pieces
+        self._console = console or Console(stderr=True)
+        self._line_period = line_period
+        self._bars: Progress | None = None
+        self._open_bars = 0
+
+    def sub_run(self, label: str, compute: Callable[[], Arrays]) -> Arrays:
+        """Returns the saved piece `label` of this configuration, or computes and saves it.
+
+        A piece should be worth saving (a depth, a seed), a function of the configuration and the label alone,
+        and draw its random numbers from its own key, so that a resumed run equals an uninterrupted one.
+        """
+        saved = self._pieces.load(label) if self._pieces else None
+        while self._pieces and self._pieces.notes:
+            self.log(f"warning: {self._pieces.notes.pop(0)}")
+        if saved is not None:
+            self.log(f"{label}: taken from the interrupted run")
+            return saved
+        start = time.monotonic()
+        arrays = {name: np.asarray(array) for name, array in compute().items()}
+        if self._pieces:
+            self._pieces.save(label, arrays, time.monotonic() - start)
+        return arrays
+
+    def log(self, message: str) -> None:
+        """Writes one line, above the progress bars where there are any."""
+        self._console.print(message, highlight=False, markup=False)
+
+    @contextlib.contextmanager
+    def progress(self, label: str, total: int) -> Iterator[Ticker]:
+        """Shows how far a loop of `total` steps has come: `with context.progress("train", 300) as ticker: ...`."""
+        if self._console.is_terminal and not self._console.is_jupyter:
+            yield from self._bar(label, total)
+        else:
+            ticker = _Lines(self._console, label, total, self._line_period)
+            yield ticker
+            ticker.finish()
+
+    def _bar(self, label: str, total: int) -> Iterator[Ticker]:
+        # Nested loops share one display, since a terminal can hold only one.
+        bars = self._bars
+        if bars is None:
+            bars = self._bars = _new_bars(self._console)
+            bars.start()
+        self._open_bars += 1
+        task = bars.add_task(label, total=total, note="", rate="")
+        try:
+            yield _Bar(bars, task)
+        finally:
+            bars.remove_task(task)
+            self._open_bars -= 1
+            if self._open_bars == 0:
+                bars.stop()
+                self._bars = None
+
+
+def _new_bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        transient=True,
+    )
+
+
+class _Bar:
+    """A bar on a terminal."""
+
+    def __init__(self, bars: Progress, task: TaskID):
+        self._bars = bars
+        self._task = task
+        self._start = time.monotonic()
+        self._done = 0
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        self._done += n
+        rate = _rate(self._done, time.monotonic() - self._start)
+        self._bars.update(self._task, advance=n, note=note, rate=rate)
+
+
+class _Lines:
+    """A line now and then where there is no terminal, so that a log shows life; one changing line in Jupyter."""
+
+    def __init__(self, console: Console, label: str, total: int, period: float):
+        self._console = console
+        self._label = label
+        self._total = total
+        self._period = period
+        self._start = self._last = time.monotonic()
+        self._done = 0
+        self._note = ""
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        self._done += n
+        self._note = note or self._note
+        if time.monotonic() - self._last >= self._period:
+            self._show()
+
+    def finish(self) -> None:
+        self._show()
+        if self._console.is_jupyter:
+            sys.stdout.write("\n")
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        self._last = now
+        elapsed = now - self._start
+        line = f"{self._label} {self._done}/{self._total}, {_rate(self._done, elapsed)}, {elapsed:.0f} s"
+        if 0 < self._done < self._total:
+            line += f", about {elapsed / self._done * (self._total - self._done):.0f} s left"
+        if self._note:
+            line += f", {self._note}"
+        if self._console.is_jupyter:
+            sys.stdout.write("\r" + line.ljust(100))
+            sys.stdout.flush()
+        else:
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _rate(done: int, elapsed: float) -> str:
+    if done == 0 or elapsed <= 0:
+        return "-/s"
+    per_second = done / elapsed
+    return f"{per_second:.3g}/s" if per_second >= 1 else f"{1 / per_second:.3g} s each"
+
+
+@contextlib.contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Runs the block in single or double precision, whatever the global setting of JAX, which it leaves alone."""
+    if name not in ("single", "double"):
+        raise ValueError(f"`precision` must be single or double, but is {name!r}.")
+    import jax
+
+    with jax.enable_x64(name == "double"):
+        yield

@@ -1,0 +1,127 @@
+"""The experiments and benchmarks by name, and what can be said about them without importing them.
+
+`list` and the report need a claim and a figure number, not JAX. So `summary` reads the literal assignments of a
+module from its source, and `load` imports it only when it runs. Each text stands once, in the experiment itself.
+"""
+
+import ast
+import difflib
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from experiments.errors import UserError
+
+EXPERIMENTS: dict[str, str] = {
+    "ffm_gradient": "experiments.ffm_gradient",
+    "ffm_single_layer": "experiments.ffm_single_layer",
+    "ffm_depth": "experiments.ffm_depth",
+    "ffm_nonlinear": "experiments.ffm_nonlinear",
+}
+BENCHMARKS: dict[str, str] = {
+    "bench_propagation": "experiments.bench_propagation",
+}
+INTERFACE = (
+    "CLAIM",
+    "PAPER_FIGURE",
+    "EXPECTED_TIME",
+    "Config",
+    "SCALES",
+    "REFERENCES",
+    "run",
+    "plot",
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an experiment says about itself.
+
+    Attributes:
+        name: Name it is run by.
+        claim: What it shows, one line.
+        paper_figure: Figure or table of the publication.
+        expected_time: Time by scale; its keys are the scales.
+        tolerances: How far each metric (shell patterns) may lie from its accepted value, in its unit.
+    """
+
+    name: str
+    claim: str
+    paper_figure: str
+    expected_time: dict[str, str]
+    tolerances: dict[str, float]
+
+
+def names() -> list[str]:
+    """Experiments in the order of the table."""
+    return list(EXPERIMENTS)
+
+
+def benchmarks() -> list[str]:
+    """Benchmarks in the order of the table."""
+    return list(BENCHMARKS)
+
+
+def module_path(name: str) -> str:
+    """Import path of an experiment or benchmark; an unknown name is answered with the nearest known one."""
+    table = EXPERIMENTS | BENCHMARKS
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name, table, n=1, cutoff=0.5)
+    hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(table)}."
+    raise UserError(f"There is no experiment `{name}`; {hint}")
+
+
+def summary(name: str) -> Summary:
+    """Reads claim, figure and times from the source of a module without running it."""
+    literals = _literals(_source(name))
+    missing = [key for key in ("CLAIM", "PAPER_FIGURE", "EXPECTED_TIME") if key not in literals]
+    if missing:
+        raise UserError(f"`{module_path(name)}` must assign a literal to {', '.join(missing)}.")
+    return Summary(
+        name,
+        literals["CLAIM"],
+        literals["PAPER_FIGURE"],
+        literals["EXPECTED_TIME"],
+        literals.get("TOLERANCES", {}),
+    )
+
+
+def load(name: str) -> ModuleType:
+    """Imports an experiment and checks that it has the whole interface."""
+    module = importlib.import_module(module_path(name))
+    missing = [part for part in INTERFACE if not hasattr(module, part)]
+    if missing:
+        raise UserError(f"`{module.__name__}` must define {', '.join(missing)}.")
+    if set(module.EXPECTED_TIME) != set(module.SCALES):
+        raise UserError(
+            f"`EXPECTED_TIME` and `SCALES` of `{module.__name__}` must name the same scales."
+        )
+    return module
+
+
+def _source(name: str) -> Path:
+    path = module_path(name)
+    spec = importlib.util.find_spec(path)
+    if spec is None or spec.origin is None:
+        raise UserError(f"`{name}` is registered as `{path}`, but there is no such module.")
+    return Path(spec.origin)
+
+
+def _literals(source: Path) -> dict:
+    found = {}
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            target, value = node.targets[0].id, node.value
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+            target, value = node.target.id, node.value
+        else:
+            continue
+        if target.isupper():
+            try:
+                found[target] = ast.literal_eval(value)
+            except ValueError:  # SCALES and REFERENCES are calls; they need the module itself
+                continue
+    return found
