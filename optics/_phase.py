@@ -32,19 +32,26 @@ def carrier(xp: ModuleType, distance: Number, wavelength: Number) -> Number:
     return xp.exp(2j * np.pi * (xp.fmod(distance, wavelength) / wavelength))
 
 
-def ratio_product(a: Number, b: Number, c: Number, d: Number) -> tuple[Number, Number]:
-    """(a / b) (c / d) as a sum of two numbers; the second is zero in float64, where one will do."""
-    if jnp.result_type(a) != jnp.float32:
-        return (a / b) * (c / d), 0.0
+def ratio_product(
+    a: Number, b: Number, c: Number, d: Number, *, count: int = 1
+) -> tuple[Number, Number]:
+    """(a / b) (c / d) / count as a sum of two numbers.
+
+    The second is zero in float64, where one number will do. `count` is an integer below 2^24.
+    """
+    if not _is_single(a):
+        return (a / b) * (c / d) / count, 0.0
     (first, first_low), (second, second_low) = _quotient(a, b), _quotient(c, d)
     high, low = _product(first, second)
-    return high, low + (first * second_low + first_low * second)
+    low = low + (first * second_low + first_low * second)
+    result, result_low = _quotient(high, np.float32(count))
+    return result, result_low + low / count
 
 
 def fractional_cycles(xp: ModuleType, rate: tuple[Number, Number], count: Number) -> Number:
     """Rate times count, whole cycles dropped; `count` holds integers below 2^24 (float32-exact)."""
     high, low = rate
-    if jnp.result_type(high) != jnp.float32:
+    if not _is_single(high):
         cycles = high * count
         return cycles - xp.round(cycles)
     cycles, error = _product(high, count)
@@ -63,6 +70,11 @@ def sqrt_excess(xp: ModuleType, w: Number) -> tuple[Number, Number]:
 def frequency_indices(n: int) -> np.ndarray:
     """0, 1, ..., -2, -1: the integer of every sample in FFT order."""
     return np.fft.ifftshift(np.arange(n) - n // 2).astype(float)
+
+
+def _is_single(value: Number) -> bool:
+    # Not jnp.result_type: without x64 that calls a NumPy float64 single as well.
+    return np.dtype(value.dtype) == np.float32
 
 
 def _quotient(a: Number, b: Number) -> tuple[Number, Number]:

@@ -33,6 +33,7 @@ from optics._phase import (
 )
 from optics.field import Field
 from optics.sampling import (
+    impulse_response_limit,
     padding_needed,
     transfer_function_limit,
     warn_below,
@@ -72,7 +73,7 @@ def propagate(field: Field, distance: ArrayLike, *, method: str = "auto", pad: i
     check_distance(distance)
     check_pad(pad, lowest=2)
     side = pad * max(field.shape)
-    return field.with_amplitude(_convolve(field, distance, (side, side), _automatic_kernel))
+    return field.with_amplitude(convolve(field, distance, (side, side), _automatic_kernel))
 
 
 def angular_spectrum(field: Field, distance: ArrayLike, *, pad: int = 2) -> Field:
@@ -97,7 +98,7 @@ def angular_spectrum(field: Field, distance: ArrayLike, *, pad: int = 2) -> Fiel
     check_pad(pad)
     warn_transfer_function("angular_spectrum", field, distance, pad)
     padded = (pad * field.shape[0], pad * field.shape[1])
-    return field.with_amplitude(_convolve(field, distance, padded, angular_spectrum_kernel))
+    return field.with_amplitude(convolve(field, distance, padded, angular_spectrum_kernel))
 
 
 def rayleigh_sommerfeld(field: Field, distance: ArrayLike) -> Field:
@@ -122,7 +123,7 @@ def rayleigh_sommerfeld(field: Field, distance: ArrayLike) -> Field:
         raise ValueError(f"{rule}. Use angular_spectrum.")
     _warn_impulse_response(field, distance)
     padded = (2 * field.shape[0], 2 * field.shape[1])
-    return field.with_amplitude(_convolve(field, distance, padded, rayleigh_sommerfeld_kernel))
+    return field.with_amplitude(convolve(field, distance, padded, rayleigh_sommerfeld_kernel))
 
 
 def angular_spectrum_kernel(
@@ -136,7 +137,7 @@ def angular_spectrum_kernel(
         sine_squared = sine_squared + sine**2
         # Walk-off in half windows: the band limit is walk_off <= cos(angle).
         drift = xp.maximum(drift, (sine * (2 * distance / (n * pitch))) ** 2)
-        rate = ratio_product(distance, pitch, wavelength, 2.0 * n**2 * pitch)
+        rate = ratio_product(distance, pitch, wavelength, 2 * pitch, count=n**2)
         cycles = cycles - fractional_cycles(xp, rate, column**2)
     travels = sine_squared < 1
     _, excess = sqrt_excess(xp, xp.where(travels, -sine_squared, 0.0))
@@ -189,12 +190,13 @@ def _frequency_axes(shape: tuple[int, int]):
         yield n, column[:, None] if axis == 0 else column[None, :]
 
 
-def _convolve(
+def convolve(
     field: Field, distance, padded: tuple[int, int], kernel: Kernel
 ) -> Complex[Array, "*batch y x"]:
+    """Filters a field with a kernel on a padded grid; known kernels are made on the host, kept."""
     values = (field.wavelength, field.pixel_pitch, distance)
     dtype = field.amplitude.dtype
-    if all(is_concrete(value) for value in values):
+    if concrete_geometry(field, distance):
         numbers = [float(np.asarray(value)) for value in values]
         transfer = jnp.asarray(_host_kernel(kernel, padded, *numbers, str(dtype)))
     else:
@@ -242,29 +244,29 @@ def check_pad(pad: int, lowest: int = 1) -> None:
 
 def warn_transfer_function(method: str, field: Field, distance, pad: int) -> None:
     """Warns when a transfer function on the padded grid would alias inside the band of the grid."""
-    if not all(is_concrete(value) for value in (distance, field.wavelength, field.pixel_pitch)):
+    if not concrete_geometry(field, distance):
         return
     n, pitch, wavelength = min(field.shape), float(field.pixel_pitch), float(field.wavelength)
-    limit = transfer_function_limit(pad * n, pitch, wavelength)
     z = float(np.asarray(distance))
-    if abs(z) > limit:
-        what = (
-            f"{pad * n} padded samples of {pitch:.4g} m carry the whole band at {wavelength:.4g} m"
-        )
-        enough = padding_needed(n, pitch, wavelength, z)
-        warn_beyond(
-            method, z, limit, what, f"Use propagate or rayleigh_sommerfeld, or pad={enough}."
-        )
+    limit = transfer_function_limit(pad * n, pitch, wavelength)
+    grid = f"{pad * n} padded samples of {pitch:.4g} m"
+    enough = padding_needed(n, pitch, wavelength, z)
+    remedy = f"Use propagate or rayleigh_sommerfeld, or pad={enough}."
+    what = f"{grid} carry the whole band at {wavelength:.4g} m"
+    warn_beyond(method, z, limit, what, remedy)
 
 
 def _warn_impulse_response(field: Field, distance) -> None:
-    if not all(is_concrete(value) for value in (distance, field.wavelength, field.pixel_pitch)):
+    if not concrete_geometry(field, distance):
         return
     n, pitch, wavelength = max(field.shape), float(field.pixel_pitch), float(field.wavelength)
-    # Local frequency of the kernel at a shift of N dx: sin(angle) / wavelength <= 1 / (2 dx).
-    sine = wavelength / (2 * pitch)
-    limit = n * pitch * float(np.sqrt(max(1 / sine**2 - 1, 0.0)))
-    z = float(np.asarray(distance))
-    if abs(z) < limit:
-        what = f"{n} samples of {pitch:.4g} m resolve the impulse response at {wavelength:.4g} m"
-        warn_below("rayleigh_sommerfeld", z, limit, what, "Use propagate or angular_spectrum.")
+    limit = impulse_response_limit(n, pitch, wavelength)
+    grid = f"{n} samples of {pitch:.4g} m"
+    what = f"{grid} resolve the impulse response at {wavelength:.4g} m"
+    remedy = "Use propagate or angular_spectrum."
+    warn_below("rayleigh_sommerfeld", float(np.asarray(distance)), limit, what, remedy)
+
+
+def concrete_geometry(field: Field, *values) -> bool:
+    """Tells whether wavelength, pitch and the given values can be looked at now."""
+    return all(is_concrete(value) for value in (field.wavelength, field.pixel_pitch, *values))

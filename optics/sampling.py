@@ -1,47 +1,179 @@
 """How far each propagator can be trusted on a given grid, and which one to take.
 
 The phase of a sampled kernel may change by at most pi between neighbours. For N samples of pitch
-dx, padded to P:
+dx, padded to P samples, wavelength w, distance z and an output window of side W:
 
-transfer function (angular spectrum, Fresnel)    z <= P dx^2 c / wavelength
-impulse response (Rayleigh-Sommerfeld)           z >= 2 N dx^2 c / wavelength
+    angular_spectrum, fresnel_transfer   z <= P dx^2 / w          (transfer function)
+    rayleigh_sommerfeld                  z >= 2 N dx^2 c / w      (impulse response)
+    fresnel_single_fft                   z >= N dx^2 / w          (input chirp)
+    fresnel_chirp_z                      z >= dx (N dx + W) / w   (chirp between far corners)
+    fraunhofer                           z >= dx W / w            (output inside the first replica)
 
-with c = sqrt(1 - 2 (wavelength / 2 dx)^2) for the corner of the band (1 when the pitch is many
-wavelengths). At P = 2 N the two ranges meet, so one of them is always right. Sources: K.
-Matsushima, T. Shimobaba, Opt. Express 17, 19662 (2009), DOI 10.1364/OE.17.019662; D. Voelz, M.
-Roggemann, Appl. Opt. 48, 6132 (2009), DOI 10.1364/AO.48.006132.
+with c = sqrt(1 - (w / 2 dx)^2), close to 1 when the pitch is many wavelengths. At P = 2 N the first
+two ranges meet, so one of the exact methods is always right. Neglected phase of the paraxial forms:
+k z a^4 / 8 at an angle a; of Fraunhofer: pi r^2 / (w z) at r from the axis.
+
+Sources: K. Matsushima, T. Shimobaba, Opt. Express 17, 19662 (2009), DOI 10.1364/OE.17.019662;
+D. Voelz, M. Roggemann, Appl. Opt. 48, 6132 (2009), DOI 10.1364/AO.48.006132; J. Goodman,
+Introduction to Fourier Optics, sections 4.2 and 4.3.
 """
 
 import math
 import warnings
+from dataclasses import dataclass
+
+from optics._checks import check_positive
+
+# Our choice: a paraxial form is recommended only if its neglected phase stays below this.
+_TOLERABLE_PHASE = 1e-2
+# Our choice: exact methods are recommended for windows up to this many times the grid.
+_LARGEST_ENLARGEMENT = 2
 
 
 class SamplingWarning(UserWarning):
-    """A propagator was asked for outside the range in which its kernel is sampled well enough."""
+    """A propagator is used outside the range in which its kernel is sampled well enough."""
+
+
+@dataclass(frozen=True)
+class PropagatorAdvice:
+    """A recommended propagator.
+
+    Attributes:
+        method: Name of the function.
+        condition: Sampling condition that it meets (or misses least), with the numbers put in.
+        error: Estimate of the relative field error: share of the band that is lost or aliased, plus
+            the largest neglected phase in radians. Zero for an exact method in its range.
+        alternatives: The other methods, each with its condition and error, best first.
+    """
+
+    method: str
+    condition: str
+    error: float
+    alternatives: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{self.method}: {self.condition}, error about {self.error:.2g}"]
+        return "\n".join(lines + [f"  or {text}" for text in self.alternatives])
+
+
+def recommend_propagator(
+    shape: tuple[int, int],
+    pixel_pitch: float,
+    wavelength: float,
+    distance: float,
+    window: float | None = None,
+) -> PropagatorAdvice:
+    """Recommends a propagator for a grid, a distance and an output window.
+
+    Exact methods come first, as long as the window is at most twice the grid (the field is then
+    zero-padded to the window). For larger windows: Fraunhofer, then chirp-z Fresnel, if the phase
+    that they neglect stays below 0.01 rad. Both limits are our choice. Otherwise the smallest
+    error decides.
+
+    Args:
+        shape: Grid size (ny, nx).
+        pixel_pitch: Distance between samples in metres.
+        wavelength: Wavelength in metres.
+        distance: Propagation distance in metres; its sign does not matter.
+        window: Side of the wanted output window in metres; None for the input grid.
+
+    Returns:
+        Name, condition, error estimate and alternatives.
+
+    Raises:
+        ValueError: If pitch, wavelength or window is not positive, or the distance is not finite.
+    """
+    check_positive(pixel_pitch, "pixel_pitch", "m")
+    check_positive(wavelength, "wavelength", "m")
+    if window is not None:
+        check_positive(window, "window", "m")
+    if not math.isfinite(distance):
+        raise ValueError(f"`distance` must be finite, but is {distance} m.")
+    if min(shape) < 1:
+        raise ValueError(f"`shape` must hold at least one sample a side, but is {shape}.")
+    side = window or max(shape) * pixel_pitch
+    advices = _candidates(max(shape), pixel_pitch, wavelength, abs(distance), side)
+    enlargement = side / (max(shape) * pixel_pitch)
+    exact_first = enlargement <= _LARGEST_ENLARGEMENT
+
+    def rank(advice: PropagatorAdvice) -> tuple[int, float]:
+        exact = advice.method in ("angular_spectrum", "rayleigh_sommerfeld")
+        good = advice.error <= _TOLERABLE_PHASE
+        return (0 if good and exact == exact_first else 1 if good else 2), advice.error
+
+    best, *rest = sorted(advices, key=rank)
+    others = tuple(f"{a.method}: {a.condition}, error about {a.error:.2g}" for a in rest)
+    return PropagatorAdvice(best.method, best.condition, best.error, others)
+
+
+def _candidates(n: int, pitch: float, wavelength: float, z: float, side: float):
+    enough = max(n, math.ceil(side / pitch * (1 - 1e-12)))
+    reach = (n * pitch + side) / math.sqrt(2)  # between far corners of two squares
+    angle = min(math.atan2(reach, z), math.sqrt(2) * wavelength / (2 * pitch))
+    paraxial = 2 * math.pi / wavelength * z * angle**4 / 8
+    far = math.pi * (n * pitch) ** 2 / 2 / (wavelength * z) if z else math.inf
+    transfer = transfer_function_limit(2 * enough, pitch, wavelength)
+    impulse = impulse_response_limit(enough, pitch, wavelength)
+    single = n * pitch**2 / wavelength
+    chirp = pitch * (n * pitch + side) / wavelength
+    replica = pitch * side / wavelength
+    on = f"on {enough} samples padded 2x"
+    fft_side = wavelength * z / pitch
+    return [
+        _upto("angular_spectrum", z, transfer, 0.0, on),
+        _from("rayleigh_sommerfeld", z, impulse, 0.0, on),
+        _from("fresnel_chirp_z", z, chirp, paraxial, f"window {side:.4g} m"),
+        _from("fraunhofer", z, replica, far + paraxial, f"window {side:.4g} m"),
+        _from("fresnel_single_fft", z, single, paraxial, f"window {fft_side:.4g} m"),
+        _upto("fresnel_transfer", z, transfer, paraxial, on),
+    ]
+
+
+def _upto(method: str, z: float, limit: float, error: float, note: str) -> PropagatorAdvice:
+    lost = 1 - min(1.0, limit / z) ** 2 if z else 0.0
+    sign = "<=" if z <= limit else ">"
+    return PropagatorAdvice(method, f"{z:.4g} m {sign} {limit:.4g} m ({note})", error + lost, ())
+
+
+def _from(method: str, z: float, limit: float, error: float, note: str) -> PropagatorAdvice:
+    lost = 1 - min(1.0, z / limit) ** 2 if limit else 0.0
+    sign = ">=" if z >= limit else "<"
+    return PropagatorAdvice(method, f"{z:.4g} m {sign} {limit:.4g} m ({note})", error + lost, ())
 
 
 def transfer_function_limit(n_padded: int, pixel_pitch, wavelength):
     """Largest distance in metres at which a sampled transfer function carries the whole band.
 
-    Beyond it the highest frequencies of the grid walk off by more than half the padded window.
-    Without the corner factor c (module docstring), which this function leaves out since it matters
-    only below a few wavelengths of pitch.
+    Beyond it the highest frequencies of the grid walk off by more than half the padded window. The
+    factor c of the module docstring is left out: for a fine pitch it takes away grazing waves only.
     """
     return n_padded * pixel_pitch**2 / wavelength
 
 
-def warn_beyond(method: str, distance: float, limit: float, what: str, remedy: str) -> None:
-    """Warns that a distance exceeds a limit."""
-    rule = f"distance {abs(distance):.4g} m exceeds the {limit:.4g} m up to which {what}"
-    warnings.warn(f"{method}: {rule}. {remedy}", SamplingWarning, stacklevel=4)
+def impulse_response_limit(n: int, pixel_pitch: float, wavelength: float) -> float:
+    """Smallest distance in metres at which the Rayleigh-Sommerfeld impulse response is resolved.
 
-
-def warn_below(method: str, distance: float, limit: float, what: str, remedy: str) -> None:
-    """Warns that a distance falls short of a limit."""
-    rule = f"distance {abs(distance):.4g} m is below the {limit:.4g} m from which on {what}"
-    warnings.warn(f"{method}: {rule}. {remedy}", SamplingWarning, stacklevel=4)
+    At a shift of N dx its local frequency sin(angle) / wavelength must not exceed 1 / (2 dx). In
+    addition four pitches, at which the evanescent part at that frequency is exp(-4 pi) = 3e-6.
+    """
+    cotangent = math.sqrt(max((2 * pixel_pitch / wavelength) ** 2 - 1, 0.0))
+    return max(n * pixel_pitch * cotangent, 4 * pixel_pitch)
 
 
 def padding_needed(n: int, pixel_pitch: float, wavelength: float, distance: float) -> int:
     """Smallest whole padding factor with which a transfer function carries the whole band."""
     return max(1, math.ceil(abs(distance) * wavelength / (n * pixel_pitch**2)))
+
+
+def warn_beyond(method: str, distance: float, limit: float, what: str, remedy: str) -> None:
+    """Warns if a distance exceeds a limit."""
+    if abs(distance) > limit:
+        rule = f"distance {abs(distance):.4g} m exceeds the {limit:.4g} m up to which {what}"
+        warnings.warn(f"{method}: {rule}. {remedy}", SamplingWarning, stacklevel=4)
+
+
+def warn_below(method: str, distance: float, limit: float, what: str, remedy: str) -> None:
+    """Warns if a distance falls short of a limit."""
+    if abs(distance) < limit:
+        rule = f"distance {abs(distance):.4g} m is below the {limit:.4g} m from which on {what}"
+        warnings.warn(f"{method}: {rule}. {remedy}", SamplingWarning, stacklevel=4)

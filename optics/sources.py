@@ -1,6 +1,6 @@
 """Light to start from: plane, Gaussian and spherical waves, fringes, uniform patches.
 
-All give a `Field` of peak intensity about 1 (stated where it differs); `with_power` sets the power.
+All give a `Field` of peak modulus 1; `with_power` sets the power.
 Positions and angles are given as (y, x), like the axes of the arrays.
 """
 
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
-from optics._checks import check_positive
+from optics._checks import check_in_range, check_positive, is_concrete
 from optics._phase import carrier, host_or_traced
 from optics.field import Field
 
@@ -81,6 +81,178 @@ def gaussian_beam(
     return _field(amplitude, wavelength, pixel_pitch, dtype)
 
 
+def point_source(
+    shape: tuple[int, int],
+    wavelength: ArrayLike,
+    pixel_pitch: ArrayLike,
+    distance: ArrayLike,
+    *,
+    centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
+    dtype: DTypeLike = jnp.complex64,
+) -> Field:
+    """Spherical wave (|z| / R) exp(i k R) of a point at distance z before the plane.
+
+    R = sqrt(r^2 + z^2). With a negative distance the wave converges to a point that far behind the
+    plane: the complex conjugate.
+
+    Args:
+        shape: Grid size (ny, nx).
+        wavelength: Wavelength in metres.
+        pixel_pitch: Distance between samples in metres.
+        distance: Distance from the point to the plane in metres, not zero.
+        centre: Position (y, x) of the point in metres.
+        dtype: complex64 or complex128.
+
+    Returns:
+        Field of modulus 1 at the foot of the point.
+
+    Raises:
+        ValueError: If the distance is zero or not finite.
+    """
+    if is_concrete(distance):
+        check_positive(abs(distance), "abs(distance)", "m")
+    xp, y, x, values = _grid(shape, wavelength, pixel_pitch, distance, *centre)
+    wavelength_, z, y0, x0 = values
+    depth, sign = xp.abs(z), xp.where(z < 0, -1.0, 1.0)
+    radius_squared = (y - y0) ** 2 + (x - x0) ** 2
+    radius = xp.sqrt(radius_squared + depth**2)
+    # R - |z| without cancellation.
+    cycles = radius_squared / (radius + depth) / wavelength_
+    amplitude = carrier(xp, z, wavelength_) * xp.exp(2j * np.pi * sign * cycles) * (depth / radius)
+    return _field(amplitude, wavelength, pixel_pitch, dtype)
+
+
+def fringes(
+    shape: tuple[int, int],
+    wavelength: ArrayLike,
+    pixel_pitch: ArrayLike,
+    period: ArrayLike,
+    *,
+    angle: ArrayLike = 0.0,
+    phase: ArrayLike = 0.0,
+    visibility: ArrayLike = 1.0,
+    dtype: DTypeLike = jnp.complex64,
+) -> Field:
+    """Structured light: two plane waves with the intensity (1 + V cos(2 pi s / period + phase)) / 2.
+
+    s = x cos(angle) + y sin(angle). The waves have spatial frequencies +-1 / (2 period) along s and
+    moduli a, b with a^2 + b^2 = 1/2 and 2 a b = V / 2, so the fringes move and fade with distance
+    as those of a real interferometer do.
+
+    Args:
+        shape: Grid size (ny, nx).
+        wavelength: Wavelength in metres.
+        pixel_pitch: Distance between samples in metres.
+        period: Period of the intensity in metres.
+        angle: Direction of s, from the x axis towards the y axis, in radians.
+        phase: Phase of the intensity pattern at the centre, in radians.
+        visibility: V = (max - min) / (max + min), from 0 to 1.
+        dtype: complex64 or complex128.
+
+    Returns:
+        Field with peak intensity (1 + V) / 2.
+
+    Raises:
+        ValueError: If the period is not positive or the visibility not in [0, 1].
+    """
+    check_positive(period, "period", "m")
+    check_in_range(visibility, "visibility", 0.0, 1.0)
+    values = _grid(shape, wavelength, pixel_pitch, period, angle, phase, visibility)
+    xp, y, x, (_, period_, angle_, phase_, visibility_) = values
+    bright, dim = xp.sqrt(1 + visibility_), xp.sqrt(1 - visibility_)
+    position = x * xp.cos(angle_) + y * xp.sin(angle_)
+    wave = xp.exp(1j * (np.pi * position / period_ + phase_ / 2))
+    amplitude = ((bright + dim) * wave + (bright - dim) * xp.conj(wave)) / np.sqrt(8)
+    return _field(amplitude, wavelength, pixel_pitch, dtype)
+
+
+def uniform_rectangle(
+    shape: tuple[int, int],
+    wavelength: ArrayLike,
+    pixel_pitch: ArrayLike,
+    size: tuple[ArrayLike, ArrayLike],
+    *,
+    centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
+    dtype: DTypeLike = jnp.complex64,
+) -> Field:
+    """Uniform rectangle; an edge pixel has the share of its area that is lit, so sizes are exact.
+
+    Args:
+        shape: Grid size (ny, nx).
+        wavelength: Wavelength in metres.
+        pixel_pitch: Distance between samples in metres.
+        size: Sides (y, x) in metres.
+        centre: Middle (y, x) of the rectangle in metres.
+        dtype: complex64 or complex128.
+
+    Returns:
+        Field of modulus 1 inside and 0 outside.
+
+    Raises:
+        ValueError: If a side is not positive.
+    """
+    for side in size:
+        check_positive(side, "size", "m")
+    values = _grid(shape, wavelength, pixel_pitch, pixel_pitch, *size, *centre)
+    xp, y, x, (_, pitch, height, width, y0, x0) = values
+    rows, columns = _lit(xp, y - y0, height, pitch), _lit(xp, x - x0, width, pitch)
+    return _field(rows * columns, wavelength, pixel_pitch, dtype)
+
+
+def uniform_disc(
+    shape: tuple[int, int],
+    wavelength: ArrayLike,
+    pixel_pitch: ArrayLike,
+    radius: ArrayLike,
+    *,
+    centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
+    dtype: DTypeLike = jnp.complex64,
+) -> Field:
+    """Uniform disc whose edge falls off linearly over one pixel, about the lit share of each pixel.
+
+    Args:
+        shape: Grid size (ny, nx).
+        wavelength: Wavelength in metres.
+        pixel_pitch: Distance between samples in metres.
+        radius: Radius in metres.
+        centre: Middle (y, x) of the disc in metres.
+        dtype: complex64 or complex128.
+
+    Returns:
+        Field of modulus 1 inside and 0 outside.
+
+    Raises:
+        ValueError: If the radius is not positive.
+    """
+    check_positive(radius, "radius", "m")
+    values = _grid(shape, wavelength, pixel_pitch, pixel_pitch, radius, *centre)
+    xp, y, x, (_, pitch, radius_, y0, x0) = values
+    return _field(
+        xp.clip((radius_ - xp.hypot(y - y0, x - x0)) / pitch + 0.5, 0.0, 1.0),
+        wavelength,
+        pixel_pitch,
+        dtype,
+    )
+
+
+def with_power(field: Field, power: ArrayLike) -> Field:
+    """Scales a field to a power sum |u|^2 pitch^2, each batch entry by itself.
+
+    Args:
+        field: Field that is not dark.
+        power: Power wanted, in the unit of intensity times square metre.
+
+    Returns:
+        Scaled field.
+
+    Raises:
+        ValueError: If the power is not positive.
+    """
+    check_positive(power, "power")
+    scale = jnp.sqrt(power / field.power)[..., None, None]
+    return field.with_amplitude((field.amplitude * scale).astype(field.amplitude.dtype))
+
+
 def _grid(shape: tuple[int, int], wavelength, pixel_pitch, *others):
     """Checks, then axes y as a column and x as a row, and all values on the host or traced."""
     check_positive(wavelength, "wavelength", "m")
@@ -97,3 +269,10 @@ def _grid(shape: tuple[int, int], wavelength, pixel_pitch, *others):
 
 def _field(amplitude, wavelength, pixel_pitch, dtype) -> Field:
     return Field(jnp.asarray(amplitude, dtype=dtype), wavelength, pixel_pitch)
+
+
+def _lit(xp, position, side, pitch):
+    """Share of each pixel inside [-side / 2, side / 2]."""
+    upper = xp.clip((side / 2 - position) / pitch, -0.5, 0.5)
+    lower = xp.clip((-side / 2 - position) / pitch, -0.5, 0.5)
+    return upper - lower
