@@ -1,0 +1,138 @@
+"""Sampled free-space kernels, computed on the host in double precision.
+
+k z is about 5e6 rad for tens of centimetres of visible light, which single precision cannot resolve, so kernels are
+made by numpy in float64 and cast only when they are done. The carrier exp(i k z) is left out throughout.
+
+    fresnel  H(f) = exp(-i pi lambda z f^2), h(x) = exp(i pi x^2 / (lambda z)) / sqrt(i lambda z)
+             along each axis (Goodman, Introduction to Fourier Optics, 3rd ed., eqs. 4-20 and 4-16).
+    exact    H(f) = exp(i 2 pi z (sqrt(1/lambda^2 - f^2) - 1/lambda)), band-limited as in
+             Matsushima and Shimobaba (2009), DOI 10.1364/OE.17.019662; and the Rayleigh-Sommerfeld
+             impulse response h(r) = (z / (2 pi R^2)) (1/R - i k) exp(i k (R - z)).
+
+The transfer function is sampled while |z| <= P pitch^2 / lambda (P: padded length, at least twice the
+window) and the impulse response beyond: on its side each has a phase step below pi between neighbours
+(Voelz and Roggemann 2009, DOI 10.1364/AO.48.006132).
+
+Spectra are in FFT order; a response holds lag m at index m modulo its length.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """Two equal windows facing each other.
+
+    Attributes:
+        shape: Grid size (ny, nx).
+        pitch: Sample spacing, in metres.
+        wavelength: Wavelength in the medium, in metres.
+        distance: From the input to the output window, in metres; negative goes back.
+        shift: Lateral displacement (dy, dx) of the output window, in metres.
+    """
+
+    shape: tuple[int, int]
+    pitch: float
+    wavelength: float
+    distance: float
+    shift: tuple[float, float]
+
+    def padded_lengths(self) -> tuple[int, int]:
+        """Even lengths (y, x) on which a circular convolution is linear inside the output window."""
+        ny, nx = (
+            2 * (n + math.ceil(abs(s) / self.pitch))
+            for n, s in zip(self.shape, self.shift, strict=True)
+        )
+        return ny, nx
+
+    def samples_transfer_function(self, length: int) -> bool:
+        """Tells whether the transfer function on `length` samples is free of aliasing."""
+        return abs(self.distance) <= length * self.pitch**2 / self.wavelength
+
+
+def fresnel_spectra(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
+    """Fresnel spectra of the y and the x axis; their outer product is the two-dimensional one."""
+    lengths = geometry.padded_lengths()
+    y, x = (_fresnel_axis(n, s, geometry) for n, s in zip(lengths, geometry.shift, strict=True))
+    return y, x
+
+
+def exact_spectrum(geometry: Geometry) -> np.ndarray:
+    """Two-dimensional spectrum of Rayleigh-Sommerfeld diffraction on the padded grid."""
+    lengths = geometry.padded_lengths()
+    if not geometry.samples_transfer_function(max(lengths)):
+        return np.fft.fft2(_rayleigh_sommerfeld(lengths, geometry))
+    # The shorter axis is padded further, so that the same rule holds for both.
+    enough = math.ceil(abs(geometry.distance) * geometry.wavelength / geometry.pitch**2)
+    ny, nx = (max(n, enough + enough % 2) for n in lengths)
+    return _angular_spectrum((ny, nx), geometry)
+
+
+def toeplitz(spectrum: np.ndarray, n: int) -> np.ndarray:
+    """Matrix A[i, j] = h[i - j] of the convolution from a window of `n` samples to itself."""
+    lags = np.subtract.outer(np.arange(n), np.arange(n))
+    return np.fft.ifft(spectrum)[lags]
+
+
+def shortest_spectrum(
+    spectrum: np.ndarray, shape: tuple[int, int], lengths: tuple[int, int]
+) -> np.ndarray:
+    """The same convolution on a smaller padded grid that still holds every lag inside the window."""
+    lags = np.ix_(*(np.arange(1 - n, n) for n in shape))
+    response = np.zeros(lengths, complex)
+    response[lags] = np.fft.ifft2(spectrum)[lags]
+    return np.fft.fft2(response)
+
+
+def _fresnel_axis(length: int, shift: float, geometry: Geometry) -> np.ndarray:
+    pitch, reach = geometry.pitch, geometry.wavelength * geometry.distance
+    if geometry.samples_transfer_function(length):
+        f = np.fft.fftfreq(length, pitch)
+        return np.exp(-1j * np.pi * reach * f**2) * _displacement(length, shift, pitch)
+    x = _lags(length) * pitch + shift
+    scale = pitch / math.sqrt(abs(reach)) * np.exp(-0.25j * np.pi * np.sign(reach))
+    return np.fft.fft(scale * np.exp(1j * np.pi * x**2 / reach))
+
+
+def _angular_spectrum(lengths: tuple[int, int], geometry: Geometry) -> np.ndarray:
+    fy, fx = (np.fft.fftfreq(n, geometry.pitch) for n in lengths)
+    top, z = 1 / geometry.wavelength, abs(geometry.distance)
+    square = fy[:, None] ** 2 + fx[None, :] ** 2
+    axial = np.sqrt((top**2 - square).astype(complex))
+    # square / (top + axial) is top - axial without cancellation. Made for |z| and conjugated for
+    # z < 0, so that evanescent waves decay both ways.
+    spectrum = np.exp(-2j * np.pi * z * square / (top + axial))
+    spectrum = spectrum if geometry.distance >= 0 else np.conj(spectrum)
+    for f, axis in ((fy, 1), (fx, 0)):
+        limit = top / math.hypot(2 * z / (f.size * geometry.pitch), 1)
+        spectrum *= np.expand_dims(np.abs(f) <= limit, axis)
+    py, px = (
+        _displacement(n, s, geometry.pitch) for n, s in zip(lengths, geometry.shift, strict=True)
+    )
+    return spectrum * py[:, None] * px[None, :]
+
+
+def _rayleigh_sommerfeld(lengths: tuple[int, int], geometry: Geometry) -> np.ndarray:
+    y, x = (_lags(n) * geometry.pitch + s for n, s in zip(lengths, geometry.shift, strict=True))
+    z, k = abs(geometry.distance), 2 * np.pi / geometry.wavelength
+    square = y[:, None] ** 2 + x[None, :] ** 2
+    radius = np.sqrt(square + z**2)
+    # square / (radius + z) is radius - z without cancellation.
+    wave = np.exp(1j * k * square / (radius + z)) * (1 / radius - 1j * k)
+    response = geometry.pitch**2 * z / (2 * np.pi * radius**2) * wave
+    return response if geometry.distance > 0 else np.conj(response)
+
+
+def _lags(length: int) -> np.ndarray:
+    return np.fft.fftfreq(length, 1 / length)
+
+
+def _displacement(length: int, shift: float, pitch: float) -> np.ndarray:
+    phase = np.exp(2j * np.pi * np.fft.fftfreq(length, pitch) * shift)
+    # Both signs of the Nyquist frequency share one sample; their mean is real, and makes the
+    # opposite shift the exact transpose.
+    phase[length // 2] = phase[length // 2].real
+    return phase
