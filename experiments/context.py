@@ -167,6 +167,8 @@ class _Lines:
             self._show()
 
     def finish(self) -> None:
+        if time.monotonic() - self._start < 1.0 and not self._console.is_jupyter:
+            return  # a loop this short needs no sign of life
         self._show()
         if self._console.is_jupyter:
             sys.stdout.write("\n")

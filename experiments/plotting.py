@@ -12,14 +12,16 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from experiments.records import Outcome, Reference
+from experiments.records import Reference
 
 COLUMN_WIDTH = 3.4  # inches
 DOUBLE_WIDTH = 7.0  # inches
@@ -29,7 +31,7 @@ GREY = "#8c8c8c"
 AMPLITUDE_COLORS = "magma"
 PHASE_COLORS = "twilight"  # cyclic, so that -pi and +pi look the same
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 8.0,
     "axes.titlesize": 8.0,
     "axes.labelsize": 8.0,
@@ -40,7 +42,7 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.8,
-    "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
+    "axes.prop_cycle": cycler(color=PALETTE),
     "lines.linewidth": 1.4,
     "lines.markersize": 4.0,
     "errorbar.capsize": 2.0,
@@ -132,32 +134,6 @@ def save_figure(figure: Figure, stem: Path) -> None:
     with style():
         figure.savefig(stem.with_suffix(".png"), dpi=300, metadata={"Software": None})
         figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None, "Producer": None})
-
-
-def plot_metrics(outcome: Outcome) -> Figure:
-    """Draws every metric as a horizontal bar with its error; a plain figure for an outcome that has no other.
-
-    Args:
-        outcome: Outcome with at least one metric, all in one unit.
-
-    Returns:
-        Figure as high as the number of metrics asks.
-    """
-    names = list(outcome.metrics)
-    units = {measured.unit for measured in outcome.metrics.values()}
-    if len(units) != 1:
-        raise ValueError(
-            f"`metrics` must share one unit to be drawn together, but have {sorted(units)}."
-        )
-    with style():
-        figure = new_figure(height=0.6 + 0.22 * len(names))
-        axes = figure.subplots()
-        values = [outcome.metrics[name].value for name in names]
-        errors = [outcome.metrics[name].stderr or 0.0 for name in names]
-        axes.barh(names, values, xerr=errors, color=PALETTE[0])
-        axes.invert_yaxis()
-        axes.set_xlabel(label(outcome.experiment, units.pop()))
-    return figure
 
 
 def show_field(field, title: str = "") -> Figure:

@@ -14,7 +14,7 @@ import json
 import math
 import os
 import shutil
-import tempfile
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -147,8 +147,7 @@ class Store:
         """
         folder = self.folder(outcome.experiment, outcome.config)
         with _told_as_storage_error(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-", dir=folder.parent))
+            temporary = _new_folder_beside(folder)
             try:
                 _write_all(temporary, outcome, scale, provenance, figure)
                 _swap(temporary, folder)
@@ -157,6 +156,13 @@ class Store:
         stored = _read(folder)
         assert stored is not None
         return stored
+
+    def draw(self, stored: Stored, figure) -> None:
+        """Adds the figure to a result that was saved without one."""
+        from experiments.plotting import save_figure
+
+        with _told_as_storage_error(stored.folder):
+            save_figure(figure, stored.folder / "figure")
 
     def pieces(
         self, experiment: str, config: Any, code: str = "", force: bool = False
@@ -193,12 +199,27 @@ def metrics_record(outcome: Outcome, scale: str) -> dict:
     }
 
 
+def _new_folder_beside(folder: Path) -> Path:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.new-*"):
+        # A killed process leaves its folder behind; a young one may belong to a process still writing.
+        if time.time() - left.stat().st_mtime > 3600:
+            shutil.rmtree(left, ignore_errors=True)
+    new = folder.with_name(f".{folder.name}.new-{os.getpid()}")
+    new.mkdir()
+    return new
+
+
 def _swap(new: Path, folder: Path) -> None:
     aside = folder.with_name(f".{folder.name}.old")
     if folder.exists():
         shutil.rmtree(aside, ignore_errors=True)
         folder.rename(aside)
-    new.rename(folder)
+    try:
+        new.rename(folder)
+    except OSError:
+        _restore_set_aside(folder)
+        raise
     shutil.rmtree(aside, ignore_errors=True)
 
 

@@ -1,0 +1,239 @@
+"""The command `lightecho`: reads arguments, calls a command, and tells errors in one line.
+
+Exit codes: 0 done; 1 the run ended in a result that is not acceptable; 2 an error that the user can mend; 130 and 143
+stopped by Ctrl-C or by SIGTERM, with everything finished so far kept.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import io
+import itertools
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from experiments import commands, registry
+from experiments.errors import NonFiniteError, StorageError, UserError
+from experiments.runner import Device
+
+USAGE = """usage: lightecho COMMAND ...
+
+  list                     experiments: claim, figure of the paper, expected time at each scale
+  run NAME [options]       run one; `lightecho run NAME --help` lists its fields
+  bench [NAME] [options]   run benchmarks
+  show NAME                show a stored result
+  compare [NAME]           stored numbers beside the published ones
+  report                   one HTML page with all of it
+  verify [NAME ...]        stored quick results against the accepted numbers
+  info                     versions, devices, data found
+
+`lightecho COMMAND --help` says more."""
+
+_COMMANDS: dict[str, Callable[..., int]] = {
+    "list": commands.list_experiments,
+    "show": commands.show,
+    "compare": commands.compare,
+    "report": commands.report,
+    "verify": commands.verify,
+    "info": commands.info,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line and returns its exit code.
+
+    Args:
+        arguments: Words after `lightecho`; None takes those of this process.
+
+    Returns:
+        Exit code as listed in the module docstring.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    with _stop_signals() as stopped:
+        try:
+            return _dispatch(words)
+        except SystemExit as end:  # help asked for
+            return int(end.code or 0)
+        except BaseException as error:
+            # An interrupt inside a callback of XLA arrives as an error of XLA, so the flag decides.
+            if stopped:
+                return _tell_stopped(words, stopped[0])
+            code = _tell(error)
+            if code is None:
+                raise
+            return code
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if words else 2
+    command, rest = words[0], words[1:]
+    if command == "run":
+        return _run(rest)
+    if command == "bench":
+        return _bench(rest)
+    if command not in _COMMANDS:
+        known = ", ".join(["run", "bench", *_COMMANDS])
+        raise UserError(f"There is no command `{command}`; known are {known}.")
+    return _parse(_deferred(_COMMANDS[command]), rest, f"lightecho {command}")()
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(
+            "usage: lightecho run NAME [--scale S] [--seed N] [--field value ...] [--out DIR] [--force] [--device D]"
+        )
+        print(
+            f"NAME is one of {', '.join(registry.names())}; `lightecho run NAME --help` lists its fields."
+        )
+        return 0 if words else 2
+    if words[0].startswith("-"):
+        raise UserError(
+            "`run` wants the name of the experiment first: lightecho run NAME [options]."
+        )
+    return _run_one(words[0], words[1:], "run")
+
+
+def _bench(words: list[str]) -> int:
+    if words and words[0] in registry.EXPERIMENTS:
+        raise UserError(f"`{words[0]}` is an experiment; `lightecho run {words[0]}` runs it.")
+    if words and not words[0].startswith("-"):
+        return _run_one(words[0], words[1:], "bench")
+    if words and words[0] in ("-h", "--help"):
+        print("usage: lightecho bench [NAME] [options]; takes the options of `lightecho run`.")
+        print(
+            f"NAME is one of {', '.join(registry.benchmarks())}; all are run where it is left out."
+        )
+        return 0
+    return max(_run_one(name, words, "bench") for name in registry.benchmarks())
+
+
+def _run_one(name: str, words: list[str], command: str) -> int:
+    module = registry.load(name)
+    scale = _scale(words, name, module.SCALES)
+    options = _run_options(module, scale)
+    asked = _parse(options, words, f"lightecho {command} {name}")
+    full_command = ["lightecho", command, name, *words]
+    return commands.run(name, asked.config, asked.out, asked.force, asked.device, full_command)
+
+
+def _scale(words: list[str], name: str, scales: dict[str, Any]) -> str:
+    """The scale is read ahead of the rest, because it decides the defaults of all other options."""
+    chosen = "quick"
+    for word, following in itertools.zip_longest(words, words[1:], fillvalue=""):
+        if word == "--scale":
+            chosen = following
+        elif word.startswith("--scale="):
+            chosen = word.removeprefix("--scale=")
+    if chosen not in scales:
+        raise UserError(f"`{name}` has no scale `{chosen}`; it has {', '.join(scales)}.")
+    return chosen
+
+
+def _run_options(module, scale: str):
+    """Options of `run` for one experiment: those of every run, then each field of its configuration."""
+    arg = tyro.conf.arg
+    fields = [
+        ("scale", Annotated[str, arg(help=f"One of {', '.join(module.SCALES)}.")], scale),
+        ("out", Annotated[Path, arg(help="Folder of the results.")], commands.RESULTS),
+        ("force", Annotated[bool, arg(help="Compute again what is stored.")], False),
+        ("device", Annotated[Device, arg(help="Where to compute.")], "auto"),
+        ("config", tyro.conf.OmitArgPrefixes[module.Config], module.SCALES[scale]),
+    ]
+    described = [(name, kind, dataclasses.field(default=default)) for name, kind, default in fields]
+    options = dataclasses.make_dataclass("Options", described, frozen=True)
+    options.__doc__ = f"{module.CLAIM}\n\nOf the paper: {module.PAPER_FIGURE}."
+    return options
+
+
+def _parse(target: Callable[..., Any], words: list[str], program: str) -> Any:
+    """Lets tyro read the words, and turns the box in which it puts an error into one line."""
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            return tyro.cli(
+                target, args=words, prog=program, config=(tyro.conf.FlagCreatePairsOff,)
+            )
+    except SystemExit as end:
+        if end.code in (0, None):
+            raise
+    raise UserError(_one_line(errors.getvalue(), program))
+
+
+def _deferred(command: Callable[..., int]) -> Callable[..., Callable[[], int]]:
+    """The command with its arguments bound but not yet called, so that reading them is over before it runs."""
+
+    @functools.wraps(command)
+    def bind(*positional, **named):
+        return functools.partial(command, *positional, **named)
+
+    return bind
+
+
+def _one_line(box: str, program: str) -> str:
+    lines = [line.strip("│╭╮╰╯─ \t") for line in box.splitlines()]
+    said = " ".join(line for line in lines[1:] if line)
+    said = (
+        said.split("Argument helptext")[0].split("For full helptext")[0].strip().removesuffix(".")
+    )
+    said, meant, near = said.partition(" Perhaps you meant: ")
+    hint = (
+        f"did you mean {near.split()[0]}?" if meant else f"`{program} --help` lists what there is."
+    )
+    return f"{said}; {hint}"
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Turns SIGINT and SIGTERM into KeyboardInterrupt and remembers which one came."""
+    stopped: list[int] = []
+
+    def stop(number: int, frame) -> None:
+        stopped.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _tell_stopped(words: list[str], number: int) -> int:
+    again = ""
+    if words and words[0] in ("run", "bench"):
+        again = f"; finished pieces are kept, the same command goes on from there: lightecho {shlex.join(words)}"
+    print(f"lightecho: stopped{again}", file=sys.stderr)
+    return 128 + number
+
+
+def _tell(error: BaseException) -> int | None:
+    """Prints an error that has an explanation and returns its exit code; None for one that needs a traceback."""
+    if isinstance(error, BrokenPipeError):
+        # The reader of a pipe has gone; nothing may be written on the way out either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    explained = isinstance(error, UserError | StorageError | NonFiniteError)
+    # Messages of the public boundary open with the name of what is wrong, in backticks; others are faults of ours.
+    boundary = isinstance(error, ValueError | TypeError) and str(error).startswith("`")
+    if not explained and not boundary:
+        return None
+    print(f"lightecho: {' '.join(str(error).split())}", file=sys.stderr)
+    return 1 if isinstance(error, NonFiniteError) else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
