@@ -1,0 +1,60 @@
+# Two commands matter: `make run` computes the main figure, `make test` checks everything.
+# Everything lives in .venv; a second call installs nothing unless pyproject.toml or constraints.txt changed.
+
+# The first Python that is new enough; empty where there is none.
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+
+.PHONY: help run test lint notebooks bench clean
+
+help:
+	@echo "make run        trains the optical network of the main figure, minutes on two cores"
+	@echo "make test       all tests"
+	@echo "make lint       ruff, pyright, import rules, spelling"
+	@echo "make notebooks  executes the notebooks"
+	@echo "make bench      ours against the installed peers"
+	@echo "make clean      removes .venv and caches, keeps results/"
+
+run: .venv/.installed
+	$(BIN)/lightecho run ffm_depth --scale tour
+
+test: .venv/.installed-test
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/codespell $$(git ls-files)
+
+notebooks: .venv/.installed-test
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 notebooks
+
+bench: .venv/.installed
+	$(BIN)/lightecho bench
+
+clean:
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A half-made environment would look finished to the next call, so it is removed.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "lightecho needs Python 3.11 or newer, and finds none; install one and run make again." >&2; exit 1; }
+	@echo "making .venv with $(PYTHON), $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv .venv >.venv.log 2>&1 && rm -f .venv.log || { cat .venv.log >&2; rm -rf .venv .venv.log; \
+	echo "$(PYTHON) cannot make a virtual environment; on Debian or Ubuntu: apt install $(notdir $(PYTHON))-venv" >&2; exit 1; }
+
+.venv/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e .
+	@touch $@
+
+.venv/.installed-test: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e ".[test]"
+	@touch $@ .venv/.installed
+
+.venv/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e ".[dev]"
+	@touch $@ .venv/.installed-test .venv/.installed
