@@ -12,7 +12,6 @@ import gzip
 import math
 import os
 import struct
-import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from experiments.errors import UserError
-from experiments.storage import write_arrays
+from experiments.storage import read_arrays, write_arrays
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 # One fixed seed: whoever loads a data set gets the same test set.
@@ -227,7 +226,7 @@ def _from_scikit_learn(name: str) -> Dataset:
 
 
 def _from_npz(name: str, path: Path) -> Dataset:
-    arrays = _read_npz(path)
+    arrays = read_arrays(path, "delete it to download it again")
     fault = _fault(arrays)
     if fault:
         raise UserError(f"{path} is not a {name} file: {fault}.")
@@ -236,16 +235,6 @@ def _from_npz(name: str, path: Path) -> Dataset:
     )
     y_train, y_test = (arrays[k].astype(np.int32) for k in ("y_train", "y_test"))
     return Dataset(x_train, y_train, x_test, y_test, _CLASSES[name], str(path))
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it is a single array, not an archive")
-            return {key: archive[key] for key in KEYS if key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"Cannot read {path}: {error}; delete it to download it again.") from error
 
 
 def _fault(arrays: dict[str, np.ndarray]) -> str:

@@ -16,6 +16,7 @@ import os
 import shutil
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -269,13 +270,17 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     _write_bytes(path, buffer.getvalue())
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Reads an NPZ; a file that is not is named."""
+def read_arrays(path: Path, hint: str = "delete its folder and run again") -> dict[str, np.ndarray]:
+    """Reads an NPZ; a file that is not is named, with a hint at what to do."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy leaves a file open that it cannot read, so it is opened here.
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array")
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"Cannot read {path}: {error}; delete its folder and run again.") from error
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"Cannot read {path}: {error}; {hint}.") from error
 
 
 def _write_bytes(path: Path, content: bytes) -> None:
