@@ -1,6 +1,6 @@
 """Checks at the public boundary, so that every message reads alike: name, rule, value with unit, likely fix."""
 
-import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -12,14 +12,21 @@ def is_concrete(value) -> bool:
 
 def check_positive(value, name: str, unit: str = "", hint: str = "") -> None:
     """Raises ValueError unless a concrete scalar is finite and above zero."""
+    if np.shape(value) != ():
+        rule = f"`{name}` must be a single number, but its shape is {np.shape(value)}"
+        raise ValueError(_sentence(rule, "", hint))
     if not is_concrete(value):
         return
     number = float(value)
     if not (np.isfinite(number) and number > 0):
-        raise ValueError(_sentence(f"`{name}` must be positive and finite, but is {number:g}", unit, hint))
+        raise ValueError(
+            _sentence(f"`{name}` must be positive and finite, but is {number:g}", unit, hint)
+        )
 
 
-def check_in_range(value, name: str, low: float, high: float, unit: str = "", hint: str = "") -> None:
+def check_in_range(
+    value, name: str, low: float, high: float, unit: str = "", hint: str = ""
+) -> None:
     """Raises ValueError unless a concrete scalar lies in [low, high]."""
     if not is_concrete(value):
         return
@@ -38,7 +45,9 @@ def check_finite(array, name: str, hint: str = "") -> None:
         return
     where = tuple(int(i) for i in np.argwhere(~good)[0])
     bad = int(good.size - good.sum())
-    rule = f"`{name}` must be finite, but has {bad} NaN or infinite values, the first at index {where}"
+    rule = (
+        f"`{name}` must be finite, but has {bad} NaN or infinite values, the first at index {where}"
+    )
     raise ValueError(_sentence(rule, "", hint))
 
 

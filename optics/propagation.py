@@ -227,6 +227,9 @@ def filter_frequencies(
 
 def check_distance(distance) -> None:
     """Raises unless the distance is one finite number."""
+    if not isinstance(distance, int | float | np.generic | np.ndarray | jax.Array):
+        kind = type(distance).__name__
+        raise TypeError(f"`distance` must be a number in metres, but is of type {kind}.")
     shape = jnp.shape(distance)
     if shape != ():
         raise ValueError(

@@ -94,12 +94,13 @@ def recommend_propagator(
     side = window or max(shape) * pixel_pitch
     advices = _candidates(max(shape), pixel_pitch, wavelength, abs(distance), side)
     enlargement = side / (max(shape) * pixel_pitch)
-    exact_first = enlargement <= _LARGEST_ENLARGEMENT
+    preferred = ("fraunhofer", "fresnel_chirp_z")
+    if enlargement <= _LARGEST_ENLARGEMENT:
+        preferred = ("angular_spectrum", "rayleigh_sommerfeld")
 
     def rank(advice: PropagatorAdvice) -> tuple[int, float]:
-        exact = advice.method in ("angular_spectrum", "rayleigh_sommerfeld")
-        good = advice.error <= _TOLERABLE_PHASE
-        return (0 if good and exact == exact_first else 1 if good else 2), advice.error
+        wanted = advice.error <= _TOLERABLE_PHASE and advice.method in preferred
+        return preferred.index(advice.method) if wanted else len(preferred), advice.error
 
     best, *rest = sorted(advices, key=rank)
     others = tuple(f"{a.method}: {a.condition}, error about {a.error:.2g}" for a in rest)
