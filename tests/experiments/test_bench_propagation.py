@@ -1,0 +1,125 @@
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+
+from experiments import bench_propagation as bench
+from experiments.context import Context
+from experiments.peers.engine import Engine, EngineError, EngineSpec, find_interpreter
+
+TINY = dataclasses.replace(
+    bench.SCALES["quick"], pixels=16, distance=3e-3, batch=2, layers=2, sizes=(), peers=False
+)
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    return bench.run(TINY)
+
+
+def test_every_own_method_does_the_same_work_and_is_timed(outcome):
+    for method in ("matrix", "fft", "reference"):
+        name = f"lightecho.{method}"
+        assert outcome.arrays[f"seconds.{name}"].shape == (TINY.rounds, TINY.steps)
+        assert (outcome.arrays[f"seconds.{name}"] > 0).all()
+        # Single precision: 6e-8 for each of about 30 operations between input and gradient.
+        assert outcome.metrics[f"difference.gradient.{name}"].value < 2e-6
+    assert outcome.metrics["difference.gradient.lightecho.fft"].value > 0  # other arithmetic
+
+
+def test_ratio_is_formed_within_each_round():
+    ours, other = np.array([[1.0, 1.0, 9.0], [4.0, 4.0, 4.0]]), np.array([[2.0] * 3, [8.0] * 3])
+    ratio = bench._ratio(ours, other)
+    assert (ratio.value, ratio.stderr, ratio.n) == (0.5, 0.0, 2)
+
+
+def test_peak_memory_is_that_of_the_worker(outcome):
+    # JAX alone takes more than 100 MiB; a benchmark of 16 px must stay below a few GiB.
+    assert 100 < outcome.metrics["peak_memory.lightecho.matrix"].value < 4000
+
+
+def test_missing_peer_is_reported_and_not_invented(monkeypatch):
+    monkeypatch.setenv("LIGHTECHO_CHROMATIX_PYTHON", "/nowhere/python")
+    monkeypatch.setattr(bench, "ENGINES", (bench.ENGINES[0], bench.ENGINES[3]))
+    config = dataclasses.replace(TINY, peers=True, sizes=(8,))
+    lines = []
+    context = Context()
+    monkeypatch.setattr(context, "log", lines.append)
+    outcome = bench.run(config, context)
+    said = "chromatix.documented: not run, No such file or directory: /nowhere/python"
+    assert lines == [said]
+    assert outcome.arrays["not_run"].tolist() == [said]
+    assert not any("chromatix" in name for name in outcome.metrics)
+    assert outcome.metrics["size.lightecho.matrix.8"].value > 0
+
+
+def test_worker_that_cannot_import_its_package_says_so_in_one_line(monkeypatch):
+    # Python 3.11 here; chromatix needs 3.12, so that this environment cannot hold it.
+    monkeypatch.setenv("LIGHTECHO_CHROMATIX_PYTHON", sys.executable)
+    with pytest.raises(EngineError, match="chromatix") as caught:
+        _prepared(EngineSpec("chromatix.prepared", "chromatix", "prepared"))
+    assert "\n" not in str(caught.value)
+
+
+def _prepared(spec):
+    with bench._workers() as (folder, engines):
+        engine = Engine(spec, 60)
+        engines.append(engine)
+        bench._started(engine, bench._write_task(TINY, 16, 3e-3, folder))
+
+
+def test_engine_with_other_results_is_refused():
+    truth = {"loss": np.ones(1), "gradient": np.ones(4), "intensity": np.ones(4)}
+    found = truth | {"gradient": np.array([1.0, 1.0, 1.0, 1.01])}
+    with pytest.raises(EngineError, match="differ from ours"):
+        bench._agreement("other", found, truth)
+    with pytest.raises(EngineError, match="differ from ours"):
+        bench._agreement("other", truth | {"loss": np.array([np.nan])}, truth)
+
+
+def test_dead_worker_is_named_and_others_go_on():
+    engine = Engine(EngineSpec("lightecho.magic", "lightecho", "magic"), 60)
+    try:
+        engine._process.kill()
+        with pytest.raises(EngineError, match="worker ended with status -9"):
+            engine.ask("finish")
+    finally:
+        engine.close()
+
+
+def test_figure_shows_every_engine(outcome):
+    axes = bench.plot(outcome).axes
+    assert [t.get_text() for t in axes[0].get_yticklabels()] == [
+        "lightecho.reference", "lightecho.fft", "lightecho.matrix"
+    ]  # fmt: skip
+    assert len(axes[1].lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"distance": 0.1}, "`distance` must be positive and at most 0.048"),
+        ({"distance": -0.1}, "`distance` must be positive"),
+        ({"rounds": 0}, "`rounds` must be at least 1, but is 0"),
+        ({"sizes": (63,)}, "must be even"),
+    ],
+)
+def test_bad_configuration_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        bench.Config(**change)
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("spec", bench.ENGINES[3:], ids=lambda spec: spec.name)
+def test_peer_agrees_on_loss_gradient_and_intensity(spec):
+    metrics = {}
+    try:
+        find_interpreter(spec.package)
+    except EngineError as error:
+        pytest.skip(str(error))
+    times, absent = bench._compare(TINY, 16, 3e-3, [bench.ENGINES[0], spec], metrics, Context())
+    assert not absent
+    assert set(times) == {bench.OURS, spec.name}
+    # Peers sample the kernel in single precision: phases up to 2 pi N / 4 = 25 rad, times 6e-8.
+    assert metrics[f"difference.gradient.{spec.name}"].value < 2e-5
