@@ -180,16 +180,14 @@ def _deferred(command: Callable[..., int]) -> Callable[..., Callable[[], int]]:
 
 
 def _one_line(box: str, program: str) -> str:
-    lines = [line.strip("│╭╮╰╯─ \t") for line in box.splitlines()]
-    said = " ".join(line for line in lines[1:] if line)
-    said = (
-        said.split("Argument helptext")[0].split("For full helptext")[0].strip().removesuffix(".")
-    )
+    # The box is drawn in Unicode or in ASCII, the first line is its title, and rules divide it.
+    lines = [line.strip("│╭╮╰╯─ ") for line in box.splitlines()]
+    said = " ".join([line for line in lines if line.strip("-")][1:])
+    for help_text in ("Argument helptext", "For full helptext"):
+        said = said.split(help_text)[0].strip()
     said, meant, near = said.partition(" Perhaps you meant: ")
-    hint = (
-        f"did you mean {near.split()[0]}?" if meant else f"`{program} --help` lists what there is."
-    )
-    return f"{said}; {hint}"
+    hint = f"did you mean {near.split()[0]}?" if meant else f"see `{program} --help`."
+    return f"{said.removesuffix('.')}; {hint}"
 
 
 @contextlib.contextmanager

@@ -27,26 +27,27 @@ class Finding:
     text: str
 
 
-def verify(names: list[str], store: Store, path: Path = PATH) -> list[Finding]:
+def verify(names: list[str], store: Store, path: Path | None = None) -> list[Finding]:
     """Compares stored quick results with the accepted ones; an empty list means all is well."""
-    accepted = _read(path)["experiments"]
+    accepted = _read(path or PATH)["experiments"]
     return [Finding(name, text) for name in names for text in _departures(name, store, accepted)]
 
 
-def accept(names: list[str], store: Store, reason: str, path: Path = PATH) -> None:
+def accept(names: list[str], store: Store, reason: str, path: Path | None = None) -> None:
     """Makes the stored quick results the accepted ones.
 
     Args:
         names: Experiments.
         store: Where their results live.
         reason: Sentence that says why the numbers change.
-        path: The file of accepted numbers.
+        path: The file of accepted numbers; None takes the tracked one.
 
     Raises:
         UserError: If a quick result is not stored, or there is no reason.
     """
     if len(reason.split()) < 2:
         raise UserError("`--reason` must be a sentence that says why the accepted numbers change.")
+    path = path or PATH
     content = _read(path)
     for name in names:
         stored = _quick_result(name, store)

@@ -17,8 +17,9 @@ from experiments.report import format_seconds, write_report
 from experiments.runner import Device, run_and_store
 from experiments.storage import Store, Stored
 
-Names = Annotated[tuple[str, ...], tyro.conf.Positional]
-Name = Annotated[str, tyro.conf.Positional]
+Names = Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[NAME ...]")]
+Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+OptionalName = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[NAME]")]
 RESULTS = Path("results")
 
 
@@ -92,9 +93,7 @@ def show(
     return 0
 
 
-def compare(
-    name: Annotated[str, tyro.conf.Positional] = "", out: Path = RESULTS, markdown: bool = False
-) -> int:
+def compare(name: OptionalName = "", out: Path = RESULTS, markdown: bool = False) -> int:
     """Sets the newest stored numbers beside the published ones.
 
     Args:

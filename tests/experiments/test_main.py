@@ -1,0 +1,257 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import sys
+from experiments import registry
+registry.EXPERIMENTS = {"pendulum": "tests.experiments.pendulum"}
+registry.BENCHMARKS = {}
+from experiments.__main__ import main
+sys.exit(main())
+"""
+
+
+def one_line(errors):
+    assert errors.startswith("lightecho: ")
+    assert errors.count("\n") == 1
+    return errors
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "pendulun"], "no experiment `pendulun`; did you mean `pendulum`?"),
+        (["run", "pendulum", "--lenghts", "1"], "--lenghts.* did you mean --lengths?"),
+        (["run", "pendulum", "--pause", "x"], "--pause: .*'x'"),
+        (["run", "pendulum", "--seed", "1.5"], "--seed: .*'1.5'"),
+        (["run", "pendulum", "--fault", "other"], "invalid choice 'other' for argument '--fault'"),
+        (["run", "pendulum", "--pause", "-1"], "`pause` must not be negative, but is -1 s"),
+        (["run", "pendulum", "--gravity", "nan"], "finite"),
+        (["run", "pendulum", "--fault", "boundary"], "`distance` must be positive"),
+        (["run", "pendulum", "--scale", "huge"], "no scale `huge`; it has quick, laptop"),
+        (["run", "pendulum", "--scale"], "no scale ``"),
+        (["run", "pendulum", "--device", "tpu"], "invalid choice 'tpu' for argument '--device'"),
+        (["run", "--scale", "quick", "pendulum"], "name of the experiment first"),
+        (["run", "pendulum", "other"], "other"),
+        (["bench", "pendulum"], "is an experiment"),
+        (["shw", "pendulum"], "no command `shw`"),
+        (["show"], "Missing from lightecho show: NAME"),
+        (["show", "pendulum"], "no result in results yet"),
+        (["show", "pendulun"], "did you mean `pendulum`"),
+        (["show", "pendulum", "--jso"], "did you mean --json"),
+        (["compare"], "no result in results yet"),
+        (["verify", "pendulun"], "did you mean `pendulum`"),
+        (["verify", "--accept"], "--reason"),
+    ],
+)
+def test_an_error_of_the_user_is_one_line_and_exit_code_2(cli, words, said):
+    code, out, err = cli(*words)
+    assert code == 2
+    assert out == ""
+    assert re.search(said, one_line(err))
+
+
+def test_a_gpu_that_is_absent_is_one_line(cli):
+    import jax
+
+    if any(device.platform == "gpu" for device in jax.devices()):
+        pytest.skip("there is a GPU here")
+    code, _, err = cli("run", "pendulum", "--device", "gpu")
+    assert code == 2
+    assert "finds no gpu" in one_line(err)
+
+
+def test_a_result_that_is_not_finite_stops_with_its_name(cli):
+    code, _, err = cli("run", "pendulum", "--fault", "nan")
+    assert code == 1
+    assert "`period.1m` of pendulum must be finite" in one_line(err)
+
+
+def test_a_fault_of_ours_keeps_its_traceback(cli):
+    with pytest.raises(ValueError, match="not aligned"):
+        cli("run", "pendulum", "--fault", "bug")
+
+
+def test_a_full_disk_is_one_line(cli, monkeypatch):
+    from experiments import storage
+    from tests.experiments.test_storage import full_disk
+
+    cli("run", "pendulum")
+    monkeypatch.setattr(storage.os, "fsync", full_disk)
+    code, _, err = cli("run", "pendulum", "--force")
+    assert code == 2
+    assert re.search(
+        r"Cannot write results/pendulum/\S+: No space left", one_line(err.splitlines()[-1] + "\n")
+    )
+
+
+def test_run_prints_the_table_and_where_everything_is(cli, registered):
+    code, out, _ = cli("run", "pendulum", "--lengths", "1", "4", "--seed", "7")
+    assert code == 0
+    for text in ("period.4m", "scale custom", "unknown"):
+        assert text in out
+    for line, name in zip(
+        out.splitlines()[-3:], ("figure.png", "metrics.json", "report.html"), strict=True
+    ):
+        path = Path(line.split(maxsplit=1)[1])
+        assert path.is_file()
+        assert path.name == name
+    (folder,) = Path("results/pendulum").iterdir()
+    assert json.loads((folder / "config.json").read_text())["config"]["lengths"] == [1, 4]
+    assert json.loads((folder / "config.json").read_text())["config"]["seed"] == 7
+
+
+def test_a_second_run_uses_what_is_stored_and_force_does_not(cli, registered):
+    cli("run", "pendulum", "--scale", "laptop")
+    assert registered.COMPUTED == [1.0, 2.0, 4.0]
+    _, out, _ = cli("run", "pendulum", "--scale=laptop")
+    assert "--force computes it again" in out
+    assert "scale laptop" in out
+    assert registered.COMPUTED == [1.0, 2.0, 4.0]
+    cli("run", "pendulum", "--scale", "laptop", "--force")
+    assert len(registered.COMPUTED) == 6
+
+
+def test_out_chooses_the_folder(cli, tmp_path):
+    cli("run", "pendulum", "--out", tmp_path / "else where")
+    assert (tmp_path / "else where" / "report.html").is_file()
+    assert not Path("results").exists()
+    assert cli("show", "pendulum", "--out", tmp_path / "else where")[0] == 0
+
+
+def test_help_lists_each_field_with_its_text(cli):
+    code, out, _ = cli("run", "pendulum", "--help")
+    assert code == 0
+    for text in ("--gravity", "Acceleration in m/s^2.", "(default: 9.81)", "--force", "--device"):
+        assert text in out
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["run", "--help"], ["bench", "--help"], ["show", "--help"]]
+)
+def test_every_command_explains_itself(cli, words):
+    code, out, err = cli(*words)
+    assert (code, err) == (0, "")
+    assert "usage: lightecho" in out
+
+
+def test_list_shows_claim_figure_and_times(cli, registered):
+    _, out, _ = cli("list")
+    for text in (registered.CLAIM, registered.PAPER_FIGURE, "quick: 1 s, laptop: 2 s"):
+        assert text in out
+
+
+def test_show_prints_json_that_a_script_can_read(cli):
+    cli("run", "pendulum")
+    cli("run", "pendulum", "--seed", "1")
+    newest = json.loads(cli("show", "pendulum", "--json")[1])
+    both = json.loads(cli("show", "pendulum", "--json", "--all")[1])
+    assert newest == both[0]
+    assert len(both) == 2
+    older = json.loads(cli("show", "pendulum", "--json", "--digest", both[1]["digest"][:6])[1])
+    assert older == both[1]
+    assert "period.1m" in cli("show", "pendulum")[1]
+    assert both[1]["digest"] in cli("show", "pendulum", "--all")[1]
+    assert cli("show", "pendulum", "--digest", "zz")[0] == 2
+
+
+def test_compare_leaves_out_what_the_paper_does_not_speak_of(cli):
+    cli("run", "pendulum", "--lengths", "1", "3")
+    _, out, _ = cli("compare")
+    assert "period.1m" in out
+    assert "unknown" in out
+    assert "period.3m" not in out
+    assert cli("compare", "pendulum", "--markdown")[1].startswith(
+        "### pendulum (custom)\n\n| metric |"
+    )
+
+
+def test_verify_ends_with_1_where_numbers_differ_and_0_where_they_agree(cli, tmp_path):
+    assert cli("verify")[0] == 1
+    cli("run", "pendulum")
+    assert cli("verify", "--accept", "--reason", "first measurement")[0] == 0
+    assert cli("verify", "pendulum")[:2] == (0, "as accepted: pendulum\n")
+    path = tmp_path / "accepted.json"
+    path.write_text(path.read_text().replace('"tolerance": 0.5', '"tolerance": -1'))
+    code, out, _ = cli("verify")
+    assert code == 1
+    assert out.startswith("pendulum: period.1m is 2.0")
+
+
+def test_report_prints_its_path(cli):
+    cli("run", "pendulum")
+    assert cli("report")[1] == "results/report.html\n"
+
+
+def test_info_names_versions_devices_and_data(cli, monkeypatch, tmp_path):
+    monkeypatch.setenv("LIGHTECHO_DATA", str(tmp_path))
+    _, out, _ = cli("info")
+    for text in ("jax", "device", "data digits", "no ", "mnist.npz"):
+        assert text in out
+
+
+def start(tmp_path, *words):
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "run", "pendulum", "--lengths", "1", "2", "3", *words],
+        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def wait_for_a_piece(tmp_path, process):
+    for _ in range(600):
+        if list(tmp_path.glob("results/pendulum/.*.pieces/*.npz")):
+            return
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    pytest.fail("no piece was saved within 30 s")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_process_leaves_pieces_and_the_same_command_goes_on(tmp_path, number):
+    first = start(tmp_path, "--pause", "0.5")
+    wait_for_a_piece(tmp_path, first)
+    first.send_signal(number)
+    _, err = first.communicate(timeout=20)
+    assert "Traceback" not in err
+    if number == signal.SIGKILL:
+        assert first.returncode == -signal.SIGKILL
+    else:
+        assert first.returncode == 128 + number
+        assert (
+            "the same command goes on from there: lightecho run pendulum --lengths 1 2 3 --pause 0.5"
+            in err
+        )
+    assert not list(tmp_path.glob("results/pendulum/[!.]*"))
+    second = start(tmp_path, "--pause", "0.5")
+    _, err = second.communicate(timeout=60)
+    assert second.returncode == 0, err
+    assert "length 1: taken from the interrupted run" in err
+    record = json.loads(next(tmp_path.glob("results/pendulum/[!.]*/metrics.json")).read_text())
+    # The noise depends on seed and length only, so the value must be that of a run without a stop.
+    from tests.experiments.pendulum import Config, run
+
+    whole = run(Config(lengths=(1.0, 2.0, 3.0)))
+    assert {name: m["value"] for name, m in record["metrics"].items()} == {
+        name: m.value for name, m in whole.metrics.items()
+    }
+    assert not list(tmp_path.glob("results/pendulum/.*"))
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path):
+    command = f"{sys.executable} -c '{PROGRAM}' list | true"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr == ""

@@ -1,0 +1,112 @@
+"""Rules of layout that a reader relies on and that no single file can show."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LIBRARIES = ("optics", "quantum", "nn")
+PACKAGES = (*LIBRARIES, "experiments")
+MAX_LINES = 400
+# Modules whose behaviour is tested under another name, each with the reason.
+TESTED_ELSEWHERE = {
+    "experiments/errors.py": "three exception classes without code",
+    "experiments/commands.py": "tests/experiments/test_main.py calls every command",
+    "experiments/provenance.py": "tests/experiments/test_runner.py checks the record",
+}
+
+
+def modules(*packages):
+    paths = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in paths]
+
+
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("path", modules(*LIBRARIES))
+def test_a_library_imports_none_of_its_neighbours(path):
+    own = path.relative_to(ROOT).parts[0]
+    forbidden = {*PACKAGES, "tests", "notebooks", "matplotlib"} - {own}
+    assert not forbidden & set(imported(path))
+
+
+@pytest.mark.parametrize("path", modules("experiments"))
+def test_experiments_import_no_tests(path):
+    assert not {"tests", "notebooks"} & set(imported(path))
+
+
+@pytest.mark.parametrize("path", modules(*LIBRARIES))
+def test_a_library_prints_nothing_and_sets_no_global_option(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("print", "jax.config.update"), f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", modules(*PACKAGES))
+def test_a_module_can_be_read_in_one_sitting(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines < MAX_LINES, f"{path.relative_to(ROOT)} has {lines} lines"
+    assert path.stem not in ("utils", "helpers", "misc", "core")
+
+
+@pytest.mark.parametrize("path", modules(*PACKAGES))
+def test_a_module_opens_with_a_docstring_and_keeps_annotations_live(path):
+    # jaxtyping needs annotations as objects, which the future import would turn into strings.
+    module = tree(path)
+    assert ast.get_docstring(module)
+    assert "__future__" not in set(imported(path))
+
+
+@pytest.mark.parametrize("path", modules(*PACKAGES))
+def test_every_module_has_its_tests(path):
+    inside = path.relative_to(ROOT)
+    if path.name == "__init__.py" or str(inside) in TESTED_ELSEWHERE:
+        return
+    wanted = f"test_{path.stem.strip('_')}.py"
+    assert list((ROOT / "tests" / inside.parts[0]).rglob(wanted)), f"{inside} has no {wanted}"
+
+
+def private_uses(source):
+    """Attributes with a leading underscore that are taken from anything but `self` or `cls`."""
+    for node in ast.walk(ast.parse(source)):
+        private = isinstance(node, ast.Attribute) and node.attr.startswith("_")
+        if private and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
+            yield f"line {node.lineno}: {ast.unparse(node)}"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+            "getattr",
+            "vars",
+            "object.__getattribute__",
+        ):
+            yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize("path", modules("optics/learning"))
+def test_a_learner_sees_only_what_the_bench_shows(path):
+    assert not list(private_uses(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        "bench._hidden",
+        "bench.slm._gain",
+        "self.bench._hidden",
+        "getattr(bench, '_hidden')",
+        "vars(bench)",
+    ],
+)
+def test_the_rule_for_learners_finds_a_cheat(cheat):
+    assert list(private_uses(f"def f(self, bench):\n    return {cheat}"))
+    assert not list(private_uses("def f(self, bench):\n    return self._state + bench.measure(1)"))
