@@ -174,13 +174,10 @@ def _automatic_kernel(shape, wavelength, pitch, distance):
     near = abs(values[2]) <= transfer_function_limit(shape[0], values[1], values[0])
     if xp is np:
         return (angular_spectrum_kernel if near else rayleigh_sommerfeld_kernel)(shape, *values)
-    # At contact the other branch is not taken, but its derivative would still be looked at under
-    # vmap.
-    safe = jnp.where(near & (values[2] == 0), 1.0, values[2])
     return jax.lax.cond(
         near,
         lambda: angular_spectrum_kernel(shape, *values),
-        lambda: rayleigh_sommerfeld_kernel(shape, values[0], values[1], safe),
+        lambda: rayleigh_sommerfeld_kernel(shape, *values),
     )
 
 

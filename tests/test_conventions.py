@@ -1,5 +1,6 @@
 """Signs, axis order, centres and normalisations of the whole package, each fixed by one experiment."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -100,4 +101,5 @@ def test_far_field_points_where_the_light_goes():
 def test_field_precision_is_kept():
     for dtype in (jnp.complex64, jnp.complex128):
         field = Field(jnp.ones((4, 4), dtype), GREEN, PITCH)
-        assert propagate(field, 1e-4).amplitude.dtype == dtype
+        for step in (propagate, jax.jit(propagate)):
+            assert step(field, 1e-4).amplitude.dtype == dtype
