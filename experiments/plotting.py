@@ -115,11 +115,11 @@ def reference_band(
     axes.plot(ends, [reference.value] * 2, color=GREY, label=name or None)
 
 
-def png_bytes(figure: Figure, dpi: int | None = None) -> bytes:
-    """Figure as PNG; `dpi` None takes the style's 300."""
+def png_bytes(figure: Figure) -> bytes:
+    """Figure as PNG at the resolution of a screen."""
     buffer = io.BytesIO()
     with style():
-        figure.savefig(buffer, format="png", dpi=dpi or "figure")
+        figure.savefig(buffer, format="png", dpi="figure")
     return buffer.getvalue()
 
 
@@ -129,10 +129,10 @@ def embedded_png(figure: Figure, alt: str = "") -> str:
     return f'<img alt="{html.escape(alt, quote=True)}" src="data:image/png;base64,{data}">'
 
 
-def save_figure(figure: Figure, stem: Path) -> None:
-    """Writes `<stem>.png` at 300 dpi and `<stem>.pdf`; the same figure gives the same bytes."""
+def save_figure(figure: Figure, stem: Path, dpi: int = 300) -> None:
+    """Writes `<stem>.png` at `dpi` and `<stem>.pdf`; the same figure gives the same bytes."""
     with style():
-        figure.savefig(stem.with_suffix(".png"), dpi=300, metadata={"Software": None})
+        figure.savefig(stem.with_suffix(".png"), dpi=dpi, metadata={"Software": None})
         figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None, "Producer": None})
 
 

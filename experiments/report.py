@@ -13,7 +13,7 @@ from experiments import registry
 from experiments.comparison import compare, html_table
 from experiments.errors import StorageError
 from experiments.registry import Summary
-from experiments.storage import Store, Stored
+from experiments.storage import PRINT_DPI, Store, Stored
 
 NAME = "report.html"
 
@@ -86,9 +86,13 @@ def _figure(stored: Stored) -> str:
     path = stored.folder / "figure.png"
     if not path.is_file():
         return "<p>No figure was saved.</p>"
-    data = base64.b64encode(path.read_bytes()).decode()
+    picture = path.read_bytes()
+    # Bytes 16 to 19 of a PNG are its width; a figure keeps its size in print, enlarged to be read on a screen.
+    inches = int.from_bytes(picture[16:20], "big") / PRINT_DPI
+    data = base64.b64encode(picture).decode()
+    alt = f"figure of {html.escape(stored.experiment)}"
     return (
-        f'<img alt="figure of {html.escape(stored.experiment)}" src="data:image/png;base64,{data}">'
+        f'<img alt="{alt}" style="width: {8 * inches:.1f}rem" src="data:image/png;base64,{data}">'
     )
 
 
@@ -116,7 +120,9 @@ def _facts(stored: Stored) -> str:
         "commit": commit,
         "digest": stored.digest,
     }
-    items = "".join(f"<dt>{k}</dt><dd>{html.escape(str(v))}</dd>" for k, v in facts.items())
+    items = "".join(
+        f"<div><dt>{k}</dt><dd>{html.escape(str(v))}</dd></div>" for k, v in facts.items()
+    )
     return f'<dl class="facts">{items}</dl>'
 
 
@@ -162,7 +168,7 @@ article { margin: 1.5rem 0; padding: 1.5rem 1.75rem; background: #fff; border: 1
   border-radius: 8px; overflow-x: auto; }
 .origin, .sources, .waiting, .lead { color: var(--soft); margin: .25rem 0 0; }
 .sources { font-size: .85rem; }
-article img { display: block; max-width: min(100%, 46rem); height: auto; margin: 1.25rem auto; }
+article img { display: block; max-width: 100%; height: auto; margin: 1.25rem auto; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; border-bottom: 2px solid var(--ink); padding: .3rem .6rem; }
 td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; vertical-align: top; }
@@ -171,10 +177,8 @@ td.number { text-align: right; white-space: nowrap; }
 th:nth-child(n+2):nth-child(-n+5) { text-align: right; }
 .comparison td.note { color: var(--soft); min-width: 11rem; }
 td span[title] { border-bottom: 1px dotted var(--soft); cursor: help; }
-.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, auto)); gap: .1rem 1.5rem;
-  margin: 1.1rem 0 .6rem; font-size: .85rem; grid-auto-flow: row; }
-.facts { display: flex; flex-wrap: wrap; } .facts dt { color: var(--soft); margin-right: -1.1rem; }
-.facts dd { margin: 0; }
+.facts { display: flex; flex-wrap: wrap; gap: .1rem 1.5rem; margin: 1.1rem 0 .6rem; font-size: .85rem; }
+.facts div { display: flex; gap: .35rem; } .facts dt { color: var(--soft); } .facts dd { margin: 0; }
 details { margin-top: .6rem; font-size: .9rem; } summary { cursor: pointer; color: var(--accent); }
 .config { width: auto; margin-top: .5rem; } .config td:first-child { font-family: ui-monospace, Menlo, monospace; }
 footer { color: var(--soft); font-size: .85rem; margin-top: 2rem; }

@@ -27,6 +27,7 @@ import numpy as np
 from experiments.errors import StorageError, UserError
 from experiments.records import Measurement, Outcome, Reference
 
+PRINT_DPI = 300
 FILES = ("config.json", "metrics.json", "arrays.npz", "figure.png", "figure.pdf", "provenance.json")
 # An integral float above this has neighbours further apart than one, so it stays a float in the digest.
 _EXACT_INTEGERS = 2**53
@@ -163,7 +164,7 @@ class Store:
         from experiments.plotting import save_figure
 
         with _told_as_storage_error(stored.folder):
-            save_figure(figure, stored.folder / "figure")
+            save_figure(figure, stored.folder / "figure", PRINT_DPI)
 
     def pieces(
         self, experiment: str, config: Any, code: str = "", force: bool = False
@@ -182,7 +183,7 @@ def _write_all(folder: Path, outcome: Outcome, scale: str, provenance: dict, fig
     if figure is not None:
         from experiments.plotting import save_figure
 
-        save_figure(figure, folder / "figure")
+        save_figure(figure, folder / "figure", PRINT_DPI)
     # The last file to be written: a folder with provenance is a whole folder.
     write_json(folder / "provenance.json", provenance)
 
