@@ -247,7 +247,9 @@ def test_gradients_in_distance_and_wavelength(name):
         out = quiet(function, bent, z + 0.1 * GREEN * t[0])
         return jnp.sum(jnp.abs(out.amplitude + 0.3) ** 2) * out.pixel_pitch / 8e-6
 
-    check_grads(loss, (jnp.full(3, 0.3),), order=1, modes=["fwd", "rev"], rtol=1e-5, atol=1e-6)
+    check_grads(
+        jax.jit(loss), (jnp.full(3, 0.3),), order=1, modes=["fwd", "rev"], rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("distance", [2e-3, -2e-3])

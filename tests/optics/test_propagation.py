@@ -250,7 +250,9 @@ def test_gradients_in_distance_wavelength_and_pitch(pitch, distance):
     def slow(t):  # k z is 1e4 ... 1e6 rad: shrink the step instead of losing the derivative
         return loss(1 + t * jnp.array([GREEN / abs(distance), 1e-2, 1.0]))
 
-    check_grads(slow, (jnp.full(3, 0.3),), order=1, modes=["fwd", "rev"], rtol=1e-5, atol=1e-7)
+    check_grads(
+        jax.jit(slow), (jnp.full(3, 0.3),), order=1, modes=["fwd", "rev"], rtol=1e-5, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("distance", [0.0, 1e-3, 0.02, -0.02])
@@ -297,7 +299,7 @@ def test_batch_equals_loop(method):
 
 def test_distances_can_be_mapped_over():
     field, distances = random_field((8, 8)), jnp.array([1e-3, -0.02, 0.02])
-    together = jax.vmap(lambda z: propagate(field, z).amplitude)(distances)
+    together = jax.jit(jax.vmap(lambda z: propagate(field, z).amplitude))(distances)
     for z, amplitude in zip(distances, together, strict=True):
         np.testing.assert_allclose(amplitude, propagate(field, float(z)).amplitude, atol=1e-13)
 
