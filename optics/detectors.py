@@ -121,9 +121,8 @@ def expose(
     signal = jnp.minimum(jnp.minimum(charge, full_well) + noise, full_well)
     if camera.bit_depth is None:
         return signal
-    # Clipped again after the division, which can round the last step up.
     counts = jnp.round(signal / _electrons_per_count(camera).astype(dtype))
-    return jnp.clip(counts, 0, 2**camera.bit_depth - 1)
+    return jnp.maximum(counts, 0)
 
 
 def photons_from_counts(
