@@ -1,7 +1,6 @@
 """Checks at the public boundary, so that every message reads alike: name, rule, value with unit, likely fix."""
 
 import jax.core
-import jax.numpy as jnp
 import numpy as np
 
 
@@ -40,7 +39,7 @@ def check_finite(array, name: str, hint: str = "") -> None:
     """Raises ValueError naming the first bad element of a concrete array that holds NaN or infinity."""
     if not is_concrete(array):
         return
-    good = np.asarray(jnp.isfinite(array))
+    good = np.isfinite(np.asarray(array))  # not jnp, which `jit` would stage
     if good.all():
         return
     where = tuple(int(i) for i in np.argwhere(~good)[0])

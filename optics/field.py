@@ -40,7 +40,9 @@ class Field(eqx.Module):
             )
         check_positive(self.wavelength, "wavelength", "m")
         check_positive(self.pixel_pitch, "pixel_pitch", "m")
-        check_finite(self.amplitude, "amplitude", "Check the array for division by zero or log of zero.")
+        check_finite(
+            self.amplitude, "amplitude", "Check the array for division by zero or log of zero."
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -64,7 +66,7 @@ class Field(eqx.Module):
 
     @property
     def wavenumber(self) -> Float[Array, ""]:
-        """k = 2 pi / wavelength, rad/m."""
+        """K = 2 pi / wavelength, rad/m."""
         return 2 * jnp.pi / self.wavelength
 
     def coordinates(self) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:
@@ -81,29 +83,39 @@ def centred_axis(n: int, pitch) -> Float[Array, " n"]:
     return (jnp.arange(n) - n // 2) * pitch
 
 
-def grid_coordinates(shape: tuple[int, int], pitch) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:
+def grid_coordinates(
+    shape: tuple[int, int], pitch
+) -> tuple[Float[Array, "y x"], Float[Array, "y x"]]:
     """Positions (y, x) of every sample of a centred grid, in the unit of `pitch`."""
     y, x = jnp.meshgrid(centred_axis(shape[0], pitch), centred_axis(shape[1], pitch), indexing="ij")
     return y, x
 
 
-def pad_to(amplitude: Complex[Array, "*batch y x"], shape: tuple[int, int]) -> Complex[Array, "*batch Y X"]:
+def pad_to(
+    amplitude: Complex[Array, "*batch y x"], shape: tuple[int, int]
+) -> Complex[Array, "*batch Y X"]:
     """Zero-pads to a larger grid, keeping the optical axis on sample N // 2."""
     widths = [(0, 0)] * (amplitude.ndim - 2)
     for n, target in zip(amplitude.shape[-2:], shape, strict=True):
         if target < n:
-            raise ValueError(f"`shape` must not be below the grid {amplitude.shape[-2:]}, but is {shape}.")
+            raise ValueError(
+                f"`shape` must not be below the grid {amplitude.shape[-2:]}, but is {shape}."
+            )
         before = target // 2 - n // 2
         widths.append((before, target - n - before))
     return jnp.pad(amplitude, widths)
 
 
-def crop_to(amplitude: Complex[Array, "*batch Y X"], shape: tuple[int, int]) -> Complex[Array, "*batch y x"]:
+def crop_to(
+    amplitude: Complex[Array, "*batch Y X"], shape: tuple[int, int]
+) -> Complex[Array, "*batch y x"]:
     """Cuts out the centre, keeping the optical axis on sample N // 2; undoes `pad_to`."""
     slices = []
     for n, target in zip(amplitude.shape[-2:], shape, strict=True):
         if target > n:
-            raise ValueError(f"`shape` must not exceed the grid {amplitude.shape[-2:]}, but is {shape}.")
+            raise ValueError(
+                f"`shape` must not exceed the grid {amplitude.shape[-2:]}, but is {shape}."
+            )
         start = n // 2 - target // 2
         slices.append(slice(start, start + target))
     return amplitude[..., slices[0], slices[1]]

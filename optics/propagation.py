@@ -233,7 +233,7 @@ def check_distance(distance) -> None:
             f"`distance` must be one number in metres, but its shape is {shape}. Use jax.vmap."
         )
     if is_concrete(distance):
-        check_finite(jnp.asarray(distance), "distance")
+        check_finite(np.asarray(distance), "distance")
 
 
 def check_pad(pad: int, lowest: int = 1) -> None:

@@ -1,0 +1,60 @@
+"""Nonlinear functions of a measured field, applied in electronics or in a medium between two layers.
+
+The paper's nonlinearity is unknown (fact sheet of Xue et al., Nature 632, 280 (2024), section 5.3): the candidates that
+the sheet names are all here, their parameters our choice. Each first divides by the root-mean-square amplitude of the
+sample, so that the operating point does not move with the brightness of the input or the loss of a layer; that division
+is part of the function, and of its derivative.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Complex
+
+Field = Complex[Array, "*batch y x"]
+
+
+def _normalised(field):
+    power = jnp.mean(jnp.real(field) ** 2 + jnp.imag(field) ** 2, axis=(-2, -1), keepdims=True)
+    return field / jnp.sqrt(power + 1e-12)
+
+
+def _intensity(field):
+    return jnp.real(field) ** 2 + jnp.imag(field) ** 2
+
+
+def saturable(field: Field, saturation: float = 1.0) -> Field:
+    """Amplitude loss that bleaches: y I / (I + I_s), with I_s in units of the mean intensity."""
+    y = _normalised(field)
+    intensity = _intensity(y)
+    return y * (intensity / (intensity + saturation))
+
+
+def complex_relu(field: Field, threshold: float = 0.5) -> Field:
+    """Passes what exceeds a threshold on |y|^2 (in mean intensities), keeping the phase: y max(1 - theta / I, 0)."""
+    y = _normalised(field)
+    intensity = _intensity(y)
+    return y * jnp.maximum(1 - threshold / (intensity + 1e-12), 0)
+
+
+def square_law(field: Field) -> Field:
+    """Camera read-out re-loaded as amplitude: |y|^2, phase dropped."""
+    intensity = _intensity(_normalised(field))
+    return (intensity + 0j * intensity).astype(field.dtype)
+
+
+def photorefractive(field: Field, saturation: float = 1.0, stroke: float = jnp.pi) -> Field:
+    """Phase response of a photorefractive crystal such as SBN:60, y exp(i phi_max I / (I + I_s)).
+
+    Form as in diffractive networks with an SBN layer; `stroke` phi_max (rad) and `saturation` are our choice.
+    """
+    y = _normalised(field)
+    intensity = _intensity(y)
+    return y * jnp.exp(1j * stroke * intensity / (intensity + saturation))
+
+
+ACTIVATIONS = {
+    "linear": None,
+    "saturable": saturable,
+    "complex_relu": complex_relu,
+    "square_law": square_law,
+    "photorefractive": photorefractive,
+}

@@ -1,0 +1,33 @@
+"""Physics-aware training: data through the hardware, error through the model.
+
+L. G. Wright et al., "Deep physical neural networks trained with backpropagation", Nature 601, 549-555 (2022),
+DOI 10.1038/s41586-021-04223-6. The backward pass is the ideal model's, evaluated at the fields the hardware gave.
+"""
+
+import jax
+
+from optics.learning.rule import (
+    AbstractLearningRule,
+    GradientEstimate,
+    error_pass,
+    measure_data_pass,
+)
+
+
+class PhysicsAware(AbstractLearningRule):
+    """PAT rule: measured forward, modelled backward."""
+
+    def gradient(self, network, bench, field, labels, *, key, time=0) -> GradientEstimate:
+        """See `AbstractLearningRule.gradient`; a bench is required."""
+        if bench is None:
+            raise ValueError(
+                "`bench` must be an OpticalBench for physics-aware training, but is None."
+            )
+        data_key, error_key = jax.random.split(key)
+        data = measure_data_pass(network, bench, field, key=data_key, time=time)
+        backward = network.free_space.transpose()
+        return error_pass(network, data, labels, lambda error, *_: backward(error), key=error_key)
+
+    def measurements_per_sample(self, n_layers: int) -> int:
+        """One data pass per layer."""
+        return n_layers
