@@ -24,7 +24,7 @@ def check_positive(value, name: str, unit: str = "", hint: str = "") -> None:
 
 
 def check_in_range(
-    value, name: str, low: float, high: float, unit: str = "", hint: str = ""
+    value, name: str, low: float | int, high: float | int, unit: str = "", hint: str = ""
 ) -> None:
     """Raises ValueError unless a concrete scalar lies in [low, high]."""
     if not is_concrete(value):

@@ -63,6 +63,12 @@ def test_field_is_differentiable_in_all_its_numbers():
     np.testing.assert_allclose(slope.pixel_pitch, 8e-3, rtol=1e-14)
 
 
+def test_known_array_can_enter_a_compiled_function():
+    known = jnp.ones((2, 2), complex)
+    power = jax.jit(lambda pitch: Field(known, 5e-7, pitch).power)(1e-3)
+    np.testing.assert_allclose(power, 4e-6, rtol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("amplitude", "wavelength", "pitch", "message"),
     [
