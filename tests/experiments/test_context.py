@@ -58,6 +58,8 @@ def test_nested_loops_share_one_display_on_a_terminal():
     # Displays are released, so a second loop can open one.
     with context.progress("again", 1) as ticker:
         ticker.advance()
+    # Each display shows the cursor again when it is released.
+    assert text.getvalue().count("\x1b[?25h") == 2
     assert "half way [not markup]" in text.getvalue()
     assert "depths" in text.getvalue()
     assert "steps" in text.getvalue()

@@ -1,4 +1,5 @@
 import dataclasses
+import time
 
 import jax
 import numpy as np
@@ -40,17 +41,27 @@ def stop_at(length, measure):
     return stopping
 
 
+def slowly(measure):
+    def waiting(at, config):
+        time.sleep(0.5)
+        return measure(at, config)
+
+    return waiting
+
+
 def test_a_stopped_run_goes_on_where_it_was_and_ends_in_the_same_result(
     registered, store, tmp_path, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(registered, "_measure", stop_at(2.0, registered._measure))
+        patch.setattr(registered, "_measure", stop_at(2.0, slowly(registered._measure)))
         with pytest.raises(KeyboardInterrupt):
             run_and_store("pendulum", THREE, store)
     assert store.find("pendulum", THREE) is None
     resumed, _ = run_and_store("pendulum", THREE, store)
     assert registered.COMPUTED == [1.0, 2.0, 3.0]
     assert resumed.provenance["resumed_pieces"] == 1
+    # The second half takes milliseconds; the time of the first is in its piece.
+    assert resumed.provenance["wall_time_s"] > 0.5
     whole, _ = run_and_store("pendulum", THREE, Store(tmp_path / "elsewhere"))
     assert resumed.record == whole.record
     for name, array in whole.outcome(THREE).arrays.items():

@@ -127,8 +127,8 @@ def test_a_rename_that_fails_puts_the_former_result_back(store, monkeypatch):
     monkeypatch.setattr(storage.Path, "rename", fail_for_new)
     with pytest.raises(StorageError):
         store.save(run(Config()), "quick", {**RECORD, "wall_time_s": 2.0})
-    assert store.find("pendulum", Config()).provenance == RECORD
     assert stored.folder.is_dir()
+    assert store.find("pendulum", Config()).provenance == RECORD
 
 
 def test_a_result_set_aside_by_a_killed_process_is_found_again(store):
