@@ -11,6 +11,7 @@ found as `experiments.peers.engine` says; `python -m experiments.bench_propagati
 environments for them. An engine that is missing is reported as not run.
 """
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -104,6 +105,11 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     """Times all engines that are there, in turn, then our own methods over window sizes."""
     context = context or Context()
     metrics: dict[str, Measurement] = {}
+    # Threads that wait by spinning, as those of torch do, suffer most from company.
+    load = os.getloadavg()[0]
+    metrics["load_average"] = Measurement(load)
+    if load > 0.5:
+        context.log(f"warning: others use this machine (load {load:.1f}), so that ratios are rough")
     arrays: dict[str, np.ndarray] = {}
     chosen = [e for e in ENGINES if config.peers or e.package == "lightecho"]
     seconds, absent = _compare(config, config.pixels, config.distance, chosen, metrics, context)

@@ -48,7 +48,7 @@ def test_missing_peer_is_reported_and_not_invented(monkeypatch):
     monkeypatch.setattr(context, "log", lines.append)
     outcome = bench.run(config, context)
     said = "chromatix.documented: not run, No such file or directory: /nowhere/python"
-    assert lines == [said]
+    assert [line for line in lines if "warning" not in line] == [said]
     assert outcome.arrays["not_run"].tolist() == [said]
     assert not any("chromatix" in name for name in outcome.metrics)
     assert outcome.metrics["size.lightecho.matrix.8"].value > 0

@@ -228,6 +228,13 @@ def test_zero_distance_returns_the_field_and_shift_moves_it(kernel, method):
     np.testing.assert_allclose(moved, expected, atol=1e-13)
 
 
+@pytest.mark.parametrize(("kernel", "method"), VARIANTS)
+def test_window_displaced_beyond_the_padding_sees_no_periodic_copy(kernel, method):
+    # 12 pixels from a window of 8: on a padded grid of 16 the input would come round again.
+    op = operator((8, 7), 0.0, kernel=kernel, method=method, output_shift=(12 * PITCH, 0.0))
+    np.testing.assert_allclose(op(random_field((8, 7))), 0, atol=1e-13)
+
+
 def test_evanescent_waves_decay_both_ways():
     # A pitch of a fifth of a wavelength carries frequencies up to 2.5 / lambda.
     for z in (2e-6, -2e-6):
