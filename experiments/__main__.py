@@ -10,6 +10,7 @@ import functools
 import io
 import itertools
 import os
+import re
 import shlex
 import signal
 import sys
@@ -180,8 +181,9 @@ def _deferred(command: Callable[..., int]) -> Callable[..., Callable[[], int]]:
 
 
 def _one_line(box: str, program: str) -> str:
-    # The box is drawn in Unicode or in ASCII, the first line is its title, and rules divide it.
-    lines = [line.strip("│╭╮╰╯─ ") for line in box.splitlines()]
+    # The box is drawn in Unicode or in ASCII, on a terminal in colour; its first line is a title, and rules divide it.
+    uncoloured = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    lines = [line.strip("│╭╮╰╯─ ") for line in uncoloured.splitlines()]
     said = " ".join([line for line in lines if line.strip("-")][1:])
     for help_text in ("Argument helptext", "For full helptext"):
         said = said.split(help_text)[0].strip()

@@ -246,7 +246,7 @@ def _told_as_storage_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kept = "the former result is kept" if path.exists() else "finished pieces are kept"
+        kept = "the former result is kept" if path.exists() else "what was saved before is kept"
         raise StorageError(f"Cannot write {path}: {error.strerror or error}; {kept}.") from error
 
 

@@ -251,6 +251,29 @@ def test_a_stopped_process_leaves_pieces_and_the_same_command_goes_on(tmp_path, 
     assert not list(tmp_path.glob("results/pendulum/.*"))
 
 
+def test_an_error_is_one_plain_line_on_a_narrow_coloured_terminal(tmp_path):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 30, 50, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "run", "pendulum", "--pause", "x"],
+        cwd=tmp_path, stdout=theirs, stderr=theirs,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
+    )  # fmt: skip
+    assert process.wait(timeout=30) == 2
+    shown = os.read(ours, 10000).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert shown == (
+        "lightecho: Error parsing --pause: could not convert string to float: 'x'; "
+        "see `lightecho run pendulum --help`.\r\n"
+    )
+
+
 def test_a_reader_that_leaves_early_is_no_error(tmp_path):
     command = f"{sys.executable} -c '{PROGRAM}' list | true"
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
