@@ -92,7 +92,7 @@ class OpticalBench(eqx.Module):
             key, noise_key = jax.random.split(key)
             measured = measured + self._twin.field_noise * _white_noise(measured, noise_key)
         if self._camera is None:
-            measured = measured * jnp.exp(1j * reference_phase)
+            measured = measured * jnp.exp(-1j * reference_phase)
         else:
             measured = measure_four_step(
                 measured,

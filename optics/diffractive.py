@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from optics._checks import check_positive, check_shape
+from optics.field import over_batch
 from optics.free_space import FreeSpace
 from optics.twin import Geometry
 
@@ -95,7 +96,9 @@ class DiffractiveNetwork(eqx.Module):
 
     def __call__(self, field: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """Field at the camera after the last layer, in the ideal model."""
-        return run_layers(self, field, lambda x, weights: self.free_space(modulation(*weights) * x))
+        return run_layers(
+            self, field, lambda x, weights: self.free_space(over_batch(modulation(*weights), x) * x)
+        )
 
 
 def modulation(phase, amplitude=None) -> Array:

@@ -91,6 +91,11 @@ def grid_coordinates(
     return y, x
 
 
+def over_batch(plane: Array, batched: Array) -> Array:
+    """Gives a `(y, x)` plane the leading axes of size 1 that let it act on every field of a batch."""
+    return plane.reshape((1,) * (batched.ndim - plane.ndim) + plane.shape)
+
+
 def pad_to(
     amplitude: Complex[Array, "*batch y x"], shape: tuple[int, int]
 ) -> Complex[Array, "*batch Y X"]:

@@ -94,7 +94,7 @@ class Imperfections:
                     levels, name, 2, 2**24, hint="None stands for a continuous modulator."
                 )
 
-    def scaled(self, factor: float) -> "Imperfections":
+    def scaled(self, factor: float | int) -> "Imperfections":
         """All sizes multiplied by `factor` (levels and the camera are kept)."""
         changes = {}
         for field in dataclasses.fields(self):

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from optics._checks import check_positive
+from optics.field import over_batch
 from optics.free_space import FreeSpace, make_free_space
 from optics.imperfections import Imperfections, ZernikeTerms
 from optics.zernike import noll_to_nm, zernike_radial
@@ -84,8 +85,9 @@ class HardwareTwin(eqx.Module):
             # Rounding has no derivative; the identity stands in for it, as in every gradient of a quantised modulator.
             rounded = jnp.mod(jnp.round(turns * self.slm_levels), self.slm_levels) / self.slm_levels
             turns = turns + jax.lax.stop_gradient(rounded - turns)
-        # The clip keeps the derivative of the power finite at phase zero.
-        actual = 2 * jnp.pi * self.stroke * jnp.maximum(turns, 1e-12) ** self.exponent
+        # At zero the power has slope 0 or infinity; a straight line keeps training alive there.
+        bent = jnp.where(turns > 0, jnp.where(turns > 0, turns, 1.0) ** self.exponent, turns)
+        actual = 2 * jnp.pi * self.stroke * bent
         if self.blur_y is not None and self.blur_x is not None:
             actual = self.blur_y @ actual @ self.blur_x.T
         weights = jnp.exp(1j * actual)
@@ -95,10 +97,10 @@ class HardwareTwin(eqx.Module):
 
     def transport(self, field: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """H without the modulator: input face, propagation, output face, camera."""
-        field = self.input_face * field
+        field = over_batch(self.input_face, field) * field
         pupil = self.fourier_filter
         field = self.free_space(field) if pupil is None else _filtered(field, pupil)
-        field = self.output_face * field
+        field = over_batch(self.output_face, field) * field
         return field if self.rotation is None else rotate(field, self.rotation)
 
     def run(
@@ -108,7 +110,7 @@ class HardwareTwin(eqx.Module):
         amplitude: Float[Array, "y x"] | None = None,
     ) -> Complex[Array, "*batch y x"]:
         """Field at the camera for a loaded field and commanded weights, before any measurement."""
-        return self.transport(self.modulation(phase, amplitude) * field)
+        return self.transport(over_batch(self.modulation(phase, amplitude), field) * field)
 
     def drift(self, time) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Reference phase (rad) and relative laser power at a measurement number."""
@@ -226,12 +228,12 @@ def _shear(field, shift, axis):
     frequency = jnp.fft.fftfreq(n).astype(jnp.finfo(field.dtype).dtype)
     frequency = frequency[None, :] if axis == -1 else frequency[:, None]
     ramp = jnp.exp(-2j * jnp.pi * frequency * shift).astype(field.dtype)
-    return jnp.fft.ifft(jnp.fft.fft(field, axis=axis) * ramp, axis=axis)
+    return jnp.fft.ifft(jnp.fft.fft(field, axis=axis) * over_batch(ramp, field), axis=axis)
 
 
 def _filtered(field, transfer):
     shape = transfer.shape
-    spectrum = jnp.fft.fft2(field, s=shape) * transfer
+    spectrum = jnp.fft.fft2(field, s=shape) * over_batch(transfer, field)
     return jnp.fft.ifft2(spectrum)[..., : field.shape[-2], : field.shape[-1]]
 
 

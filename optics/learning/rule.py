@@ -10,6 +10,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from optics.bench import FRAMES_PER_FIELD, OpticalBench
 from optics.diffractive import DiffractiveNetwork, modulation
+from optics.field import over_batch
 
 
 class Weights(NamedTuple):
@@ -140,11 +141,11 @@ def error_pass(
     def step(carry, inputs):
         layer, (phase, amplitude), x, y_before, layer_key = inputs
         c_u = transport(carry, layer_key, n_layers - 1 - layer)
-        turned = jnp.exp(1j * phase) * x
-        u = turned if amplitude is None else amplitude * turned
+        turned = over_batch(jnp.exp(1j * phase), x) * x
+        u = turned if amplitude is None else over_batch(amplitude, x) * turned
         phase_gradient = -jnp.sum(jnp.imag(u * c_u), axis=0)
         amplitude_gradient = None if amplitude is None else jnp.sum(jnp.real(turned * c_u), axis=0)
-        c_x = modulation(phase, amplitude) * c_u
+        c_x = over_batch(modulation(phase, amplitude), c_u) * c_u
         if network.activation is not None:
             # Multiplied by the stored local gradient before it is propagated; nothing stands before the first layer.
             _, pull_back = jax.vjp(network.activate, y_before)

@@ -1,0 +1,68 @@
+"""One small bench that every test of twin, bench and learning rules shares: 3 layers of 24 x 24 px at 2 mm."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from optics.diffractive import IntensityTarget, make_network, make_readout, run_layers
+from optics.imperfections import Imperfections
+from optics.learning.rule import Weights, weights_of, with_weights
+from optics.twin import Geometry, make_twin
+
+GEOMETRY = Geometry(shape=(24, 24), pixel_pitch=8e-6, wavelength=532e-9, distance=2e-3)
+
+
+def twin(key=0, **imperfections):
+    """Twin in double precision with the given errors."""
+    return make_twin(
+        GEOMETRY, Imperfections(**imperfections), key=jax.random.key(key), dtype=jnp.complex128
+    )
+
+
+def network(n_layers=3, key=1, activation=None, train_amplitude=False, classes=4):
+    """Network in double precision; `classes=None` asks for a pattern in place of classes."""
+    readout = IntensityTarget() if classes is None else make_readout(GEOMETRY.shape, classes)
+    net = make_network(
+        GEOMETRY,
+        n_layers,
+        readout,
+        key=jax.random.key(key),
+        activation=activation,
+        train_amplitude=train_amplitude,
+        dtype=jnp.complex128,
+    )
+    if train_amplitude:
+        amplitude = jax.random.uniform(jax.random.key(key + 50), net.phase.shape, minval=0.3)
+        net = eqx.tree_at(lambda n: n.amplitude, net, amplitude)
+    return net
+
+
+def inputs(batch=3, key=2):
+    """Random complex input fields and labels."""
+    draws = jax.random.normal(jax.random.key(key), (2, batch, *GEOMETRY.shape))
+    return jax.lax.complex(draws[0], draws[1]), jnp.arange(batch) % 4
+
+
+def true_gradient(hardware, net, field, labels) -> Weights:
+    """Gradient through the very hardware, by automatic differentiation of the twin nobody else may touch."""
+
+    def loss(weights):
+        trial = with_weights(net, weights)
+        output = run_layers(trial, field, lambda x, w: hardware.run(x, *w))
+        return net.readout.loss(output, labels)
+
+    return jax.jit(jax.grad(loss))(weights_of(net))
+
+
+def relative_error(a, b) -> float:
+    """|a - b| / |b| over all elements."""
+    a, b = np.asarray(a), np.asarray(b)
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+def cosines(a, b) -> np.ndarray:
+    """Cosine similarity of each layer."""
+    a, b = np.asarray(a), np.asarray(b)
+    inner = np.sum(a * b, axis=(-2, -1))
+    return inner / np.sqrt(np.sum(a * a, axis=(-2, -1)) * np.sum(b * b, axis=(-2, -1)))
