@@ -115,7 +115,7 @@ def fit(
         if not np.all(np.isfinite(loss)):
             step = done + int(np.argmin(np.isfinite(loss)))
             raise FloatingPointError(
-                f"The loss of {type(rule).__name__} is not finite at step {step}; lower `learning_rate` "
+                f"`loss` of {type(rule).__name__} must be finite, but is not at step {step}; lower `learning_rate` "
                 f"({learning_rate:g} rad) or check the inputs."
             )
         losses.append(loss)

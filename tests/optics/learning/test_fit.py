@@ -1,0 +1,168 @@
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from optics.bench import OpticalBench
+from optics.diffractive import encode_images
+from optics.learning import ForwardMode, InSilico, PhysicsAware, evaluate, fit, output_field
+from tests.exact.small_bench import GEOMETRY, network, twin
+
+
+def encode(images):
+    return encode_images(images, GEOMETRY.shape, dtype=jnp.complex128)
+
+
+def _bars(n=64, seed=0):
+    """Four classes a network learns in seconds: a bright bar at one of four places, with noise."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 4
+    images = rng.uniform(0, 0.2, (n, 8, 8))
+    for image, label in zip(images, labels, strict=True):
+        image[2 * label : 2 * label + 2] += 1
+    return jnp.asarray(images), jnp.asarray(labels)
+
+
+@pytest.mark.parametrize("rule", [ForwardMode(), PhysicsAware(), InSilico()])
+def test_every_rule_learns_bars_on_an_ideal_bench(rule):
+    images, labels = _bars()
+    bench = OpticalBench(GEOMETRY, twin())
+    result = fit(
+        network(2), rule, images, labels, encode=encode, key=jax.random.key(0), bench=bench,
+        n_steps=40, batch_size=16, learning_rate=0.1,
+    )  # fmt: skip
+    test_images, test_labels = _bars(seed=1)
+    good = evaluate(
+        result.network, test_images, test_labels, encode=encode, bench=bench, key=jax.random.key(1)
+    )
+    assert good.mean() > 0.9  # chance is 0.25
+    assert result.losses[-5:].mean() < result.losses[:5].mean()
+
+
+def test_forward_mode_learns_where_in_silico_weights_fail():
+    images, labels = _bars()
+    bench = OpticalBench(GEOMETRY, twin(slm_gain=-0.5, both_faces_aberration=((6, 2.0),)))
+    accuracy = {}
+    for rule in (ForwardMode(), InSilico()):
+        result = fit(
+            network(2), rule, images, labels, encode=encode, key=jax.random.key(0), bench=bench,
+            n_steps=40, batch_size=16, learning_rate=0.1,
+        )  # fmt: skip
+        good = evaluate(
+            result.network, images, labels, encode=encode, bench=bench, key=jax.random.key(1)
+        )
+        accuracy[type(rule).__name__] = good.mean()
+    assert accuracy["ForwardMode"] > accuracy["InSilico"] + 0.2
+
+
+def test_phases_stay_wrapped_and_transmissions_in_range():
+    images, labels = _bars()
+    result = fit(
+        network(2, train_amplitude=True), InSilico(), images, labels, encode=encode,
+        key=jax.random.key(0), n_steps=20, learning_rate=0.5,
+    )  # fmt: skip
+    assert result.network.phase.min() >= 0
+    assert result.network.phase.max() <= 2 * np.pi
+    assert result.network.amplitude.min() >= 0
+    assert result.network.amplitude.max() <= 1
+
+
+def test_steps_in_one_call_or_many_give_the_same_weights():
+    images, labels = _bars()
+    runs = [
+        fit(
+            network(1), InSilico(), images, labels, encode=encode, key=jax.random.key(0),
+            n_steps=6, steps_per_call=chunk,
+        ).network.phase
+        for chunk in (6, 4)
+    ]  # fmt: skip
+    np.testing.assert_allclose(runs[0], runs[1], atol=1e-12)
+
+
+def test_frames_and_time_are_counted():
+    images, labels = _bars()
+    bench = OpticalBench(GEOMETRY, twin())
+    result = fit(
+        network(2), ForwardMode(), images, labels, encode=encode, key=jax.random.key(0), bench=bench,
+        n_steps=3, batch_size=5,
+    )  # fmt: skip
+    assert result.frames == 2 * 2 * 4 * 5 * 3  # layers, passes, steps of holography, batch, steps
+    assert result.time == 2 * 2 * 3
+
+
+def test_progress_is_told_and_adds_up():
+    images, labels = _bars()
+    seen = []
+    fit(
+        network(1), InSilico(), images, labels, encode=encode, key=jax.random.key(0),
+        n_steps=5, steps_per_call=2, on_progress=lambda n, loss: seen.append((n, loss)),
+    )  # fmt: skip
+    assert [n for n, _ in seen] == [2, 2, 1]
+    assert all(np.isfinite(loss) for _, loss in seen)
+
+
+def test_second_training_does_not_compile_again():
+    # The package's `fit` hides the module of the same name.
+    _run_steps = sys.modules["optics.learning.fit"]._run_steps
+    images, labels = _bars()
+    for seed in (0, 1):
+        bench = OpticalBench(GEOMETRY, twin(seed, camera_shift_px=0.3))
+        fit(
+            network(1, key=seed), ForwardMode(), images, labels, encode=encode,
+            key=jax.random.key(seed), bench=bench, n_steps=2,
+        )  # fmt: skip
+        if seed == 0:
+            compiled = _run_steps._cache_size()
+    assert _run_steps._cache_size() == compiled
+
+
+def test_start_weights_survive_the_donated_buffers():
+    images, labels = _bars()
+    net = network(1)
+    fit(net, InSilico(), images, labels, encode=encode, key=jax.random.key(0), n_steps=1)
+    assert np.isfinite(net.phase).all()
+
+
+def test_evaluation_of_a_ragged_batch_counts_each_sample_once():
+    images, labels = _bars(n=10)
+    whole = evaluate(network(1), images, labels, encode=encode, batch_size=10)
+    parts = evaluate(network(1), images, labels, encode=encode, batch_size=4)
+    np.testing.assert_array_equal(whole, parts)
+
+
+def test_output_field_on_an_ideal_bench_is_the_model():
+    images, _ = _bars(n=2)
+    net = network(2)
+    measured = output_field(
+        net, encode(images), bench=OpticalBench(GEOMETRY, twin()), key=jax.random.key(0)
+    )
+    np.testing.assert_allclose(measured, output_field(net, encode(images)), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_steps": 0}, ValueError, "`n_steps` must be at least 1, but is 0"),
+        ({"batch_size": 0}, ValueError, "`batch_size` must be at least 1, but is 0"),
+        ({"learning_rate": -1.0}, ValueError, "`learning_rate` must be positive"),
+    ],
+)
+def test_bad_options_are_named(options, error, message):
+    images, labels = _bars()
+    with pytest.raises(error, match=message):
+        fit(network(1), InSilico(), images, labels, encode=encode, key=jax.random.key(0), **options)
+
+
+def test_loss_that_is_not_finite_stops_with_the_step_named():
+    images, labels = _bars()
+    broken = images.at[:].set(jnp.nan)
+    with pytest.raises(FloatingPointError, match=r"`loss` of InSilico .* at step 0"):
+        fit(network(1), InSilico(), broken, labels, encode=encode, key=jax.random.key(0))
+
+
+def test_evaluation_on_a_bench_needs_a_key():
+    images, labels = _bars()
+    with pytest.raises(ValueError, match="`key` must be given with a bench"):
+        evaluate(network(1), images, labels, encode=encode, bench=OpticalBench(GEOMETRY, twin()))
