@@ -84,6 +84,27 @@ def test_saturated_pixels_show_no_noise_above_the_well(shot):
     assert out[0, 1:].min() > 1e4 - 6 * 5.0
 
 
+@pytest.mark.parametrize("shot", ["poisson", "gaussian"])
+def test_dark_and_saturated_pixels_keep_the_read_noise(shot):
+    # Charge is then certain, so only the readout spreads it; beyond the full well that is cut.
+    read, well = 20.0, 1e4
+    cam = camera(read=read, well=well, shot=shot)
+    out = expose(jnp.zeros(SHAPE).at[1].set(1e30), cam, key=KEY)
+    assert_moments(out[0], 0.0, read**2, 3 * read**4)
+    below = well - np.asarray(out[1])
+    assert abs(np.mean(below == 0) - 0.5) < 4.5 * 0.5 / np.sqrt(below.size)
+    standard_error = read * np.sqrt((0.5 - 0.5 / np.pi) / below.size)
+    assert abs(below.mean() - read / np.sqrt(2 * np.pi)) < 4.5 * standard_error
+
+
+def test_gaussian_charge_is_never_negative():
+    # Without read noise the law is the normal of mean and variance n cut at zero: P(0) = Phi(-sqrt n).
+    out = np.asarray(expose(jnp.full(SHAPE, 1.0), camera(shot="gaussian"), key=KEY))
+    p = 0.15865525393145707
+    assert out.min() == 0
+    assert abs(np.mean(out == 0) - p) < 4.5 * np.sqrt(p * (1 - p) / out.size)
+
+
 @pytest.mark.parametrize("bits", [1, 8, 12])
 def test_quantisation_step_and_error(bits):
     cam = camera(well=5000.0, bits=bits)

@@ -81,17 +81,19 @@ def test_field_is_unknown_where_the_reference_is_dark():
     assert np.isfinite(back).all()
 
 
-def test_noise_free_measurement_is_exact():
+@pytest.mark.parametrize("draws", ["frames", "differences"])
+def test_noise_free_measurement_is_exact(draws):
     field = random_field(2, 3, 8, 8) * jnp.array([1e-9, 1.0, 1e9])[None, :, None, None]
-    measured = measure_four_step(field, ideal_camera(), key=KEY, reference_ratio=0.7)
+    measured = measure_four_step(field, ideal_camera(), key=KEY, reference_ratio=0.7, draws=draws)
     peak = np.abs(field).max(axis=(-2, -1), keepdims=True)
     # Intensities reach (1 + 1/0.7)^2 peak^2; a few of their eps remain.
     np.testing.assert_array_less(np.abs(measured - field) / peak, 20 * 2.2e-16)
 
 
-def test_zero_field_measures_zero_beside_bright_ones():
+@pytest.mark.parametrize("draws", ["frames", "differences"])
+def test_zero_field_measures_zero_beside_bright_ones(draws):
     field = random_field(3, 8, 8).at[1].set(0)
-    measured = np.asarray(measure_four_step(field, flir_bfs_u3_89s6m(), key=KEY))
+    measured = np.asarray(measure_four_step(field, flir_bfs_u3_89s6m(), key=KEY, draws=draws))
     np.testing.assert_array_equal(measured[1], 0)
     assert np.isfinite(measured).all()
 
@@ -105,7 +107,8 @@ def test_measurement_scales_with_the_field():
     )
 
 
-def test_measurement_noise_follows_shot_and_read_noise():
+@pytest.mark.parametrize("draws", ["frames", "differences"])
+def test_measurement_noise_follows_shot_and_read_noise(draws):
     # One bright pixel fixes the exposure; elsewhere |E| = peak / 10. With gain g = w F / (peak +
     # R)^2 electrons per unit intensity, each quadrature of E conj(R) is a difference of two frames
     # over 4, so Var[E] = (sum of the four frame variances) / (16 g^2 R^2), and the four frames sum
@@ -113,7 +116,9 @@ def test_measurement_noise_follows_shot_and_read_noise():
     well, ratio, fill, read, n = 1e4, 0.5, 0.8, 6.0, 200
     camera = Camera(0.6, read, well, bit_depth=None, shot_noise="gaussian")
     field = jnp.full((n, n), 0.1 * np.exp(0.5j)).at[0, 0].set(1.0)
-    measured = measure_four_step(field, camera, key=KEY, exposure=fill, reference_ratio=ratio)
+    measured = measure_four_step(
+        field, camera, key=KEY, exposure=fill, reference_ratio=ratio, draws=draws
+    )
     gain = fill * well / (1 + ratio) ** 2
     variance = (4 * gain * (0.01 + ratio**2) + 4 * read**2) / (16 * gain**2 * ratio**2)
     error = np.asarray(measured - field).ravel()[1:]
@@ -121,6 +126,38 @@ def test_measurement_noise_follows_shot_and_read_noise():
     # |error|^2 sums two quadratures that share the variance: relative standard error 1/sqrt(n^2) at
     # most sqrt(2) more if they differ.
     assert abs(np.mean(np.abs(error) ** 2) / variance - 1) < 4.5 * np.sqrt(2) / n
+
+
+@pytest.mark.parametrize("shot", ["gaussian", "none"])
+def test_differences_have_the_mean_and_variance_of_frames(shot):
+    # Coarse steps of 79 e- and a read noise of 40 e-, about half a step, so that rounding is a tenth
+    # of the variance and acts as noise. The darkest frame, (1.5 - 1)^2 of (1 + 1.5)^2 at 0.8 wells,
+    # has 320 e- and is 7 standard deviations from a cut.
+    camera, n = Camera(0.6, 40.0, 1e4, bit_depth=7, shot_noise=shot), 20000
+    amplitude = np.array([[1.0, 0.2, 0.6], [0.0, 0.9, 0.4]]) * np.exp(1j * np.arange(6)).reshape(
+        2, 3
+    )
+    fields, drift = jnp.broadcast_to(amplitude, (n, 2, 3)), jnp.linspace(0.0, 2 * np.pi, n)
+
+    def errors(draws, key):
+        measured = measure_four_step(
+            fields, camera, key=key, reference_ratio=1.5, reference_phase=drift, draws=draws
+        )
+        error = np.asarray(measured - fields * jnp.exp(-1j * drift)[:, None, None])
+        return np.stack([error.real, error.imag])
+
+    keys = jax.random.split(KEY)
+    both = [errors(draws, k) for draws, k in zip(("frames", "differences"), keys, strict=True)]
+    variances = [e.var(axis=1, ddof=1) for e in both]
+    # Near-normal samples: relative standard error of a variance sqrt(2 / n), of a difference of two
+    # sqrt(4 / n), and of its average over 12 independent cases sqrt(12) less.
+    relative = variances[1] / variances[0] - 1
+    assert np.abs(relative).max() < 4.5 * np.sqrt(4 / n)
+    assert abs(relative.mean()) < 4.5 * np.sqrt(4 / n / 12)
+    for error, variance in zip(both, variances, strict=True):
+        assert np.all(np.abs(error.mean(axis=1)) < 4.5 * np.sqrt(variance / n))
+        correlation = np.mean(error[0] * error[1], axis=0) / np.sqrt(variance[0] * variance[1])
+        assert np.all(np.abs(correlation) < 4.5 / np.sqrt(n))
 
 
 def test_quantisation_error_shrinks_with_bit_depth():
@@ -220,6 +257,10 @@ def test_bad_input_is_named():
         measure_four_step(field, ideal_camera(), key=KEY, exposure=0.0)
     with pytest.raises(ValueError, match="`full_well` must be finite for a camera with noise"):
         measure_four_step(field, Camera(1.0, 1.0, np.inf, None, "none"), key=KEY)
+    with pytest.raises(ValueError, match=r"`exposure` must lie between 0 and 1, but is 1\.5"):
+        measure_four_step(field, ideal_camera(), key=KEY, exposure=1.5, draws="differences")
+    with pytest.raises(ValueError, match=r"`shot_noise` must be .* but is poisson\. Use draws="):
+        measure_four_step(field, flir_bfs_u3_89s6m("poisson"), key=KEY, draws="differences")
     with pytest.raises(ValueError, match=r"`carrier\[1\]` must lie between -0.5 and 0.5"):
         off_axis_frame(field, 1.0, (0.1, 0.7))
     with pytest.raises(ValueError, match="`bandwidth` must be positive"):
