@@ -7,8 +7,9 @@ timed. Each is a process of its own, kept alive, and asked for a few steps at a 
 what slows the machine down slows all; a ratio is formed within a round and then averaged over rounds.
 
 For a quiet measurement close everything else and run `lightecho bench --scale laptop`. The peers are
-found as `experiments.peers.engine` says; `python -m experiments.bench_propagation --make-peers` makes
-environments for them. An engine that is missing is reported as not run.
+found as `experiments.peers.engine` says: `python -m experiments.bench_propagation --make-peers` makes
+`.venv-peers` for torchoptics, and `LIGHTECHO_CHROMATIX_PYTHON` names a Python 3.12 that imports
+chromatix. An engine that is missing is reported as not run.
 """
 
 import os
@@ -23,7 +24,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.context import Context
-from experiments.peers.engine import Engine, EngineError, EngineSpec, make_environments
+from experiments.peers.engine import Engine, EngineError, EngineSpec, make_environment
 from experiments.plotting import label, new_figure
 from experiments.records import Measurement, Outcome, Reference
 
@@ -283,7 +284,10 @@ def _ratio(ours: np.ndarray, other: np.ndarray) -> Measurement:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--make-peers"]:
-        make_environments()
+        try:
+            make_environment()
+        except EngineError as error:
+            sys.exit(str(error))
     else:
         print(
             "usage: python -m experiments.bench_propagation --make-peers; `lightecho bench` runs it."

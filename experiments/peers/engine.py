@@ -14,11 +14,7 @@ from typing import Any
 
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[1]
-
-# chromatix needs Python 3.12, and its name on PyPI holds an empty package, hence a commit of its source.
-CHROMATIX = (
-    "git+https://github.com/chromatix-team/chromatix@51c10db711aaf29b9df424a7e94a9d5d8d54d7ea"
-)
+_PEERS = _ROOT / ".venv-peers"
 
 
 class EngineError(Exception):
@@ -41,43 +37,46 @@ class EngineSpec:
 
 
 def find_interpreter(package: str) -> str:
-    """Python that can import a peer.
+    """Python that can import a package of the benchmark.
 
-    The first of: the environment variable `LIGHTECHO_<PACKAGE>_PYTHON`, this interpreter where it has
-    the package, and the environment beside the repository, which `--make-peers` makes.
+    For torchoptics the first of: the environment variable `LIGHTECHO_TORCHOPTICS_PYTHON`, this
+    interpreter where it has the package, and `.venv-peers`, which `--make-peers` makes. chromatix needs
+    Python 3.12 and an environment of its own, and its name on PyPI holds an empty package: install it
+    as its authors say, and name the interpreter that imports it in `LIGHTECHO_CHROMATIX_PYTHON`.
     """
     if package == "lightecho":
         return sys.executable
     variable = f"LIGHTECHO_{package.upper()}_PYTHON"
     if variable in os.environ:
         return os.environ[variable]
-    # The package called chromatix on PyPI is an empty one, so that finding a name says too little.
-    if package == "torchoptics" and importlib.util.find_spec(package):
+    if package == "chromatix":
+        raise EngineError(
+            f"{variable} is not set; it must name a Python 3.12 that imports chromatix, in an "
+            "environment of its own (the package of that name on PyPI is empty)"
+        )
+    if importlib.util.find_spec(package):
         return sys.executable
-    folder = {"torchoptics": ".venv-peers", "chromatix": ".venv-chromatix"}[package]
-    python = _ROOT / folder / "bin" / "python"
+    python = _PEERS / "bin" / "python"
     if not python.exists():
-        raise EngineError(f"no {folder} here (--make-peers makes it) and {variable} is not set")
+        raise EngineError(
+            f"no {_PEERS.name} here (--make-peers makes it) and {variable} is not set"
+        )
     return str(python)
 
 
-def make_environments() -> None:
-    """Makes `.venv-peers` and, where there is a Python 3.12, `.venv-chromatix`."""
-    import importlib.metadata
+def make_environment() -> None:
+    """Makes `.venv-peers` with torch and torchoptics from PyPI.
 
-    jax = f"jax=={importlib.metadata.version('jax')}"  # the same JAX, so that optics is compared
-    recipes = (
-        (".venv-peers", sys.executable, ["torch", "torchoptics"]),
-        (".venv-chromatix", "python3.12", [f"chromatix @ {CHROMATIX}", jax]),
-    )
-    for folder, python, packages in recipes:
-        target = _ROOT / folder
-        try:
-            subprocess.run([python, "-m", "venv", str(target)], check=True)
-            pip = [str(target / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages]
-            subprocess.run(pip, check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            print(f"{folder} was not made: {error}", file=sys.stderr)
+    Raises:
+        EngineError: If it could not be made.
+    """
+    python = str(_PEERS / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "--quiet", "torch", "torchoptics"]
+    try:
+        subprocess.run([sys.executable, "-m", "venv", str(_PEERS)], check=True)
+        subprocess.run(pip, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise EngineError(f"{_PEERS.name} was not made: {error}") from error
 
 
 class Engine:
