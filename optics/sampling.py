@@ -92,7 +92,7 @@ def recommend_propagator(
     if min(shape) < 1:
         raise ValueError(f"`shape` must hold at least one sample a side, but is {shape}.")
     side = window or max(shape) * pixel_pitch
-    advices = _candidates(max(shape), pixel_pitch, wavelength, abs(distance), side)
+    candidates = _candidates(max(shape), pixel_pitch, wavelength, abs(distance), side)
     enlargement = side / (max(shape) * pixel_pitch)
     preferred = ("fraunhofer", "fresnel_chirp_z")
     if enlargement <= _LARGEST_ENLARGEMENT:
@@ -102,7 +102,7 @@ def recommend_propagator(
         wanted = advice.error <= _TOLERABLE_PHASE and advice.method in preferred
         return preferred.index(advice.method) if wanted else len(preferred), advice.error
 
-    best, *rest = sorted(advices, key=rank)
+    best, *rest = sorted(candidates, key=rank)
     others = tuple(f"{a.method}: {a.condition}, error about {a.error:.2g}" for a in rest)
     return PropagatorAdvice(best.method, best.condition, best.error, others)
 
