@@ -87,7 +87,9 @@ class Measurement:
         return None if self.stderr is None else self.stderr * math.sqrt(self.n)
 
     @classmethod
-    def from_samples(cls, samples: Sequence[float] | np.ndarray, unit: str = "") -> "Measurement":
+    def from_samples(
+        cls, samples: Sequence[float] | Sequence[np.ndarray] | np.ndarray, unit: str = ""
+    ) -> "Measurement":
         """Mean of repeats with its standard error, sd / sqrt(n) with n - 1 in the variance."""
         array = np.asarray(samples, dtype=float).ravel()
         if array.size == 0:

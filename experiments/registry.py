@@ -16,6 +16,7 @@ from experiments.errors import UserError
 
 EXPERIMENTS: dict[str, str] = {
     "ffm_gradient": "experiments.ffm_gradient",
+    "ffm_gap": "experiments.ffm_gap",
     "ffm_single_layer": "experiments.ffm_single_layer",
     "ffm_depth": "experiments.ffm_depth",
     "ffm_nonlinear": "experiments.ffm_nonlinear",

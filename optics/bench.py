@@ -99,6 +99,8 @@ class OpticalBench(eqx.Module):
                 self._camera,
                 key=key,
                 exposure=self.exposure,
+                # The same law as four frames at a fraction of the cost, where it holds.
+                draws="differences" if self._camera.shot_noise == "gaussian" else "frames",
                 reference_phase=reference_phase,
             )
         return _no_derivative(measured.astype(truth.dtype))
