@@ -48,7 +48,7 @@ class Optics:
     initial_phase_range: float = 1.5
     n_steps: int = 600
     batch_size: int = 32
-    learning_rate: float = 0.15
+    learning_rate: float = 0.1
 
     @property
     def geometry(self) -> Geometry:
@@ -110,8 +110,14 @@ def load_task(name: str, n_classes: int, n_train: int, n_test: int, seed: int) -
     n_train = min(n_train or len(data.y_train), len(data.y_train))
     n_test = min(n_test or len(data.y_test), len(data.y_test))
     data = data.limit(n_train, n_test, seed)
-    arrays = [jnp.asarray(a) for a in (data.x_train, data.y_train, data.x_test, data.y_test)]
-    return Task(*arrays, data.class_names, data.source)
+    return Task(
+        x_train=jnp.asarray(data.x_train),
+        y_train=jnp.asarray(data.y_train),
+        x_test=jnp.asarray(data.x_test),
+        y_test=jnp.asarray(data.y_test),
+        class_names=data.class_names,
+        source=data.source,
+    )
 
 
 def make_bench(

@@ -54,11 +54,11 @@ class Config:
     dataset: str = "digits"
     n_classes: int = 4
     depths: tuple[int, ...] = (2, 4, 6, 8)
-    strokes: tuple[float, ...] = (-0.3, -0.4, -0.5, -0.6)
-    astigmatisms: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3)
+    strokes: tuple[float, ...] = (-0.3, -0.35, -0.4, -0.45)
+    astigmatisms: tuple[float, ...] = (0.0, 0.1, 0.2)
     phase_error: float = 0.3
     camera_shift_px: float = 0.25
-    repeats: int = 3
+    repeats: int = 4
     n_train: int = 0
     n_test: int = 512
     optics: Optics = field(default_factory=Optics)

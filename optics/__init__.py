@@ -1,1 +1,37 @@
-"""Differentiable wave optics, an opaque hardware twin, and the ways to train a system on it."""
+"""Differentiable wave optics, an opaque hardware twin, and the ways to train a system on it.
+
+Reading order: `field`, `sources`, `propagation` and `fresnel` (with `sampling` to choose between them), `elements`,
+`modulator`, `zernike`, `detectors`, `holography`; then `free_space` (one geometry prepared for repeated use),
+`imperfections`, `twin`, `bench`, `diffractive`, `activations`, and the package `learning`.
+"""
+
+from optics.bench import OpticalBench
+from optics.detectors import Camera
+from optics.diffractive import DiffractiveNetwork, Readout, make_network, make_readout
+from optics.field import Field
+from optics.free_space import FreeSpace, make_free_space
+from optics.imperfections import Imperfections, preset
+from optics.propagation import angular_spectrum, propagate, rayleigh_sommerfeld
+from optics.sampling import SamplingWarning, recommend_propagator
+from optics.twin import Geometry, make_twin
+
+__all__ = [
+    "Camera",
+    "DiffractiveNetwork",
+    "Field",
+    "FreeSpace",
+    "Geometry",
+    "Imperfections",
+    "OpticalBench",
+    "Readout",
+    "SamplingWarning",
+    "angular_spectrum",
+    "make_free_space",
+    "make_network",
+    "make_readout",
+    "make_twin",
+    "preset",
+    "propagate",
+    "rayleigh_sommerfeld",
+    "recommend_propagator",
+]
