@@ -169,3 +169,68 @@ def test_compiles_once_for_benches_that_differ_only_in_their_errors():
 def test_bad_geometry_is_named(change, message):
     with pytest.raises(ValueError, match=message):
         Geometry(**change)
+
+
+def _disc():
+    axis = (np.arange(24) - 11.5) / 12
+    return np.hypot(axis[:, None], axis[None, :]) <= 1
+
+
+@pytest.mark.parametrize("noll_index", [4, 5, 6, 7])
+def test_aberration_has_the_stated_peak_to_valley(noll_index):
+    # 0.3 waves stay within half a turn, so the phase needs no unwrapping. Samples miss the rim by half a pixel of 12:
+    # third powers lose up to 1 - (11.5 / 12)^3 = 12 %, and the peak may lie between two samples.
+    phase = np.angle(twin(input_aberration=((noll_index, 0.3),)).input_face)[_disc()]
+    waves = np.ptp(phase) / (2 * np.pi)
+    assert 0.3 * 0.82 < waves <= 0.3 * (1 + 1e-9)
+
+
+def test_tilt_is_a_phase_ramp_of_k_theta():
+    phase = np.unwrap(np.unwrap(np.angle(twin(camera_tilt=2e-3).output_face), axis=0), axis=1)
+    slope = np.hypot(np.diff(phase, axis=0).mean(), np.diff(phase, axis=1).mean())
+    assert slope == pytest.approx(2 * np.pi / 532e-9 * 2e-3 * 8e-6, rel=1e-9)
+
+
+def test_illumination_falls_by_the_stated_part_at_the_edge():
+    amplitude = np.abs(twin(illumination_drop=0.3).input_face)
+    # Nearest samples: half a pixel off centre, and half a pixel inside the edge of 12.
+    assert amplitude[12, 12] == pytest.approx(1 - 0.3 * 2 * (0.5 / 12) ** 2)
+    assert amplitude[12, 23] == pytest.approx(1 - 0.3 * ((11.5**2 + 0.5**2) / 12**2))
+    assert amplitude[0, 0] == pytest.approx(0.7)
+
+
+def test_distance_error_moves_the_camera_by_its_size():
+    moved = {
+        round(float(twin(key, distance_error=1e-4).free_space.distance) - 2e-3, 9)
+        for key in range(8)
+    }
+    assert moved == {1e-4, -1e-4}
+
+
+def test_stroke_varies_across_the_panel_by_the_stated_rms():
+    stroke = np.asarray(twin(slm_spatial_variation=0.1).stroke)
+    assert np.sqrt(np.mean((stroke - 1) ** 2)) == pytest.approx(0.1)
+
+
+def test_static_phase_error_has_the_stated_rms():
+    phase = np.angle(twin(slm_phase_error=0.3).input_face)
+    # 576 samples: standard error 0.3 / sqrt(1152) = 0.009; four of them.
+    assert phase.std() == pytest.approx(0.3, abs=0.036)
+
+
+def test_laser_drift_is_slow_and_of_the_stated_size():
+    walks = np.array([twin(key=k, laser_drift=0.05).laser_walk for k in range(60)])
+    # 60 benches: 9 % standard error of a deviation; four of them.
+    assert (walks - 1)[:, 0].std() == pytest.approx(0.05, rel=0.37)
+    assert (walks - 1)[:, -1].std() == pytest.approx(0.05, rel=0.37)
+    assert (
+        np.abs(np.diff(walks, axis=1)).max() < 0.05 * 0.25
+    )  # steps of sqrt(2 / 1000) = 4.5 %, five of them
+
+
+def test_drift_is_walked_back_after_the_record_ends():
+    hardware = twin(reference_drift=0.1)
+    n = hardware.reference_walk.shape[0]
+    phases = [float(hardware.drift(t)[0]) for t in (0, n - 1, n, n + 5, 2 * n - 1, 2 * n)]
+    walk = hardware.reference_walk
+    np.testing.assert_allclose(phases, walk[np.array([0, n - 1, n - 1, n - 6, 0, 0])])
