@@ -33,28 +33,36 @@ FILES = ("config.json", "metrics.json", "arrays.npz", "figure.png", "figure.pdf"
 _EXACT_INTEGERS = 2**53
 
 
-def plain(value: Any) -> Any:
-    """Turns a configuration into JSON types; equal configurations give equal JSON, since 1.0 is written as 1."""
+def plain(value: Any, name: str = "configuration") -> Any:
+    """Turns a configuration into JSON types; equal configurations give equal JSON, since 1.0 is written as 1.
+
+    Args:
+        value: The configuration or a part of it.
+        name: Name of that part, for messages.
+
+    Raises:
+        UserError: If a number is not finite.
+        TypeError: If a part is of a kind that JSON cannot hold.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
+        fields = [field.name for field in dataclasses.fields(value)]
+        return {field: plain(getattr(value, field), field) for field in fields}
     if isinstance(value, enum.Enum):
-        return plain(value.value)
+        return plain(value.value, name)
     if isinstance(value, np.generic):
-        return plain(value.item())
+        return plain(value.item(), name)
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item, f"{name}[{key!r}]") for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
+        return [plain(item, name) for item in value]
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise UserError(f"A configuration must hold finite numbers, but one is {value}.")
+            raise UserError(f"`{name}` must be finite, but is {value}.")
         return int(value) if value.is_integer() and abs(value) < _EXACT_INTEGERS else value
     if value is None or isinstance(value, bool | int | str):
         return value
     raise TypeError(
-        f"A configuration must hold numbers, text, tuples and dataclasses, not {type(value).__name__}."
+        f"`{name}` must hold numbers, text, tuples and dataclasses, not {type(value).__name__}."
     )
 
 

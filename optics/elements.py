@@ -103,7 +103,7 @@ def tilt(field: Field, angle_y: ArrayLike, angle_x: ArrayLike) -> Field:
 
 
 def circular_aperture(
-    field: Field, radius: ArrayLike, *, centre: tuple[float, float] = (0.0, 0.0)
+    field: Field, radius: ArrayLike, *, centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0)
 ) -> Field:
     """Passes a disc; lengths in metres, `centre` is (y, x)."""
     return _transmit(field, disc_coverage(field.shape, field.pixel_pitch, radius, centre=centre))
@@ -114,7 +114,7 @@ def annular_aperture(
     inner_radius: ArrayLike,
     outer_radius: ArrayLike,
     *,
-    centre: tuple[float, float] = (0.0, 0.0),
+    centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
 ) -> Field:
     """Passes the ring between two radii; lengths in metres, `centre` is (y, x)."""
     if is_concrete(inner_radius) and is_concrete(outer_radius):
@@ -126,7 +126,11 @@ def annular_aperture(
 
 
 def rectangular_aperture(
-    field: Field, height: ArrayLike, width: ArrayLike, *, centre: tuple[float, float] = (0.0, 0.0)
+    field: Field,
+    height: ArrayLike,
+    width: ArrayLike,
+    *,
+    centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
 ) -> Field:
     """Passes a rectangle of `height` along y and `width` along x; metres, `centre` is (y, x)."""
     mask = rectangle_coverage(field.shape, field.pixel_pitch, height, width, centre=centre)
@@ -134,7 +138,7 @@ def rectangular_aperture(
 
 
 def square_aperture(
-    field: Field, width: ArrayLike, *, centre: tuple[float, float] = (0.0, 0.0)
+    field: Field, width: ArrayLike, *, centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0)
 ) -> Field:
     """Passes a square of side `width`; metres, `centre` is (y, x)."""
     return rectangular_aperture(field, width, width, centre=centre)
@@ -214,7 +218,7 @@ def rectangle_coverage(
     height: ArrayLike,
     width: ArrayLike,
     *,
-    centre: tuple[float, float] = (0.0, 0.0),
+    centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
 ) -> Float[Array, "y x"]:
     """Fraction of each pixel that lies inside a rectangle; lengths in metres, `centre` (y, x)."""
     check_positive(height, "height", "m")
@@ -232,7 +236,7 @@ def disc_coverage(
     pixel_pitch: ArrayLike,
     radius: ArrayLike,
     *,
-    centre: tuple[float, float] = (0.0, 0.0),
+    centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
 ) -> Float[Array, "y x"]:
     """Fraction of each pixel that lies inside a disc, exact to rounding; metres, `centre` (y, x).
 

@@ -14,6 +14,8 @@ from optics.holography import (
 )
 
 KEY = jax.random.key(7)
+# Compiled whole: one by one, each operation compiles anew for every shape.
+measure = jax.jit(measure_four_step, static_argnames="draws")
 
 
 def random_field(*shape, seed=0):
@@ -84,7 +86,7 @@ def test_field_is_unknown_where_the_reference_is_dark():
 @pytest.mark.parametrize("draws", ["frames", "differences"])
 def test_noise_free_measurement_is_exact(draws):
     field = random_field(2, 3, 8, 8) * jnp.array([1e-9, 1.0, 1e9])[None, :, None, None]
-    measured = measure_four_step(field, ideal_camera(), key=KEY, reference_ratio=0.7, draws=draws)
+    measured = measure(field, ideal_camera(), key=KEY, reference_ratio=0.7, draws=draws)
     peak = np.abs(field).max(axis=(-2, -1), keepdims=True)
     # Intensities reach (1 + 1/0.7)^2 peak^2; a few of their eps remain.
     np.testing.assert_array_less(np.abs(measured - field) / peak, 20 * 2.2e-16)
@@ -93,17 +95,17 @@ def test_noise_free_measurement_is_exact(draws):
 @pytest.mark.parametrize("draws", ["frames", "differences"])
 def test_zero_field_measures_zero_beside_bright_ones(draws):
     field = random_field(3, 8, 8).at[1].set(0)
-    measured = np.asarray(measure_four_step(field, flir_bfs_u3_89s6m(), key=KEY, draws=draws))
+    measured = np.asarray(measure(field, flir_bfs_u3_89s6m(), key=KEY, draws=draws))
     np.testing.assert_array_equal(measured[1], 0)
     assert np.isfinite(measured).all()
 
 
 def test_measurement_scales_with_the_field():
     field = random_field(16, 16)
-    one = measure_four_step(field, flir_bfs_u3_89s6m(), key=KEY)
+    one = measure(field, flir_bfs_u3_89s6m(), key=KEY)
     # A power of two is exact in floating point, so that even the rounding agrees.
     np.testing.assert_array_equal(
-        measure_four_step(2.0**40 * field, flir_bfs_u3_89s6m(), key=KEY), 2.0**40 * one
+        measure(2.0**40 * field, flir_bfs_u3_89s6m(), key=KEY), 2.0**40 * one
     )
 
 
@@ -116,9 +118,7 @@ def test_measurement_noise_follows_shot_and_read_noise(draws):
     well, ratio, fill, read, n = 1e4, 0.5, 0.8, 6.0, 200
     camera = Camera(0.6, read, well, bit_depth=None, shot_noise="gaussian")
     field = jnp.full((n, n), 0.1 * np.exp(0.5j)).at[0, 0].set(1.0)
-    measured = measure_four_step(
-        field, camera, key=KEY, exposure=fill, reference_ratio=ratio, draws=draws
-    )
+    measured = measure(field, camera, key=KEY, exposure=fill, reference_ratio=ratio, draws=draws)
     gain = fill * well / (1 + ratio) ** 2
     variance = (4 * gain * (0.01 + ratio**2) + 4 * read**2) / (16 * gain**2 * ratio**2)
     error = np.asarray(measured - field).ravel()[1:]
@@ -140,7 +140,7 @@ def test_differences_have_the_mean_and_variance_of_frames(shot):
     fields, drift = jnp.broadcast_to(amplitude, (n, 2, 3)), jnp.linspace(0.0, 2 * np.pi, n)
 
     def errors(draws, key):
-        measured = measure_four_step(
+        measured = measure(
             fields, camera, key=key, reference_ratio=1.5, reference_phase=drift, draws=draws
         )
         error = np.asarray(measured - fields * jnp.exp(-1j * drift)[:, None, None])
@@ -181,9 +181,9 @@ def test_quantisation_error_shrinks_with_bit_depth():
 def test_overexposure_destroys_the_field():
     field = jnp.exp(1j * jnp.linspace(0, 6, 64)).reshape(8, 8)
     camera = Camera(1.0, 0.0, 1e4, bit_depth=None, shot_noise="none")
-    good = measure_four_step(field, camera, key=KEY, exposure=1.0)
+    good = measure(field, camera, key=KEY, exposure=1.0)
     np.testing.assert_allclose(good, field, atol=1e-14)
-    bad = measure_four_step(field, camera, key=KEY, exposure=3.0)
+    bad = measure(field, camera, key=KEY, exposure=3.0)
     assert float(jnp.abs(bad - field).max()) > 0.1
 
 

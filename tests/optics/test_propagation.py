@@ -1,4 +1,4 @@
-"""Exact propagation: closed forms, laws, derivatives, precision, bad input."""
+"""Exact propagation: closed forms, laws, bad input; derivatives are in test_propagation_transforms.py."""
 
 import warnings
 
@@ -6,10 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.test_util import check_grads
 
 from optics.field import Field
-from optics.propagation import angular_spectrum, propagate, rayleigh_sommerfeld
+from optics.propagation import (
+    angular_spectrum,
+    angular_spectrum_kernel,
+    propagate,
+    rayleigh_sommerfeld,
+)
 from optics.sampling import SamplingWarning
 from optics.sources import gaussian_beam, uniform_disc
 from tests.exact.diffraction import (
@@ -218,6 +222,29 @@ def test_methods_agree_where_both_are_sampled():
         assert relative(a, b) < 1e-7
 
 
+@pytest.mark.parametrize(
+    ("share", "right", "wrong"), [(0.9, *METHODS[:2]), (1.1, METHODS[1], METHODS[0])]
+)
+def test_auto_changes_method_at_the_threshold(share, right, wrong):
+    field, threshold = random_field((16, 16)), 2 * 16 * (8e-6) ** 2 / GREEN
+    amplitude = propagate(field, share * threshold).amplitude
+    assert relative(amplitude, quiet(field, share * threshold, right).amplitude) < 1e-13
+    # White light fills the band, so that the other method shows its aliasing.
+    assert relative(amplitude, quiet(field, share * threshold, wrong).amplitude) > 1e-3
+
+
+@pytest.mark.parametrize("z", [20e-6, 60e-6])
+def test_band_limit_drops_what_leaves_half_the_padded_window(z):
+    # A fine pitch, sines up to 0.67 along an axis, so that tangents are not sines.
+    n, pitch = 96, 0.4e-6
+    sines = np.fft.fftfreq(n, pitch) * GREEN
+    cosine = np.sqrt(1 - sines[:, None] ** 2 - sines**2)
+    walk = z * np.maximum(np.abs(sines)[:, None], np.abs(sines)) / cosine
+    kept = np.abs(angular_spectrum_kernel((n, n), GREEN, pitch, z)) > 0
+    np.testing.assert_array_equal(kept, walk <= n * pitch / 2)
+    assert 0.05 < kept.mean() < 0.95
+
+
 def test_long_distance_of_a_full_aperture_does_not_alias():
     # Half the bench (400 px of 8 um at 0.388 m) in window and distance, so the same sampling: four
     # times the reach of the plain angular spectrum. Reference: the same with 9-fold padding.
@@ -228,97 +255,6 @@ def test_long_distance_of_a_full_aperture_does_not_alias():
     with pytest.warns(SamplingWarning):
         plain = angular_spectrum(field, 0.194)
     assert relative(plain.amplitude, reference.amplitude) > 0.05
-
-
-# Derivatives, transformations, precision
-
-
-@pytest.mark.parametrize(
-    ("pitch", "distance"), [(8e-6, 1e-3), (8e-6, 0.02), (8e-6, -0.02), (0.3e-6, 2e-6)]
-)
-def test_gradients_in_distance_wavelength_and_pitch(pitch, distance):
-    field = random_field((8, 8), pitch)
-    weights = random_field((8, 8), seed=5).amplitude
-
-    def loss(scale):  # relative changes, so that all three are of order one
-        bent = Field(field.amplitude, GREEN * scale[0], pitch * scale[1])
-        # A tenth of a wavelength per unit keeps the carrier smooth for finite differences.
-        z = distance + 0.1 * GREEN * scale[2]
-        out = propagate(bent, z).amplitude
-        return jnp.sum(jnp.abs(out + weights) ** 2)
-
-    def slow(t):  # k z is 1e4 ... 1e6 rad: shrink the step instead of losing the derivative
-        return loss(1 + t * jnp.array([GREEN / abs(distance), 1e-2, 1.0]))
-
-    check_grads(
-        jax.jit(slow), (jnp.full(3, 0.3),), order=1, modes=["fwd", "rev"], rtol=1e-5, atol=1e-7
-    )
-
-
-@pytest.mark.parametrize("distance", [0.0, 1e-3, 0.02, -0.02])
-def test_jit_changes_nothing(distance):
-    field = random_field((9, 14))
-    expected = propagate(field, distance).amplitude
-    np.testing.assert_allclose(jax.jit(propagate)(field, distance).amplitude, expected, atol=1e-13)
-
-
-def test_traced_distances_do_not_recompile():
-    traces = []
-
-    @jax.jit
-    def step(field, distance):
-        traces.append(1)
-        return propagate(field, distance)
-
-    for distance in (1e-3, 0.02):
-        step(random_field((4, 4)), distance)
-    assert len(traces) == 1
-
-
-def test_gradient_is_finite_at_contact_even_under_vmap():
-    field = random_field((8, 8))
-
-    def loss(distance):
-        return jnp.sum(abs(propagate(field, distance).amplitude + 0.3) ** 2)
-
-    # vmap works out both kernels; the one not taken must not put NaN into the sum.
-    distances = jnp.array([0.0, 0.02])
-    together = jax.jit(jax.grad(lambda z: jnp.sum(jax.vmap(loss)(z))))(distances)
-    one_by_one = jax.jit(jax.grad(loss))
-    np.testing.assert_allclose(together, [one_by_one(z) for z in distances], rtol=1e-9)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_batch_equals_loop(method):
-    fields = random_field((2, 3, 9, 14))
-    together = quiet(fields, 3e-3, method).amplitude
-    for index in np.ndindex(2, 3):
-        one = quiet(fields.with_amplitude(fields.amplitude[index]), 3e-3, method).amplitude
-        np.testing.assert_allclose(together[index], one, atol=1e-14)
-
-
-def test_distances_can_be_mapped_over():
-    field, distances = random_field((8, 8)), jnp.array([1e-3, -0.02, 0.02])
-    together = jax.jit(jax.vmap(lambda z: propagate(field, z).amplitude))(distances)
-    for z, amplitude in zip(distances, together, strict=True):
-        np.testing.assert_allclose(amplitude, propagate(field, float(z)).amplitude, atol=1e-13)
-
-
-@pytest.mark.parametrize("traced", [False, True])
-@pytest.mark.parametrize("distance", [0.05, 0.388])
-def test_single_precision_at_a_million_wavelengths(distance, traced):
-    wide = random_field((400, 400))
-    with jax.enable_x64(False):
-        field = Field(np.asarray(wide.amplitude, np.complex64), GREEN, 8e-6)
-        z = jnp.float32(distance)
-        step = jax.jit(propagate) if traced else propagate
-        got = np.asarray(step(field, z).amplitude)
-        numbers = float(field.wavelength), float(field.pixel_pitch)
-    assert got.dtype == np.complex64
-    # Same numbers, rounded to float32 where float32 had to store them.
-    expected = propagate(Field(wide.amplitude, *numbers), float(z)).amplitude
-    # A few FFT roundings of 6e-8; k z = 5e6 rad in float32 would be wrong by 0.3.
-    assert relative(got, expected) < 2e-6
 
 
 # Bad input and warnings
@@ -357,3 +293,13 @@ def test_rayleigh_sommerfeld_warns_below_its_threshold():
     with pytest.warns(SamplingWarning, match=message):
         rayleigh_sommerfeld(field, -0.05)
     rayleigh_sommerfeld(field, 0.388)
+
+
+@pytest.mark.parametrize("shape", [(40, 80), (80, 40)])
+def test_the_side_that_fails_first_decides_on_a_warning(shape):
+    # Thresholds are 9.6 mm for 40 samples and 19.2 mm for 80.
+    field = random_field(shape)
+    with pytest.warns(SamplingWarning, match=r"up to which 80 padded samples"):
+        angular_spectrum(field, 0.012)
+    with pytest.warns(SamplingWarning, match=r"from which on 80 samples"):
+        rayleigh_sommerfeld(field, 0.012)
