@@ -342,3 +342,13 @@ def test_other_bad_input_is_named():
 def test_aliasing_warns_with_the_threshold(function, distance, message):
     with pytest.warns(SamplingWarning, match=message):
         function(random_field((400, 400)), distance)
+
+
+@pytest.mark.parametrize("shape", [(40, 4), (4, 40)])
+@pytest.mark.parametrize("centre", [(0.0, 0.0), (-160e-6, 0.0), (0.0, -160e-6)])
+def test_the_farthest_corner_of_the_window_decides_on_a_warning(shape, centre):
+    # 2 dx / wavelength times half a side, 160 um or 16 um, plus what the window is off the axis.
+    reach = max(n * 4e-6 + abs(c) for n, c in zip(shape, centre, strict=True))
+    message = f"is below the {16e-6 * reach / GREEN:.4g} m"
+    with pytest.warns(SamplingWarning, match=message):
+        fraunhofer(random_field((6, 6)), 1e-3, shape=shape, pixel_pitch=8e-6, centre=centre)

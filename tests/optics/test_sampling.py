@@ -1,5 +1,7 @@
 """Sampling limits: the recommended method is right, and the thresholds lie where the error sets in."""
 
+import re
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -31,6 +33,59 @@ def test_the_two_exact_ranges_meet():
         transfer = transfer_function_limit(2 * 300, pitch, GREEN)
         impulse = impulse_response_limit(300, pitch, GREEN)
         np.testing.assert_allclose(impulse, transfer * np.sqrt(1 - sine**2), rtol=1e-12)
+
+
+def test_impulse_response_of_a_fine_pitch_is_resolved_from_four_pitches_on():
+    # Below half a wavelength no local frequency is too high; the evanescent part remains.
+    assert impulse_response_limit(10, 0.2e-6, GREEN) == pytest.approx(0.8e-6, rel=1e-12)
+
+
+def advised(distance):
+    """Limit in metres and error of every method, on 40 columns and a window of 60 pixels."""
+    advice = recommend_propagator((10, 40), 8e-6, GREEN, distance, 480e-6)
+    lines = [line.removeprefix("  or ") for line in str(advice).splitlines()]
+    number = r"([\d.e+-]+)"
+    pattern = rf"(\w+): {number} m \S+ {number} m \(.*\), error about {number}"
+    found = [re.fullmatch(pattern, line) for line in lines]
+    return {m[1]: (float(m[3]), float(m[4])) for m in found if m}
+
+
+def test_limits_are_those_of_the_longer_side_and_the_window():
+    unit = (8e-6) ** 2 / GREEN  # the formulas of the module docstring, with N = 40 and W = 60 dx
+    expected = {
+        "angular_spectrum": 120 * unit,
+        "fresnel_transfer": 120 * unit,
+        "rayleigh_sommerfeld": 120 * unit * np.sqrt(1 - (GREEN / 16e-6) ** 2),
+        "fresnel_single_fft": 40 * unit,
+        "fresnel_chirp_z": 100 * unit,
+        "fraunhofer": 60 * unit,
+    }
+    limits = {method: limit for method, (limit, _) in advised(6e-3).items()}
+    assert limits == pytest.approx(expected, rel=1e-3)  # four digits are printed
+
+
+@pytest.mark.parametrize("z", [6e-3, 0.2])
+def test_errors_add_the_lost_band_and_the_neglected_phase(z):
+    # The farthest corners of squares of 40 and 60 pixels are 50 pixels apart along each axis; at
+    # 6 mm the band of the grid, sqrt(2) times the Nyquist angle, is the narrower one.
+    angle = min(np.arctan(800e-6 / np.sqrt(2) / z), np.sqrt(2) * GREEN / 16e-6)
+    paraxial = 2 * np.pi / GREEN * z * angle**4 / 8
+    far = np.pi * (320e-6 / np.sqrt(2)) ** 2 / (GREEN * z)
+    neglected = {
+        "angular_spectrum": 0.0,
+        "rayleigh_sommerfeld": 0.0,
+        "fresnel_transfer": paraxial,
+        "fresnel_single_fft": paraxial,
+        "fresnel_chirp_z": paraxial,
+        "fraunhofer": far + paraxial,
+    }
+    found = advised(z)
+    assert found.keys() == neglected.keys()
+    for method, (limit, error) in found.items():
+        reach = limit / z if method in ("angular_spectrum", "fresnel_transfer") else z / limit
+        lost = 1 - min(1.0, reach) ** 2
+        # Two digits are printed: 5 %; limits of four digits leave 1e-3 in a lost band.
+        assert error == pytest.approx(lost + neglected[method], rel=0.05, abs=1e-3 * (lost > 0))
 
 
 @pytest.mark.parametrize(
