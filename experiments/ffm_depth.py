@@ -48,6 +48,8 @@ from optics.learning.rule import measure_data_pass
 CLAIM = "On imperfect hardware, forward-mode training stays near the ideal at every depth; in-silico weights fail."
 PAPER_FIGURE = "Fig. 2d-e"
 EXPECTED_TIME = {"quick": "30 s", "tour": "4 min", "laptop": "30 min", "paper": "hours on a GPU"}
+# The quick run has few steps and 128 test images on one bench: another machine's rounding may move it by many of them.
+TOLERANCES = {"accuracy*": 20.0, "loss_of_accuracy*": 25.0}
 METHODS = ("ideal", "in_silico", "ffm")
 
 # Frozen before forward mode was measured on it; see `ffm_gap`.
@@ -105,7 +107,7 @@ SCALES = {
         depths=(2, 4),
         repeats=1,
         n_test=128,
-        optics=Optics(pixels=32, distance=3e-3, n_steps=40),
+        optics=Optics(pixels=32, distance=3e-3, n_steps=100),
     ),
     "tour": Config(classes=(4, 10), repeats=1, n_test=320, optics=Optics(n_steps=120)),
     "laptop": Config(dataset=_FASHION),
@@ -275,7 +277,8 @@ def plot(outcome: Outcome) -> Figure:
         main = n_classes == config.classes[0]
         _plot_accuracy(axes, outcome, "accuracy" if main else f"accuracy{n_classes}", main)
         axes.set_title(f"{config.dataset.replace('_', '-')}, {n_classes} classes")
-    panels[0].legend(loc="lower left", fontsize=6, handlelength=1.2)
+    # The last accuracy panel has room: lines at the top, or at the top and the bottom.
+    panels[len(config.classes) - 1].legend(loc=(0.22, 0.38), fontsize=6, handlelength=1.2)
     deepest = max(config.depths)
     for method, key in (("ideal", "loss.ideal"), ("ffm", "loss.ffm")):
         losses = outcome.arrays[f"{key}.depth{deepest}"]
@@ -290,16 +293,6 @@ def plot(outcome: Outcome) -> Figure:
 
 def _plot_accuracy(axes, outcome: Outcome, prefix: str, with_paper: bool) -> None:
     depths = outcome.config.depths
-    if with_paper:
-        for reference in outcome.references:
-            _, method, depth = reference.name.split(".")
-            at = int(depth.removeprefix("depth"))
-            if at in depths and reference.value is not None:
-                bar = 2 * reference.uncertainty if reference.uncertainty else None
-                axes.errorbar(
-                    at + 0.25, reference.value, yerr=bar, color=GREY, fmt="_", ms=7, lw=0.8,
-                    label="paper (unlike data, see table)" if (at, method) == (depths[0], "ideal") else None,
-                )  # fmt: skip
     for method in METHODS:
         found = [outcome.metrics[f"{prefix}.{method}.depth{d}"] for d in depths]
         bars = [2 * (m.sd or 0) for m in found]
@@ -307,6 +300,16 @@ def _plot_accuracy(axes, outcome: Outcome, prefix: str, with_paper: bool) -> Non
             depths, [m.value for m in found], yerr=bars, color=_COLORS[method], marker="o", ms=3,
             lw=1, capsize=2, label=_NAMES[method],
         )  # fmt: skip
+    for reference in outcome.references if with_paper else ():
+        _, method, depth = reference.name.split(".")
+        at = int(depth.removeprefix("depth"))
+        if at in depths and reference.value is not None:
+            bar = 2 * reference.uncertainty if reference.uncertainty else None
+            axes.errorbar(
+                at + 0.3, reference.value, yerr=bar, color=_COLORS[method], fmt="D", ms=3.5, lw=0.7,
+                mfc="white", alpha=0.75,
+            )  # fmt: skip
+    axes.errorbar([], [], color="k", fmt="D", ms=3.5, mfc="white", label="paper; all bars 2 sd")
     axes.set(
         xlabel=label("Layers"), ylabel=label("Test accuracy", "%"), ylim=(0, 102), xticks=depths
     )
