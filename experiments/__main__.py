@@ -226,13 +226,14 @@ def _tell(error: BaseException) -> int | None:
         # The reader of a pipe has gone; nothing may be written on the way out either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    explained = isinstance(error, UserError | StorageError | NonFiniteError)
+    diverged = isinstance(error, NonFiniteError | FloatingPointError)
+    explained = diverged or isinstance(error, UserError | StorageError)
     # Messages of the public boundary open with the name of what is wrong, in backticks; others are faults of ours.
     boundary = isinstance(error, ValueError | TypeError) and str(error).startswith("`")
     if not explained and not boundary:
         return None
     print(f"lightecho: {' '.join(str(error).split())}", file=sys.stderr)
-    return 1 if isinstance(error, NonFiniteError) else 2
+    return 1 if diverged else 2
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from optics.bench import OpticalBench
 from optics.diffractive import IntensityTarget, make_network, run_layers
 from optics.imperfections import Imperfections
 from optics.learning import ForwardMode, InSilico, PhysicsAware, weights_of, with_weights
+from optics.metrics import cosine_similarity
 from optics.twin import Geometry, make_twin
 
 CLAIM = "Forward-mode gradients are exact under symmetric errors of any size, and need a registered camera otherwise."
@@ -164,7 +165,7 @@ def _draw(config: Config, context: Context, draw: int) -> dict[str, np.ndarray]:
                 walk = twin.reference_walk.at[config.n_layers :].set(DRIFTS[name])
                 twin = eqx.tree_at(lambda t: t.reference_walk, twin, walk)
             true, estimates = _gradients(network, twin, geometry, field, target, keys[3])
-            found[i] = [_cosines(true, estimate) for estimate in estimates]
+            found[i] = [jax.vmap(cosine_similarity)(true, estimate) for estimate in estimates]
             ticker.advance(note=name)
     return {"cosine": found}
 
@@ -197,12 +198,6 @@ def _gradients(network, twin, geometry, field, target, key):
         rule.gradient(network, bench, field, target, key=key).gradient.phase
         for rule in RULES.values()
     ]
-
-
-def _cosines(a, b) -> np.ndarray:
-    a, b = np.asarray(a), np.asarray(b)
-    inner = np.sum(a * b, axis=(-2, -1))
-    return inner / np.sqrt(np.sum(a**2, axis=(-2, -1)) * np.sum(b**2, axis=(-2, -1)))
 
 
 def plot(outcome: Outcome) -> Figure:

@@ -33,7 +33,7 @@ class Config:
     lengths: tuple[float, ...] = (1.0, 2.0)
     gravity: float = 9.81
     pause: float = 0.0
-    fault: Literal["none", "nan", "bug", "boundary", "drawing", "interrupt"] = "none"
+    fault: Literal["none", "nan", "bug", "boundary", "diverge", "drawing", "interrupt"] = "none"
     precision: Literal["single", "double"] = "single"
 
     def __post_init__(self):
@@ -55,6 +55,8 @@ def run(config, context=None):
     context = context or Context()
     if config.fault == "bug":
         raise ValueError("shapes (3,) and (4,) not aligned")
+    if config.fault == "diverge":
+        raise FloatingPointError("`loss` must be finite, but is not at step 7.")
     if config.fault == "boundary":
         raise ValueError("`distance` must be positive and finite, but is -1 m.")
     metrics, arrays = {}, {}

@@ -76,6 +76,12 @@ def test_a_result_that_is_not_finite_stops_with_its_name(cli):
     assert "`period.1m` of pendulum must be finite" in one_line(err)
 
 
+def test_a_training_that_diverges_is_one_line_with_the_step(cli):
+    code, _, err = cli("run", "pendulum", "--fault", "diverge")
+    assert code == 1
+    assert "`loss` must be finite, but is not at step 7" in one_line(err)
+
+
 def test_a_fault_of_ours_keeps_its_traceback(cli):
     with pytest.raises(ValueError, match="not aligned"):
         cli("run", "pendulum", "--fault", "bug")
