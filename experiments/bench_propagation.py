@@ -148,6 +148,8 @@ def plot(outcome: Outcome) -> Figure:
             outcome.metrics[f"size.lightecho.{method}.{n}"].value for n in outcome.config.sizes
         ]
         sizes.loglog(outcome.config.sizes, times, "o-", label=method, markersize=3)
+    sizes.set_xticks(outcome.config.sizes, [str(n) for n in outcome.config.sizes])
+    sizes.set_xticks([], minor=True)
     sizes.set_xlabel(label("window", "px"))
     sizes.set_ylabel(label("training step", "ms"))
     sizes.legend()
