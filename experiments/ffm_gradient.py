@@ -92,7 +92,7 @@ class Config:
 
 SCALES = {
     # Half the grid at a quarter of the distance keeps the Fresnel number.
-    "quick": Config(pixels=64, distance=0.015, block=(25, 15), target_side=5, draws=2),
+    "quick": Config(pixels=64, distance=0.015, block=(25, 15), target_side=5),
     "laptop": Config(),
     "paper": Config(draws=10),
 }
