@@ -211,11 +211,11 @@ def _train_and_test(
         accuracy(optics, model.network, task, test_key, bench),
         accuracy(optics, self_trained.network, task, test_key, bench, self_trained.time),
     )
-    context.log(
-        f"{name}: ideal {scores[0]:.1f} %, in silico {scores[1]:.1f} %, ffm {scores[2]:.1f} %"
-    )
     pictures = _pictures(
         optics, task, (model.network, model.network, self_trained.network), bench, test_key
+    )
+    context.log(
+        f"{name}: ideal {scores[0]:.1f} %, in silico {scores[1]:.1f} %, ffm {scores[2]:.1f} %"
     )
     return {
         "accuracy": np.array(scores),
