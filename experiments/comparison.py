@@ -10,6 +10,7 @@ from rich.table import Table
 from experiments.records import Measurement, Reference
 
 HEADINGS = ("metric", "paper", "ours", "ratio", "difference", "comparable")
+LONGEST_OPEN_TABLE = 40  # measurements without a published number; more of them are folded away
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,19 @@ def markdown_table(rows: Iterable[Row]) -> str:
 
 
 def html_table(rows: Iterable[Row]) -> str:
-    """Table in HTML, with the source of each published number as a tooltip."""
+    """Table in HTML, with the source of each published number as a tooltip; a long rest without one is folded."""
+    rows = list(rows)
+    published = [row for row in rows if row.paper is not None]
+    if len(rows) - len(published) <= LONGEST_OPEN_TABLE:
+        return _html_table(rows)
+    rest = [row for row in rows if row.paper is None]
+    folded = (
+        f"<details><summary>{len(rest)} more measurements</summary>{_html_table(rest)}</details>"
+    )
+    return (_html_table(published) if published else "") + folded
+
+
+def _html_table(rows: Iterable[Row]) -> str:
     head = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
     body = "".join(_html_row(row) for row in rows)
     return f'<table class="comparison"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'

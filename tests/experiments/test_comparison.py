@@ -69,3 +69,14 @@ def test_html_escapes_what_notes_contain_and_names_the_place():
 
 def test_markdown_escapes_the_column_mark():
     assert "x \\| y" in markdown_table([Row("a", None, paper(1.0, None, False, "x | y"))])
+
+
+def test_a_long_table_keeps_published_rows_open_and_folds_the_rest():
+    metrics = {f"extra{i}": Measurement(1.0) for i in range(60)} | {"known": Measurement(2.0)}
+    reference = Reference("known", 2.0, None, "", "Table 1", "table", True)
+    page = html_table(compare(metrics, (reference,)))
+    before, folded = page.split("<details>")
+    assert "known" in before
+    assert "60 more measurements" in folded
+    assert "extra59" in folded
+    assert "extra0" not in before

@@ -85,3 +85,12 @@ def test_another_seed_draws_another_bench():
             for seed in (0, 0, 5)
         ]
     assert values[0] == values[1] != values[2]
+
+
+def test_the_sheet_s_ranges_compare_with_its_own_sizes_only():
+    small = ffm_gradient.Config(pixels=16, distance=1e-3, block=(6, 4), target_side=3, draws=1)
+    with pytest.MonkeyPatch.context() as patch, precision("double"):
+        patch.setattr(ffm_gradient, "ERRORS", {"none": ffm_gradient.ERRORS["none"]})
+        outcome = ffm_gradient.run(small)
+    assert not any(reference.comparable for reference in outcome.references)
+    assert all(reference.comparable for reference in ffm_gradient.REFERENCES)
