@@ -277,8 +277,8 @@ def plot(outcome: Outcome) -> Figure:
         main = n_classes == config.classes[0]
         _plot_accuracy(axes, outcome, "accuracy" if main else f"accuracy{n_classes}", main)
         axes.set_title(f"{config.dataset.replace('_', '-')}, {n_classes} classes")
-    # The last accuracy panel has room: lines at the top, or at the top and the bottom.
-    panels[len(config.classes) - 1].legend(loc=(0.22, 0.38), fontsize=6, handlelength=1.2)
+    handles, names = panels[0].get_legend_handles_labels()
+    top.legend(handles, names, loc="outside upper center", ncols=4, fontsize=6.5, handlelength=1.2)
     deepest = max(config.depths)
     for method, key in (("ideal", "loss.ideal"), ("ffm", "loss.ffm")):
         losses = outcome.arrays[f"{key}.depth{deepest}"]
