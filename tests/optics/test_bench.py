@@ -141,3 +141,15 @@ def test_bad_input_is_named(field, phase, message):
 def test_exposure_out_of_range_is_named():
     with pytest.raises(ValueError, match=r"`exposure` must lie in \(0, 1\], but is 1.5"):
         OpticalBench(GEOMETRY, twin(), exposure=1.5)
+
+
+def test_laser_drift_scales_the_field_by_its_root():
+    field, _ = inputs()
+    hardware = twin(laser_drift=0.1)
+    bench = OpticalBench(GEOMETRY, hardware)
+    early, late = (
+        bench.measure_field(field, FLAT, key=jax.random.key(1), time=t) for t in (0, 3000)
+    )
+    root = jnp.sqrt(hardware.laser_walk[3000] / hardware.laser_walk[0])
+    np.testing.assert_allclose(late, root * early, atol=1e-12)
+    assert abs(float(root) - 1) > 1e-3

@@ -166,3 +166,23 @@ def test_evaluation_on_a_bench_needs_a_key():
     images, labels = _bars()
     with pytest.raises(ValueError, match="`key` must be given with a bench"):
         evaluate(network(1), images, labels, encode=encode, bench=OpticalBench(GEOMETRY, twin()))
+
+
+class _Clock(InSilico):
+    """Gives the time it is told as its loss."""
+
+    def gradient(self, network, bench, field, labels, *, key, time=0):
+        estimate = super().gradient(network, bench, field, labels, key=key)
+        return estimate._replace(loss=jnp.asarray(time, float))
+
+    def measurements_per_sample(self, n_layers):
+        return 3 * n_layers
+
+
+def test_laboratory_time_runs_on_from_step_to_step():
+    images, labels = _bars()
+    result = fit(
+        network(2), _Clock(), images, labels, encode=encode, key=jax.random.key(0), n_steps=4,
+        steps_per_call=2,
+    )  # fmt: skip
+    np.testing.assert_array_equal(result.losses, [0, 6, 12, 18])
