@@ -21,7 +21,7 @@ run: .venv/.installed
 	$(BIN)/lightecho run ffm_depth --scale tour
 
 test: .venv/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
