@@ -94,11 +94,18 @@ class DiffractiveNetwork(eqx.Module):
         """Field loaded into the next layer."""
         return field if self.activation is None else self.activation(field)
 
+    def layer(
+        self,
+        field: Complex[Array, "*batch y x"],
+        phase: Float[Array, "y x"],
+        amplitude: Float[Array, "y x"] | None = None,
+    ) -> Complex[Array, "*batch y x"]:
+        """Ideal model of one layer: modulation, then propagation to the next plane."""
+        return self.free_space(over_batch(modulation(phase, amplitude), field) * field)
+
     def __call__(self, field: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """Field at the camera after the last layer, in the ideal model."""
-        return run_layers(
-            self, field, lambda x, weights: self.free_space(over_batch(modulation(*weights), x) * x)
-        )
+        return run_layers(self, field, lambda x, weights: self.layer(x, *weights))
 
 
 def modulation(phase, amplitude=None) -> Array:

@@ -1,32 +1,23 @@
-"""Training loop for any rule: digital Adam, phases wrapped to [0, 2 pi), transmissions clipped to [0, 1].
+"""Training loop for any rule or method; phases stay in [0, 2 pi), transmissions in [0, 1].
 
-Optimiser, learning rate and batch size of the paper are unknown (fact sheet of Xue et al., Nature 632, 280 (2024),
-section 3.7); the defaults are our choice. The quantisation of the weights happens in the modulator.
+The quantisation of the weights happens in the modulator.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from optics._checks import check_positive
-from optics.bench import OpticalBench
-from optics.diffractive import DiffractiveNetwork
-from optics.learning.rule import (
-    AbstractLearningRule,
-    Weights,
-    measure_data_pass,
-    weights_of,
-    with_weights,
-)
+from optics.learning.method import AbstractMethod, Cost, GradientMethod
+from optics.learning.rule import AbstractLearningRule, Bench, Network, measure_data_pass
 
 Encoder = Callable[[Array], Array]
+_DEFAULT_RATE = 0.05  # rad, our choice
 
 
 class FitResult(NamedTuple):
@@ -34,54 +25,57 @@ class FitResult(NamedTuple):
 
     Attributes:
         network: Trained network.
-        losses: Loss of every step, as the rule saw it.
+        losses: Loss of every step, as the method saw it.
         accuracies: Batch accuracy of every step, likewise.
         frames: Camera frames used in training.
         time: Measurements made since the laboratory was set up.
+        evaluations: Samples sent through one layer of the hardware and recorded.
+        frames_by_step: Camera frames used up to and including each step.
     """
 
-    network: DiffractiveNetwork
+    network: Any
     losses: np.ndarray
     accuracies: np.ndarray
     frames: int
     time: int
+    evaluations: int
+    frames_by_step: np.ndarray
 
 
 def fit(
-    network: DiffractiveNetwork,
-    rule: AbstractLearningRule,
+    network: Network,
+    rule: AbstractLearningRule | AbstractMethod,
     images: Array,
     labels: Int[Array, " samples"],
     *,
     encode: Encoder,
     key: PRNGKeyArray,
-    bench: OpticalBench | None = None,
+    bench: Bench | None = None,
     n_steps: int = 300,
     batch_size: int = 64,
-    learning_rate: float = 0.05,
+    learning_rate: float | None = None,
     steps_per_call: int = 10,
     on_progress: Callable[[int, float], None] | None = None,
 ) -> FitResult:
     """Trains a network.
 
-    The learning rate falls to a tenth along a cosine, for every rule alike.
-
     Args:
         network: Network to start from.
-        rule: Training method.
+        rule: Training method, or a rule, which is then followed by Adam; its learning rate falls to a tenth along a
+            cosine, for every rule alike.
         images: Grey images; encoded batch by batch.
         labels: Classes.
         encode: Images -> input fields, jittable; keep the same function object between calls to avoid recompiling.
         key: PRNG key of batches and measurement noise.
-        bench: Hardware, for rules that measure.
-        n_steps: Optimiser steps.
+        bench: Hardware, for methods that measure.
+        n_steps: Steps.
         batch_size: Samples per step.
-        learning_rate: Adam's initial step, rad.
+        learning_rate: Adam's first step, rad, for a rule (0.05 if not given); a method brings its own.
         steps_per_call: Steps compiled into one call; progress is told after each.
         on_progress: Called with (steps done now, mean loss of them).
 
     Raises:
-        ValueError: If a count is below 1 or the learning rate is not positive.
+        ValueError: If a count is below 1, the learning rate is not positive, or one is given beside a method.
         FloatingPointError: If the loss stops being finite; names the step.
     """
     for name, value in (
@@ -91,92 +85,106 @@ def fit(
     ):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1, but is {value}.")
-    check_positive(learning_rate, "learning_rate", "rad")
-    optimiser = _optimiser(learning_rate, n_steps)
-    # Copies: the buffers of weights and optimiser state are donated to the compiled step.
-    weights = jax.tree.map(jnp.copy, weights_of(network))
-    state = (weights, optimiser.init(weights))
+    method = _as_method(rule, learning_rate)
+    costs = [method.cost(network, batch_size, step=i, n_steps=n_steps) for i in range(n_steps)]
+    totals = np.cumsum(np.array(costs, dtype=np.int64).reshape(n_steps, len(Cost._fields)), axis=0)
+    times = np.concatenate([[0], totals[:, 0]])
+    # A number no step has, so that the method's own draws differ from those of every step.
+    state = method.init(network, key=jax.random.fold_in(key, 2**32 - 1), n_steps=n_steps)
+    if not method.host:
+        # Copies: the buffers of the state are donated to the compiled steps.
+        state = jax.tree.map(jnp.copy, state)
+    run = _run_on_host if method.host else _run_steps
+    settings = _Settings(encode, batch_size)
     losses, accuracies = [], []
     done = 0
     while done < n_steps:
         chunk = min(steps_per_call, n_steps - done)
-        state, (loss, accuracy) = _run_steps(
-            state,
-            jnp.asarray(done),
-            network,
-            bench,
-            images,
-            labels,
-            key,
-            jnp.asarray(learning_rate),
-            static=(rule, encode, batch_size, chunk, n_steps),
-        )
-        loss = np.asarray(loss)
-        if not np.all(np.isfinite(loss)):
-            step = done + int(np.argmin(np.isfinite(loss)))
-            raise FloatingPointError(
-                f"`loss` of {type(rule).__name__} must be finite, but is not at step {step}; lower `learning_rate` "
-                f"({learning_rate:g} rad) or check the inputs."
-            )
+        now = slice(done, done + chunk)
+        steps = (np.arange(done, done + chunk), times[now].astype(np.int32))
+        state, report = run((method, bench, images, labels, key, steps, settings), state)
+        loss = np.asarray(report.loss)
+        _check_finite(loss, done, method)
         losses.append(loss)
-        accuracies.append(np.asarray(accuracy))
+        accuracies.append(np.asarray(report.correct))
         done += chunk
         if on_progress is not None:
             on_progress(chunk, float(loss.mean()))
-    per_step = rule.measurements_per_sample(network.n_layers)
     return FitResult(
-        network=with_weights(network, state[0]),
+        network=method.network(state),
         losses=np.concatenate(losses),
         accuracies=np.concatenate(accuracies),
-        frames=rule.frames_per_sample(network.n_layers) * batch_size * n_steps,
-        time=per_step * n_steps,
+        frames=int(totals[-1, 2]),
+        time=int(totals[-1, 0]),
+        evaluations=int(totals[-1, 1]),
+        frames_by_step=totals[:, 2],
     )
 
 
-def _optimiser(learning_rate, n_steps: int) -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(learning_rate, n_steps, alpha=0.1))
-
-
-@partial(jax.jit, static_argnames="static", donate_argnums=0)
-def _run_steps(state, first, network, bench, images, labels, key, learning_rate, *, static):
-    rule, encode, batch_size, n_now, n_steps = static
-    optimiser = _optimiser(learning_rate, n_steps)
-    measurements = rule.measurements_per_sample(network.n_layers)
-
-    def step(state, index):
-        weights, optimiser_state = state
-        batch_key, noise_key = jax.random.split(jax.random.fold_in(key, index))
-        chosen = jax.random.randint(batch_key, (batch_size,), 0, labels.shape[0])
-        field = encode(images[chosen])
-        estimate = rule.gradient(
-            with_weights(network, weights),
-            bench,
-            field,
-            labels[chosen],
-            key=noise_key,
-            time=index * measurements,
+def _as_method(rule, learning_rate: float | None) -> AbstractMethod:
+    if isinstance(rule, AbstractLearningRule):
+        return GradientMethod(
+            rule, learning_rate=_DEFAULT_RATE if learning_rate is None else learning_rate
         )
-        updates, optimiser_state = optimiser.update(estimate.gradient, optimiser_state)
-        weights = _project(optax.apply_updates(weights, updates))
-        accuracy = jnp.mean(network.readout.correct(estimate.output, labels[chosen]))
-        return (weights, optimiser_state), (estimate.loss, accuracy)
+    if learning_rate is not None:
+        raise ValueError(
+            f"`learning_rate` must be left out beside a method, which brings its own, but is {learning_rate:g} rad; "
+            f"set it on {type(rule).__name__}."
+        )
+    return rule
 
-    return jax.lax.scan(step, state, first + jnp.arange(n_now))
+
+def _check_finite(loss: np.ndarray, done: int, method: AbstractMethod) -> None:
+    if np.all(np.isfinite(loss)):
+        return
+    step = done + int(np.argmin(np.isfinite(loss)))
+    name, hint = type(method).__name__, "lower the learning rate"
+    if isinstance(method, GradientMethod):
+        name = type(method.rule).__name__
+        hint = f"lower `learning_rate` ({float(method.learning_rate):g} rad)"
+    raise FloatingPointError(
+        f"`loss` of {name} must be finite, but is not at step {step}; {hint} or check the inputs."
+    )
 
 
-def _project(weights) -> Weights:
-    """Keeps phases in [0, 2 pi) and transmissions in [0, 1]."""
-    amplitude = None if weights.amplitude is None else jnp.clip(weights.amplitude, 0, 1)
-    return Weights(jnp.mod(weights.phase, 2 * jnp.pi), amplitude)
+class _Settings(NamedTuple):
+    """What a compiled step must know beforehand."""
+
+    encode: Encoder
+    batch_size: int
+
+
+def _one_step(arguments, state, index, time):
+    method, bench, images, labels, key, _, settings = arguments
+    batch_key, noise_key = jax.random.split(jax.random.fold_in(key, index))
+    chosen = jax.random.randint(batch_key, (settings.batch_size,), 0, labels.shape[0])
+    field = settings.encode(images[chosen])
+    return method.step(state, bench, field, labels[chosen], key=noise_key, time=time)
+
+
+@partial(eqx.filter_jit, donate="all-except-first")
+def _run_steps(arguments, state):
+    def step(state, now):
+        return _one_step(arguments, state, *now)
+
+    return jax.lax.scan(step, state, arguments[5])
+
+
+def _run_on_host(arguments, state):
+    reports = []
+    for index, time in zip(*arguments[5], strict=True):
+        state, report = _one_step(arguments, state, index, jnp.asarray(time))
+        reports.append(report)
+    return state, jax.tree.map(lambda *values: np.array(values), *reports)
 
 
 def evaluate(
-    network: DiffractiveNetwork,
+    network: Network,
     images: Array,
     labels: Int[Array, " samples"],
     *,
     encode: Encoder,
-    bench: OpticalBench | None = None,
+    bench: Bench | None = None,
     key: PRNGKeyArray | None = None,
     time: int = 0,
     batch_size: int = 64,
@@ -225,7 +233,7 @@ def _correct(network, bench, images, labels, key, time, *, encode):
     )
 
 
-def output_field(network: DiffractiveNetwork, field, *, bench=None, key=None, time=0) -> Array:
+def output_field(network: Network, field, *, bench=None, key=None, time=0) -> Array:
     """Field at the camera after the last layer, from the ideal model or measured on a bench."""
     if bench is None:
         return network(field)

@@ -17,6 +17,7 @@ from optics.learning.rule import (
     GradientEstimate,
     error_pass,
     measure_data_pass,
+    require_bench,
 )
 
 
@@ -32,10 +33,7 @@ class ForwardMode(AbstractLearningRule):
 
     def gradient(self, network, bench, field, labels, *, key, time=0) -> GradientEstimate:
         """See `AbstractLearningRule.gradient`; a bench is required."""
-        if bench is None:
-            raise ValueError(
-                "`bench` must be an OpticalBench for forward-mode training, but is None."
-            )
+        bench = require_bench(bench, "forward-mode")
         data_key, error_key = jax.random.split(key)
         data = measure_data_pass(network, bench, field, key=data_key, time=time)
         flat = jnp.full_like(network.phase[0], self.flat_phase)

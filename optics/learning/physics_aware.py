@@ -9,24 +9,21 @@ import jax
 from optics.learning.rule import (
     AbstractLearningRule,
     GradientEstimate,
-    error_pass,
+    chain_pass,
     measure_data_pass,
+    require_bench,
 )
 
 
 class PhysicsAware(AbstractLearningRule):
-    """PAT rule: measured forward, modelled backward."""
+    """PAT rule: measured forward, modelled backward; for any network."""
 
     def gradient(self, network, bench, field, labels, *, key, time=0) -> GradientEstimate:
         """See `AbstractLearningRule.gradient`; a bench is required."""
-        if bench is None:
-            raise ValueError(
-                "`bench` must be an OpticalBench for physics-aware training, but is None."
-            )
-        data_key, error_key = jax.random.split(key)
+        bench = require_bench(bench, "physics-aware")
+        data_key, _ = jax.random.split(key)
         data = measure_data_pass(network, bench, field, key=data_key, time=time)
-        backward = network.free_space.transpose()
-        return error_pass(network, data, labels, lambda error, *_: backward(error), key=error_key)
+        return chain_pass(network, data, labels)
 
     def measurements_per_sample(self, n_layers: int) -> int:
         """One data pass per layer."""

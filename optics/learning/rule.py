@@ -1,16 +1,78 @@
-"""The one interface of all training methods: a rule turns a batch into a loss and a gradient of the weights."""
+"""Rules: a batch in, a loss and a gradient of the weights out; and the passes through the hardware they share.
+
+Nothing here knows what the layers are: `Network` and `Bench` say what a rule may rely on. Diffractive networks on
+`optics.bench.OpticalBench` and meshes of interferometers on theirs meet both.
+"""
 
 import abc
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from optics.bench import FRAMES_PER_FIELD, OpticalBench
-from optics.diffractive import DiffractiveNetwork, modulation
+from optics.bench import FRAMES_PER_FIELD
+from optics.diffractive import modulation
 from optics.field import over_batch
+
+
+@runtime_checkable
+class Network(Protocol):
+    """What rules ask of a network: layers of weights, a model of one layer, a readout.
+
+    Weights are a phase and perhaps an amplitude array with the layer as first axis.
+    """
+
+    @property
+    def phase(self) -> Array:
+        """Phases, layer first, rad."""
+        ...
+
+    @property
+    def amplitude(self) -> Array | None:
+        """Transmissions, layer first, or None."""
+        ...
+
+    @property
+    def readout(self) -> Any:
+        """Has `loss(field, labels)` and, for classes, `correct(field, labels)`; both see the intensity only."""
+        ...
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers."""
+        ...
+
+    def layer(self, field: Array, phase: Array, amplitude: Array | None = None, /) -> Array:
+        """Ideal model of one layer, from the loaded field to the detector."""
+        ...
+
+    def activate(self, field: Array, /) -> Array:
+        """Field loaded into the next layer."""
+        ...
+
+    def __call__(self, field: Array, /) -> Array:
+        """Ideal model of all layers."""
+        ...
+
+
+@runtime_checkable
+class Bench(Protocol):
+    """What rules ask of hardware: one layer, measured as a complex field or as an intensity."""
+
+    def measure_field(
+        self, field: Any, phase: Any, amplitude: Any = None, *, key: Any, time: Any = 0
+    ) -> Array:
+        """Complex field after one layer, four camera frames."""
+        ...
+
+    def measure_intensity(
+        self, field: Any, phase: Any, amplitude: Any = None, *, key: Any, time: Any = 0
+    ) -> Array:
+        """Intensity after one layer, one camera frame."""
+        ...
 
 
 class Weights(NamedTuple):
@@ -21,8 +83,8 @@ class Weights(NamedTuple):
         amplitude: Transmissions, or None.
     """
 
-    phase: Float[Array, "layer y x"]
-    amplitude: Float[Array, "layer y x"] | None
+    phase: Float[Array, "layer ..."]
+    amplitude: Float[Array, "layer ..."] | None
 
 
 class GradientEstimate(NamedTuple):
@@ -36,7 +98,7 @@ class GradientEstimate(NamedTuple):
 
     loss: Float[Array, ""]
     gradient: Weights
-    output: Complex[Array, "batch y x"]
+    output: Complex[Array, "batch ..."]
 
 
 class AbstractLearningRule(eqx.Module):
@@ -45,9 +107,9 @@ class AbstractLearningRule(eqx.Module):
     @abc.abstractmethod
     def gradient(
         self,
-        network: DiffractiveNetwork,
-        bench: OpticalBench | None,
-        field: Complex[Array, "batch y x"],
+        network: Network,
+        bench: Bench | None,
+        field: Complex[Array, "batch ..."],
         labels: Int[Array, " batch"],
         *,
         key: PRNGKeyArray,
@@ -81,16 +143,16 @@ class DataPass(NamedTuple):
         measured: Field measured after each layer.
     """
 
-    loaded: Complex[Array, "layer batch y x"]
-    measured: Complex[Array, "layer batch y x"]
+    loaded: Complex[Array, "layer batch ..."]
+    measured: Complex[Array, "layer batch ..."]
 
 
-def weights_of(network: DiffractiveNetwork) -> Weights:
+def weights_of(network: Network) -> Weights:
     """Trained arrays of a network."""
     return Weights(network.phase, network.amplitude)
 
 
-def with_weights(network: DiffractiveNetwork, weights: Weights) -> DiffractiveNetwork:
+def with_weights(network, weights: Weights):
     """Network with other weights."""
     network = eqx.tree_at(lambda n: n.phase, network, weights.phase)
     if weights.amplitude is None:
@@ -98,8 +160,19 @@ def with_weights(network: DiffractiveNetwork, weights: Weights) -> DiffractiveNe
     return eqx.tree_at(lambda n: n.amplitude, network, weights.amplitude)
 
 
+def require_bench(bench: Bench | None, method: str) -> Bench:
+    """The bench, or an error where there is none.
+
+    Raises:
+        ValueError: If it is None.
+    """
+    if bench is None:
+        raise ValueError(f"`bench` must be an OpticalBench for {method} training, but is None.")
+    return bench
+
+
 def measure_data_pass(
-    network: DiffractiveNetwork, bench: OpticalBench, field, *, key, time: int | Array = 0
+    network: Network, bench: Bench, field, *, key, time: int | Array = 0
 ) -> DataPass:
     """Sends data through the hardware layer by layer, measuring and re-loading the field in between."""
     n_layers = network.n_layers
@@ -115,9 +188,81 @@ def measure_data_pass(
     return DataPass(loaded, measured)
 
 
-def error_pass(
-    network: DiffractiveNetwork, data: DataPass, labels, transport, *, key
+def measure_output(
+    network: Network, bench: Bench, field, *, key, time: int | Array = 0
+) -> Complex[Array, "batch ..."]:
+    """Amplitude of the light after the last layer, for a method that needs the loss alone.
+
+    Between layers the complex field is measured, since it is loaded again; after the last layer a plain camera frame
+    is enough. Its square root stands in for the field: a readout sees intensities only.
+    """
+    last = network.n_layers - 1
+
+    def step(x, inputs):
+        layer, weights, layer_key = inputs
+        y = bench.measure_field(x, *weights, key=layer_key, time=time + layer)
+        return network.activate(y), None
+
+    keys = jax.random.split(key, network.n_layers)
+    weights = (network.phase[:-1], None if network.amplitude is None else network.amplitude[:-1])
+    x, _ = jax.lax.scan(step, field, (jnp.arange(last), weights, keys[:-1]))
+    amplitude = None if network.amplitude is None else network.amplitude[-1]
+    intensity = bench.measure_intensity(
+        x, network.phase[-1], amplitude, key=keys[-1], time=time + last
+    )
+    # Read noise makes some pixels negative; a square root has no room for them.
+    return jnp.sqrt(jnp.maximum(intensity, 0)).astype(field.dtype)
+
+
+def frames_per_output(n_layers: int) -> int:
+    """Camera frames of `measure_output` for one sample."""
+    return FRAMES_PER_FIELD * (n_layers - 1) + 1
+
+
+def chain_pass(
+    network: Network,
+    data: DataPass,
+    labels,
+    feedback: Callable[[Array, Array, Any], Array] | None = None,
+    extras: Any = None,
 ) -> GradientEstimate:
+    """Error through the model: the derivative of each layer's ideal model at the field that was loaded into it.
+
+    Args:
+        network: Nominal model.
+        data: What the data pass measured.
+        labels: Class of each sample.
+        feedback: `(c, c_last, extra)` -> error at the output of a hidden layer, where `c` is the error that the layer
+            behind passes on and `c_last` the error at the end; None takes `c`, which is back-propagation.
+        extras: Something per layer for `feedback`, layer first.
+    """
+    output = data.measured[-1]
+    loss, error = jax.value_and_grad(network.readout.loss)(output, labels)
+    last = network.n_layers - 1
+
+    def step(carry, inputs):
+        layer, (phase, amplitude), x, y, extra = inputs
+        c_x = carry
+        if feedback is not None:
+            c_x = jnp.where(layer < last, feedback(carry, error, extra), carry)
+        # The last layer is not activated, and its error is the loss's own.
+        c_y = jnp.where(layer < last, jax.vjp(network.activate, y)[1](c_x)[0], c_x)
+        _, pull_back = jax.vjp(lambda x, p, a: network.layer(x, p, a), x, phase, amplitude)
+        c_before, phase_gradient, amplitude_gradient = pull_back(c_y)
+        return c_before, (phase_gradient, amplitude_gradient)
+
+    layers = (
+        jnp.arange(network.n_layers),
+        (network.phase, network.amplitude),
+        data.loaded,
+        data.measured,
+        extras,
+    )
+    _, (phase, amplitude) = jax.lax.scan(step, error, layers, reverse=True)
+    return GradientEstimate(loss, Weights(phase, amplitude), output)
+
+
+def error_pass(network: Any, data: DataPass, labels, transport, *, key) -> GradientEstimate:
     """Carries the error from the last layer to the first and collects the gradient on the way.
 
     With c = dL/d(Re y) - i dL/d(Im y) and c_u = transport(c), the transported error (fact sheet of Xue et al. 2024,
