@@ -19,10 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from optics._checks import check_positive
+from optics._checks import check_positive, check_shape
 from optics.field import over_batch
 from optics.free_space import FreeSpace, make_free_space
 from optics.imperfections import Imperfections, ZernikeTerms
+from optics.scattering import Scatterer, ScatteringMedium, make_medium
 from optics.zernike import noll_to_nm, zernike_radial
 
 DRIFT_LENGTH = 8192  # Measurements after which the recorded drift of the laboratory is mirrored and walked back.
@@ -60,7 +61,7 @@ class Geometry:
 class HardwareTwin(eqx.Module):
     """One drawn bench; build it with `make_twin`."""
 
-    free_space: FreeSpace
+    free_space: FreeSpace | ScatteringMedium
     stroke: Float[Array, "y x"]
     exponent: Float[Array, ""]
     blur_y: Float[Array, "y y"] | None
@@ -126,6 +127,7 @@ def make_twin(
     *,
     key,
     dtype=jnp.complex64,
+    scatterer: Scatterer | None = None,
     **free_space_options,
 ) -> HardwareTwin:
     """Draws one bench with the given sizes of errors.
@@ -135,10 +137,11 @@ def make_twin(
         imperfections: Sizes of the errors.
         key: PRNG key of the draw; the same key gives the same bench.
         dtype: complex64 or complex128.
+        scatterer: Medium in the light path; an error of the distance moves the camera, not the medium.
         **free_space_options: `kernel` and `method` of `make_free_space`.
 
     Raises:
-        ValueError: If the combination cannot be simulated.
+        ValueError: If the combination cannot be simulated: a pupil inside the propagation with a medium in it.
     """
     real = jnp.finfo(dtype).dtype
     # Host-side draws in double: the bench must not depend on the precision it is simulated with.
@@ -157,15 +160,14 @@ def make_twin(
     half = geometry.pixel_pitch * np.array(geometry.shape) / 2
     ramp = 2 * np.pi / geometry.wavelength * (tilt[0] * y * half[0] + tilt[1] * x * half[1])
     distance = geometry.distance + sign_distance * size.distance_error
-    free_space = make_free_space(
-        geometry.shape,
-        geometry.pixel_pitch,
-        geometry.wavelength,
-        distance,
-        output_shift=(float(shift[0]), float(shift[1])),
-        dtype=dtype,
-        **free_space_options,
-    )
+    lengths = (geometry.pixel_pitch, geometry.wavelength, distance)
+    options = {**free_space_options, "dtype": dtype}
+    options["output_shift"] = (float(shift[0]), float(shift[1]))
+    if scatterer is None:
+        free_space = make_free_space(geometry.shape, *lengths, **options)
+    else:
+        _check_scatterer(scatterer, geometry, size)
+        free_space = make_medium(scatterer, *lengths, **options)
     fourier_filter = None
     if size.fourier_aberration:
         options = {**free_space_options, "method": "reference"}
@@ -201,6 +203,17 @@ def make_twin(
         slm_levels=size.slm_levels,
         loading_levels=size.loading_levels,
     )
+
+
+def _check_scatterer(scatterer: Scatterer, geometry: Geometry, size: Imperfections) -> None:
+    check_shape(
+        scatterer.phase, "scatterer", geometry.shape, "Draw its screens on the bench's grid."
+    )
+    if size.fourier_aberration:
+        raise ValueError(
+            "`fourier_aberration` must be empty with a scatterer, which leaves no single Fourier plane, but is "
+            f"{size.fourier_aberration}."
+        )
 
 
 def rotate(field: Complex[Array, "*batch y x"], angle) -> Complex[Array, "*batch y x"]:

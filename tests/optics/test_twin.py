@@ -3,7 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.twin import Geometry, rotate
+from optics.imperfections import Imperfections
+from optics.scattering import phase_screen, place_scatterer
+from optics.twin import Geometry, make_twin, rotate
 from tests.exact.small_bench import GEOMETRY, inputs, relative_error, twin
 
 SYMMETRIC = {
@@ -234,3 +236,33 @@ def test_drift_is_walked_back_after_the_record_ends():
     phases = [float(hardware.drift(t)[0]) for t in (0, n - 1, n, n + 5, 2 * n - 1, 2 * n)]
     walk = hardware.reference_walk
     np.testing.assert_allclose(phases, walk[np.array([0, n - 1, n - 1, n - 6, 0, 0])])
+
+
+def _scatterer(offset=0.0, shape=GEOMETRY.shape):
+    screen = phase_screen(shape, 8e-6, 3.0, 3e-5, key=jax.random.key(8), dtype=jnp.float64)
+    return place_scatterer(screen[None], GEOMETRY.distance, offset=offset)
+
+
+def _twin_with(scatterer, **sizes):
+    return make_twin(
+        GEOMETRY,
+        Imperfections(**sizes),
+        key=jax.random.key(0),
+        dtype=jnp.complex128,
+        scatterer=scatterer,
+    )
+
+
+def test_a_scatterer_mid_way_keeps_the_symmetry_and_elsewhere_breaks_it():
+    assert _asymmetry(_twin_with(_scatterer())) < 1e-12
+    assert _asymmetry(_twin_with(_scatterer(), both_faces_aberration=((6, 1.0),))) < 1e-12
+    assert _asymmetry(_twin_with(_scatterer(offset=5e-4))) > 1e-3
+    # The medium stays where it is when the camera stands wrong, so it is no longer mid-way.
+    assert _asymmetry(_twin_with(_scatterer(), distance_error=3e-4)) > 1e-3
+
+
+def test_scatterer_that_does_not_fit_the_bench_is_named():
+    with pytest.raises(ValueError, match=r"`scatterer` must have last axes \(24, 24\)"):
+        _twin_with(_scatterer(shape=(20, 20)))
+    with pytest.raises(ValueError, match="`fourier_aberration` must be empty with a scatterer"):
+        _twin_with(_scatterer(), fourier_aberration=((6, 0.1),))
