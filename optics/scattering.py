@@ -181,6 +181,12 @@ class ScatteringMedium(eqx.Module):
             field, _ = jax.lax.scan(step, field, rest)
         return self.exit(field)
 
+    @property
+    def distance(self) -> np.ndarray | Array:
+        """From the input face to the camera, m."""
+        inside = 0.0 if self.between is None else self.between.distance
+        return self.entry.distance + (self.transmission.shape[0] - 1) * inside + self.exit.distance
+
     def transpose(self) -> "ScatteringMedium":
         """Transposed operator T^T (no conjugate): the medium read backwards."""
         return ScatteringMedium(
