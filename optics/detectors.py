@@ -7,7 +7,7 @@ derivative is zero, no straight-through surrogate is offered.
 
 Conventions: photons are expected counts per pixel and exposure, not rates. EMVA Standard 1288
 (release 4.0, 2021) names the same chain; dark current, fixed-pattern noise, gain non-linearity and
-blooming are left out.
+blooming are left out. `PhotonCounter` is the other kind of camera, for frames with less than a photon a pixel.
 """
 
 from typing import Literal, get_args
@@ -134,6 +134,70 @@ def expose(
         return signal
     counts = jnp.round(signal / electrons_per_count(camera).astype(dtype))
     return jnp.maximum(counts, 0)
+
+
+class PhotonCounter(eqx.Module):
+    """Camera that resolves single photons: no read noise, but dark counts and a limit.
+
+    Attributes:
+        quantum_efficiency: Counts per incident photon, above 0 and at most 1.
+        dark_counts: Expected counts of a pixel and frame without light (thermal or clock-induced).
+        full_well: Photo-electrons of a pixel and frame that may not be exceeded; above, such a camera does not just
+            saturate but misleads or ages, hence an error.
+        multiplication: False counts photo-electrons one by one. True reads the amplified charge of an electron
+            multiplier over its gain, which doubles the shot noise variance at high gain: n electrons become a Gamma
+            variable of shape n (M. S. Robbins and B. J. Hadwen, IEEE Trans. Electron Devices 50, 1227 (2003), DOI
+            10.1109/TED.2003.813462).
+    """
+
+    quantum_efficiency: Float[Array, ""] = eqx.field(converter=_as_scalar)
+    dark_counts: Float[Array, ""] = eqx.field(converter=_as_scalar)
+    full_well: Float[Array, ""] = eqx.field(converter=_as_scalar)
+    multiplication: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        check_positive(self.quantum_efficiency, "quantum_efficiency")
+        check_in_range(self.quantum_efficiency, "quantum_efficiency", 0.0, 1.0)
+        check_in_range(self.dark_counts, "dark_counts", 0.0, np.inf)
+        check_finite(self.dark_counts, "dark_counts")
+        check_positive(self.full_well, "full_well", "e-")
+
+
+def count_photons(
+    photons: Float[Array, "*batch y x"], counter: PhotonCounter, *, key: PRNGKeyArray
+) -> Float[Array, "*batch y x"]:
+    """Takes one frame: Poisson counts of light and dark together, amplified where the camera does so.
+
+    Args:
+        photons: Expected photons per pixel and frame.
+        counter: Camera.
+        key: Random key; every pixel of every batch element gets its own noise.
+
+    Returns:
+        Counts; whole numbers unless the camera multiplies.
+
+    Raises:
+        ValueError: If photons are negative or not finite, or a pixel gets more than the full well; inside `jit` the
+            latter is raised at run time by Equinox.
+    """
+    _check_photons(photons)
+    electrons = photons * counter.quantum_efficiency.astype(photons.dtype)
+    rule = "`photons` must not give any pixel more than the full well"
+    fix = "shorten the exposure or attenuate the light."
+    if is_concrete(photons) and is_concrete(counter.full_well) and photons.size:
+        worst, well = float(electrons.max()), float(counter.full_well)
+        if worst > well:
+            raise ValueError(f"{rule} of {well:g} e-, but the brightest gets {worst:g} e-; {fix}")
+    else:
+        too_many = jnp.any(electrons > counter.full_well.astype(photons.dtype))
+        electrons = eqx.error_if(electrons, too_many, f"{rule}; {fix}")
+    key_count, key_gain = jax.random.split(key)
+    expected = electrons + counter.dark_counts.astype(photons.dtype)
+    counts = jax.random.poisson(key_count, expected).astype(photons.dtype)
+    if not counter.multiplication:
+        return counts
+    amplified = jax.random.gamma(key_gain, jnp.maximum(counts, 1))
+    return jnp.where(counts > 0, amplified, 0)
 
 
 def photons_from_counts(
