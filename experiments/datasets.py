@@ -1,4 +1,4 @@
-"""Image and flower data sets: digits and Iris from scikit-learn, MNIST and Fashion-MNIST as NPZ.
+"""Image and flower data sets: digits and Iris from scikit-learn, MNIST and Fashion-MNIST as NPZ, Omniglot as archives.
 
 The two large ones are looked for in the folder `LIGHTECHO_DATA`, then in the cache, and else downloaded from their own
 homes with a checksum. An NPZ holds `x_train`, `y_train`, `x_test`, `y_test` as uint8, images of 28 x 28.
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments import omniglot
 from experiments.errors import UserError
 from experiments.storage import read_arrays, write_arrays
 
@@ -42,7 +43,8 @@ _GARMENTS = (
     "ankle boot",
 )
 _CLASSES = {"mnist": _DIGITS, "fashion_mnist": _GARMENTS}
-NAMES = ("digits", "iris", "mnist", "fashion_mnist")
+_BOTH = "fashion_and_mnist"  # the 20 classes of Fashion-MNIST, then MNIST
+NAMES = ("digits", "iris", "mnist", "fashion_mnist", _BOTH, "omniglot")
 _FILES = {
     "x_train": "train-images-idx3-ubyte.gz",
     "y_train": "train-labels-idx1-ubyte.gz",
@@ -158,8 +160,8 @@ def load(name: str, folder: Path | str | None = None) -> Dataset:
     """Loads a data set, downloading it only where no file is found.
 
     Args:
-        name: "digits", "iris", "mnist" or "fashion_mnist".
-        folder: Where the NPZ lies; None takes `LIGHTECHO_DATA`, then the cache.
+        name: One of `NAMES`; "fashion_and_mnist" has the 20 classes of both, "omniglot" 1,623 (`experiments.omniglot`).
+        folder: Where the files lie; None takes `LIGHTECHO_DATA`, then the cache.
 
     Returns:
         Data set, images scaled to [0, 1].
@@ -169,6 +171,11 @@ def load(name: str, folder: Path | str | None = None) -> Dataset:
     """
     if name in ("digits", "iris"):
         return _from_scikit_learn(name)
+    if name == _BOTH:
+        return _join(load("fashion_mnist", folder), load("mnist", folder))
+    if name == "omniglot":
+        found = omniglot.find(folder)
+        return Dataset(*omniglot.read(folder), ", ".join(str(path) for path in found))
     path = find(name, folder)
     return _from_npz(name, path if path is not None else _download(name))
 
@@ -177,8 +184,11 @@ def available(name: str, folder: Path | str | None = None) -> bool:
     """Tells whether `load` would find the data without downloading."""
     if name in ("digits", "iris"):
         return True
+    if name == _BOTH:
+        return available("mnist", folder) and available("fashion_mnist", folder)
     try:
-        return find(name, folder) is not None
+        look = omniglot.find(folder) if name == "omniglot" else find(name, folder)
+        return look is not None
     except UserError:
         return False
 
@@ -209,6 +219,19 @@ def cache_folder() -> Path:
     import pooch
 
     return Path(pooch.os_cache("lightecho"))
+
+
+def _join(first: Dataset, second: Dataset) -> Dataset:
+    """All classes of two data sets of equal images, those of the second after those of the first."""
+    shift = first.n_classes
+    return Dataset(
+        np.concatenate([first.x_train, second.x_train]),
+        np.concatenate([first.y_train, second.y_train + shift]).astype(np.int32),
+        np.concatenate([first.x_test, second.x_test]),
+        np.concatenate([first.y_test, second.y_test + shift]).astype(np.int32),
+        first.class_names + second.class_names,
+        f"{first.source}, {second.source}",
+    )
 
 
 def _from_scikit_learn(name: str) -> Dataset:

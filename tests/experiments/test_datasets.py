@@ -251,3 +251,26 @@ def test_checksums_are_complete():
     for name in ("mnist", "fashion_mnist"):
         assert all(len(datasets._MD5[name][key]) == 32 for key in datasets.KEYS)
         assert datasets._FILES.keys() == datasets._MD5[name].keys()
+
+
+def test_the_joined_set_has_the_garments_first_and_then_the_digits(tmp_path):
+    np.savez(tmp_path / "mnist.npz", **images(30, 20))
+    np.savez(tmp_path / "fashion_mnist.npz", **images(10, 10))
+    both, digits = load("fashion_and_mnist", tmp_path), load("mnist", tmp_path)
+    garments = load("fashion_mnist", tmp_path)
+    assert both.n_classes == 20
+    assert both.class_names == garments.class_names + digits.class_names
+    assert both.y_train.dtype == np.int32
+    for part in ("train", "test"):
+        x, y = getattr(both, f"x_{part}"), getattr(both, f"y_{part}")
+        for data, first in ((garments, 0), (digits, 10)):
+            mine = (y >= first) & (y < first + 10)
+            np.testing.assert_array_equal(x[mine], getattr(data, f"x_{part}"))
+            np.testing.assert_array_equal(y[mine] - first, getattr(data, f"y_{part}"))
+
+
+def test_the_joined_set_needs_both(tmp_path):
+    np.savez(tmp_path / "mnist.npz", **images())
+    assert not available("fashion_and_mnist", tmp_path)
+    with pytest.raises(UserError, match=r"no .*fashion_mnist\.npz"):
+        load("fashion_and_mnist", tmp_path)
