@@ -10,7 +10,6 @@ T a, a = T^-1 b, and the cotangents obey c_a = T^T c_b, c_T = c_b a^T, summed ov
 `reference`, the fields between columns are stored by automatic differentiation instead.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -43,8 +42,9 @@ def apply_columns(
     n_ports = fields.shape[-1]
     top, bottom = split_ports(fields)
     blocks = pair_columns(elements, top.shape[0], direction)
-    run: Callable = _run_reversible if method == "reversible" else _run
-    top, bottom = run(direction == "backward", blocks, (top, bottom))
+    run = _run_reversible if method == "reversible" else _run
+    # custom_vjp hides the result type.
+    top, bottom = run(direction == "backward", blocks, (top, bottom))  # pyright: ignore[reportGeneralTypeIssues]
     return join_ports(top, bottom, n_ports, fields.shape[:-1])
 
 
