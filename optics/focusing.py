@@ -45,12 +45,14 @@ class FocusResult(NamedTuple):
         losses: Loss after 0, 1, 2, ... iterations, as measured; a method without iterations has none.
         evaluations: Hardware evaluations (one modulator setting, one exposure of any kind) in all.
         frames: Camera frames in all: four a field, one an intensity.
+        pictures: Measured intensity at the camera after 0, 1, 2, ... iterations, where the method keeps it.
     """
 
     phase: Float[Array, "y x"]
     losses: Float[Array, " iteration"]
     evaluations: int
     frames: int
+    pictures: Float[Array, "iteration y x"] | None = None
 
 
 def square_target(
@@ -112,13 +114,19 @@ def forward_mode_gradient(
         time: Number of the first of the two measurements.
         flat_phase: Phase of the flat modulator while the error passes, rad; as in `optics.learning.ForwardMode`.
     """
+    loss, gradient, _ = _two_passes(bench, illumination, target, phase, key, time, flat_phase)
+    return loss, gradient
+
+
+def _two_passes(bench, illumination, target, phase, key, time, flat_phase=math.pi):
+    """Loss, its derivative in the phase, and the field of the data pass."""
     data_key, error_key = jax.random.split(key)
     measured = bench.measure_field(illumination, phase, key=data_key, time=time)
     loss, error = jax.value_and_grad(focus_loss)(measured, target)
     flat = jnp.full_like(phase, flat_phase)
     transported = bench.measure_field(error, flat, key=error_key, time=time + 1)
     loaded = jnp.exp(1j * phase) * illumination
-    return loss, -jnp.imag(cmath.exp(-1j * flat_phase) * loaded * transported)
+    return loss, -jnp.imag(cmath.exp(-1j * flat_phase) * loaded * transported), measured
 
 
 @partial(eqx.filter_jit)
@@ -129,8 +137,8 @@ def forward_mode_focus(
     *,
     key: PRNGKeyArray,
     n_iterations: int = 30,
-    learning_rate: float | Array = 0.3,
-    momentum: float | Array = 0.9,
+    learning_rate: float | Array = 0.6,
+    momentum: float | Array = 0.5,
     time: int | Array = 0,
 ) -> FocusResult:
     """Focuses by forward-mode training with Adam (Kingma and Ba 2015, arXiv:1412.6980), from a flat modulator.
@@ -150,25 +158,21 @@ def forward_mode_focus(
 
     def step(carry, index):
         phase, state = carry
-        loss, gradient = forward_mode_gradient(
-            bench,
-            illumination,
-            target,
-            phase,
-            key=jax.random.fold_in(key, index),
-            time=time + 2 * index,
+        noise = jax.random.fold_in(key, index)
+        _, gradient, field = _two_passes(
+            bench, illumination, target, phase, noise, time + 2 * index
         )
         updates, state = optimiser.update(gradient, state)
-        return (jnp.mod(phase + jnp.asarray(updates), 2 * jnp.pi), state), loss
+        return (jnp.mod(phase + jnp.asarray(updates), 2 * jnp.pi), state), jnp.abs(field) ** 2
 
-    (phase, _), losses = jax.lax.scan(
-        step, (phase, optimiser.init(phase)), jnp.arange(n_iterations)
-    )
-    last_key = jax.random.fold_in(key, n_iterations)
-    last = bench.measure_field(illumination, phase, key=last_key, time=time + 2 * n_iterations)
-    losses = jnp.append(losses, focus_loss(last, target))
+    start = (phase, optimiser.init(phase))
+    (phase, _), pictures = jax.lax.scan(step, start, jnp.arange(n_iterations))
+    noise = jax.random.fold_in(key, n_iterations)
+    last = bench.measure_field(illumination, phase, key=noise, time=time + 2 * n_iterations)
+    pictures = jnp.concatenate([pictures, jnp.abs(last)[None] ** 2])
+    losses = intensity_loss(pictures, target)
     evaluations = 2 * n_iterations + 1
-    return FocusResult(phase, losses, evaluations, FRAMES_PER_FIELD * evaluations)
+    return FocusResult(phase, losses, evaluations, FRAMES_PER_FIELD * evaluations, pictures)
 
 
 @partial(eqx.filter_jit)

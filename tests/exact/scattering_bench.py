@@ -1,0 +1,53 @@
+"""One small bench with a medium in it for the tests of focusing: 16 x 16 px of 8 um, 1 mm, a strong screen mid-way."""
+
+import jax
+import jax.numpy as jnp
+
+from optics.bench import OpticalBench
+from optics.imperfections import Imperfections
+from optics.scattering import phase_screen, place_scatterer
+from optics.twin import Geometry, make_twin
+
+GEOMETRY = Geometry(shape=(16, 16), pixel_pitch=8e-6, wavelength=532e-9, distance=1e-3)
+ILLUMINATION = jnp.ones(GEOMETRY.shape, jnp.complex128)
+
+
+def scattering_twin(offset=0.0, key=3, **imperfections):
+    """Twin in double precision with a screen of 3 rad and 20 um, `offset` (m) from mid-way."""
+    screen = phase_screen(
+        GEOMETRY.shape, 8e-6, 3.0, 2e-5, key=jax.random.key(key), dtype=jnp.float64
+    )
+    return make_twin(
+        GEOMETRY,
+        Imperfections(**imperfections),
+        key=jax.random.key(0),
+        dtype=jnp.complex128,
+        scatterer=place_scatterer(screen[None], GEOMETRY.distance, offset=offset),
+    )
+
+
+class CountingBench(OpticalBench):
+    """Bench that counts at run time how many frames its camera takes."""
+
+    def __init__(self, geometry, twin):
+        super().__init__(geometry, twin)
+
+    def measure_field(self, *args, **kwargs):
+        jax.debug.callback(lambda: _TAKEN.append(4))
+        return super().measure_field(*args, **kwargs)
+
+    def measure_intensity(self, *args, **kwargs):
+        # Tied to the phase, so that a batch of modulator settings counts one by one.
+        jax.debug.callback(lambda phase: _TAKEN.append(1), args[1])
+        return super().measure_intensity(*args, **kwargs)
+
+
+_TAKEN: list[int] = []
+
+
+def counted(call) -> int:
+    """Frames that the camera takes while `call()` runs."""
+    _TAKEN.clear()
+    jax.block_until_ready(call())
+    jax.effects_barrier()
+    return sum(_TAKEN)
