@@ -86,13 +86,13 @@ def _angle(value):
     return jnp.angle(jnp.where(jnp.abs(value) < SMALLEST, 1, value))
 
 
-def _schedule(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _schedule(n: int) -> tuple[np.ndarray, ...]:
     """Of each column: its parity, the row whose elements each slot nulls, and which slots hold a cell.
 
     Row n - 1 - k is nulled by the cells of diagonal k, at port p in column p + 2 k.
     """
     there = cells(n, "triangular")
-    column, slot = np.indices(there.shape)
+    column, slot = np.arange(len(there))[:, None], np.arange(n // 2)[None]
     port = 2 * slot + column % 2
     row = np.clip(n - 1 - (column - port) // 2, 0, n - 1)
-    return np.arange(len(there)) % 2, row, there
+    return column[:, 0] % 2, row, there

@@ -90,6 +90,11 @@ class SymmetricCore(eqx.Module):
         return self.mesh.n_ports
 
     @property
+    def n_parameters(self) -> int:
+        """Number of tied phases, N^2; N (N - 1) / 2 directions among them change nothing where S = 1."""
+        return self.mesh.n_parameters
+
+    @property
     def first(self) -> Mesh:
         """Mesh whose mirror image the light meets first."""
         return self.mesh if self.mirror is None else self.mirror
@@ -116,6 +121,17 @@ class SymmetricCore(eqx.Module):
         middle = self.first.backward(fields)
         second = self.mesh.internal_fields(_along(self.attenuation, middle))
         return CoreFields(first, middle, second)
+
+    def pack(self) -> Float[Array, " parameter"]:
+        """Phases of the second half as one vector; those of the whole core where they are tied."""
+        return self.mesh.pack()
+
+    def unpack(self, phases: Float[Array, " parameter"]) -> "SymmetricCore":
+        """Core with other phases, the same ones in both halves, and the same errors."""
+        core = eqx.tree_at(lambda c: c.mesh, self, self.mesh.unpack(phases))
+        if self.mirror is None:
+            return core
+        return eqx.tree_at(lambda c: c.mirror, core, self.mirror.unpack(phases))
 
     def _pass(self, first: Mesh, second: Mesh, fields):
         return second(_along(self.gain * self.attenuation, first.backward(fields)))
