@@ -13,6 +13,7 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_finite, check_shape
 from optics.detectors import Camera, expose, photons_from_counts
+from optics.field import over_batch
 from optics.holography import measure_four_step
 from optics.twin import Geometry, HardwareTwin
 
@@ -29,6 +30,7 @@ class OpticalBench(eqx.Module):
 
     _twin: HardwareTwin = eqx.field(repr=False)
     _camera: Camera | None = eqx.field(repr=False)
+    _backward_shift: Float[Array, " two"] | None = eqx.field(repr=False)
     geometry: Geometry = eqx.field(static=True)
     exposure: float = eqx.field(static=True)
 
@@ -39,6 +41,7 @@ class OpticalBench(eqx.Module):
         *,
         camera: Camera | None = None,
         exposure: float = 0.8,
+        backward_shift_px: tuple[float | int, float | int] = (0.0, 0.0),
     ):
         """Puts a twin and a camera behind the counter.
 
@@ -47,14 +50,19 @@ class OpticalBench(eqx.Module):
             twin: The drawn hardware.
             camera: Camera of both measurements; None measures without noise.
             exposure: Fraction of the full well used, in (0, 1].
+            backward_shift_px: Displacement (dy, dx) of the backward beam from the forward one at the camera plane,
+                pixels.
 
         Raises:
-            ValueError: If `exposure` is out of range.
+            ValueError: If `exposure` is out of range, or a shift is not finite.
         """
+        check_finite(backward_shift_px, "backward_shift_px")
         if not 0 < exposure <= 1:
             raise ValueError(f"`exposure` must lie in (0, 1], but is {exposure:g}.")
         self._twin = twin
         self._camera = camera
+        registered = not any(backward_shift_px)
+        self._backward_shift = None if registered else jnp.asarray(backward_shift_px, float)
         self.geometry = geometry
         self.exposure = exposure
 
@@ -87,6 +95,42 @@ class OpticalBench(eqx.Module):
             TypeError: If differentiated.
         """
         truth, reference_phase, power = self._illuminate(field, phase, amplitude, time)
+        return self._by_holography(truth, reference_phase, power, key)
+
+    def measure_field_backward(
+        self, field: Complex[Array, "*batch y x"], *, key: PRNGKeyArray, time: int | Array = 0
+    ) -> Complex[Array, "*batch y x"]:
+        """Sends a field from the camera plane backwards and measures it where the modulator's light starts.
+
+        By reciprocity this is the transpose of the transport from modulator to camera. The second beam and its sensor
+        are separate hardware: the beam may be displaced (`backward_shift_px`), while loading, camera noise and drifts
+        are those of `measure_field`.
+
+        Args:
+            field: Field to load at the camera plane; any scale.
+            key: PRNG key of the camera noise.
+            time: Number of the measurement since the laboratory was set up.
+
+        Returns:
+            Measured field behind the modulator.
+
+        Raises:
+            ValueError: If the shape does not match the bench or the field is not finite.
+            TypeError: If differentiated.
+        """
+        check_shape(
+            field, "field", self.geometry.shape, "The bench was built for this grid; pad or crop the array."
+        )  # fmt: skip
+        check_finite(field, "field")
+        loaded = _load(field, self._twin.loading_levels)
+        if self._backward_shift is not None:
+            loaded = displaced(loaded, self._backward_shift)
+        # The pull-back of a linear map, in JAX's convention without a conjugate, is its transpose.
+        truth = jax.vjp(self._twin.transport, jnp.zeros_like(loaded))[1](loaded)[0]
+        reference_phase, power = self._twin.drift(time)
+        return self._by_holography(truth, reference_phase, power, key)
+
+    def _by_holography(self, truth, reference_phase, power, key):
         measured = truth * jnp.sqrt(power)
         if self._twin.field_noise is not None:
             key, noise_key = jax.random.split(key)
@@ -138,6 +182,24 @@ class OpticalBench(eqx.Module):
         loaded = _load(field, self._twin.loading_levels)
         reference_phase, power = self._twin.drift(time)
         return self._twin.run(loaded, phase, amplitude), reference_phase, power
+
+
+def displaced(
+    field: Complex[Array, "*batch y x"], shift_px: Float[Array, " two"]
+) -> Complex[Array, "*batch y x"]:
+    """Field moved by (dy, dx) pixels, positive to larger index, by the Fourier shift theorem on a padded grid.
+
+    Args:
+        field: Field, zero outside the window.
+        shift_px: Displacement, pixels; small against the window.
+    """
+    ny, nx = field.shape[-2:]
+    real = jnp.finfo(field.dtype).dtype
+    turns_y = jnp.fft.fftfreq(2 * ny).astype(real)[:, None] * shift_px[0].astype(real)
+    turns_x = jnp.fft.fftfreq(2 * nx).astype(real)[None, :] * shift_px[1].astype(real)
+    spectrum = jnp.fft.fft2(field, s=(2 * ny, 2 * nx))
+    ramp = jnp.exp(-2j * jnp.pi * (turns_y + turns_x)).astype(field.dtype)
+    return jnp.fft.ifft2(spectrum * over_batch(ramp, spectrum))[..., :ny, :nx]
 
 
 def _load(field, levels: int | None):

@@ -17,6 +17,7 @@ from optics.learning.method import AbstractMethod, Cost, GradientMethod
 from optics.learning.rule import AbstractLearningRule, Bench, Network, measure_data_pass
 
 Encoder = Callable[[Array], Array]
+Judge = Callable[..., Array]
 _DEFAULT_RATE = 0.05  # rad, our choice
 
 
@@ -188,6 +189,7 @@ def evaluate(
     key: PRNGKeyArray | None = None,
     time: int = 0,
     batch_size: int = 64,
+    judge: Judge | None = None,
 ) -> np.ndarray:
     """Tells for each sample whether it is classified correctly, in the model or on a bench.
 
@@ -200,6 +202,8 @@ def evaluate(
         key: PRNG key of measurement noise, needed with a bench.
         time: Number of measurements made before.
         batch_size: Samples per call.
+        judge: `(network, bench, field, labels, key=, time=)` -> which are right, for methods that do not use the
+            network's readout; None uses it.
 
     Returns:
         Boolean array, one entry a sample.
@@ -221,16 +225,20 @@ def evaluate(
             jax.random.fold_in(key, i),
             jnp.asarray(time),
             encode=encode,
+            judge=_read_out if judge is None else judge,
         )
         correct.append(np.asarray(good))
     return np.concatenate(correct)[: len(labels)]
 
 
 @partial(eqx.filter_jit)
-def _correct(network, bench, images, labels, key, time, *, encode):
-    return network.readout.correct(
-        output_field(network, encode(images), bench=bench, key=key, time=time), labels
-    )
+def _correct(network, bench, images, labels, key, time, *, encode, judge):
+    return judge(network, bench, encode(images), labels, key=key, time=time)
+
+
+def _read_out(network, bench, field, labels, *, key, time):
+    output = output_field(network, field, bench=bench, key=key, time=time)
+    return network.readout.correct(output, labels)
 
 
 def output_field(network: Network, field, *, bench=None, key=None, time=0) -> Array:
