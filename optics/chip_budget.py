@@ -1,6 +1,6 @@
 """Energy and area of a photonic chiplet from stated assumptions: what runs per image, and what it covers.
 
-    energy per image = (heaters n_phases) / rate + modulators n_inputs + receivers n_outputs + light / (wall plug, coupling)
+    energy per image = heaters n_phases / rate + modulators n_inputs + receivers n_outputs + light / wall plug
     operations: an n x m transfer matrix is n m complex multiply-accumulates; each is 4 real ones, or 8 operations
 
 Counting every passive pass of light as arithmetic is a convention of optical computing; the share of the core, whose

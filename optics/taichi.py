@@ -275,14 +275,16 @@ def draw_errors(
         core.phi,
         core.output_phase,
     )
-    keys = jax.random.split(key, len(phases) + 2)
-    noisy = [
-        p + phase_error * jax.random.normal(k, p.shape, p.dtype)
-        for p, k in zip(phases, keys[2:], strict=True)
+    splitters = (core.theta, core.theta)
+    # One long draw: many short ones compile slowly.
+    sizes = [p.size for p in (*phases, *splitters)]
+    noise = jax.random.normal(key, (sum(sizes),), core.theta.dtype)
+    parts = [
+        n.reshape(p.shape)
+        for n, p in zip(jnp.split(noise, np.cumsum(sizes)[:-1]), (*phases, *splitters), strict=True)
     ]
-    splitters = [
-        splitter_error * jax.random.normal(k, core.theta.shape, core.theta.dtype) for k in keys[:2]
-    ]
+    noisy = [p + phase_error * n for p, n in zip(phases, parts, strict=False)]
+    angles = [splitter_error * n for n in parts[len(phases) :]]
     return eqx.tree_at(
         lambda c: (
             c.encoder_phase,
@@ -294,7 +296,7 @@ def draw_errors(
             c.core.right_error,
         ),
         chiplets,
-        (*noisy, *splitters),
+        (*noisy, *angles),
         is_leaf=lambda leaf: leaf is None,
     )
 
