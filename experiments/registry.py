@@ -20,6 +20,12 @@ EXPERIMENTS: dict[str, str] = {
     "ffm_single_layer": "experiments.ffm_single_layer",
     "ffm_depth": "experiments.ffm_depth",
     "ffm_nonlinear": "experiments.ffm_nonlinear",
+    "ffm_focus": "experiments.ffm_focus",
+    "ffm_hidden_object": "experiments.ffm_hidden_object",
+    "ffm_weak_light": "experiments.ffm_weak_light",
+    "exceptional_point": "experiments.exceptional_point",
+    "taichi_classification": "experiments.taichi_classification",
+    "taichi_depth": "experiments.taichi_depth",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.bench_propagation",
