@@ -182,7 +182,7 @@ def stepwise_focus(
         moments = time + index * n_steps + jnp.arange(n_steps)
         light, found = jax.vmap(measure)(trials, keys, moments)
         best = jnp.angle(jnp.sum(light * jnp.exp(1j * steps)))
-        return blocks.at[index].set(jnp.mod(best, 2 * jnp.pi)), found[0]
+        return blocks.at[index].set(jnp.mod(best, 2 * jnp.pi).astype(real)), found[0]
 
     blocks, losses = jax.lax.scan(step, jnp.zeros(n_modes, real), jnp.arange(n_modes))
     frames = n_modes * n_steps

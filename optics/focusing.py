@@ -231,7 +231,7 @@ def measure_transmission_matrix(
     signs = jnp.asarray(scipy.linalg.hadamard(n_modes), real)
 
     def measure(index):
-        phase = expand_blocks(jnp.where(signs[index] > 0, 0, jnp.pi), shape)
+        phase = expand_blocks(jnp.where(signs[index] > 0, 0, jnp.pi).astype(real), shape)
         noise = jax.random.fold_in(key, index)
         field = bench.measure_field(illumination, phase, key=noise, time=time + index)
         return field.reshape(-1)[outputs]

@@ -157,14 +157,12 @@ class ScatteringMedium(eqx.Module):
         between: Free space from screen to screen; None for a single one.
         exit: Free space from the last screen to the camera.
         transmission: exp(i phi) of each screen.
-        is_symmetric: Tells whether T^T = T.
     """
 
     entry: FreeSpace
     between: FreeSpace | None
     exit: FreeSpace
     transmission: Complex[Array, "layer y x"]
-    is_symmetric: bool = eqx.field(static=True)
 
     def __call__(self, amplitude: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """Sends complex amplitudes `(..., y, x)` through the medium."""
@@ -182,6 +180,18 @@ class ScatteringMedium(eqx.Module):
         return self.exit(field)
 
     @property
+    def is_symmetric(self) -> bool:
+        """Tells whether T^T = T: screens a palindrome, mid-way, camera in place. Not under `jit`."""
+        # A property: as a static field it would recompile whatever a medium is moved through.
+        screens = np.asarray(self.transmission)
+        ends = (float(self.entry.distance), float(self.exit.distance))
+        return (
+            np.array_equal(screens, screens[::-1])
+            and math.isclose(*ends, rel_tol=1e-12, abs_tol=1e-15)
+            and self.exit.is_symmetric
+        )
+
+    @property
     def distance(self) -> np.ndarray | Array:
         """From the input face to the camera, m."""
         inside = 0.0 if self.between is None else self.between.distance
@@ -194,7 +204,6 @@ class ScatteringMedium(eqx.Module):
             None if self.between is None else self.between.transpose(),
             self.entry.transpose(),
             self.transmission[::-1],
-            self.is_symmetric,
         )
 
 
@@ -235,15 +244,11 @@ def make_medium(
         )
 
     screens = np.asarray(scatterer.phase)
-    palindrome = np.array_equal(screens, screens[::-1])
-    centred = math.isclose(last, scatterer.first_distance, rel_tol=1e-12, abs_tol=1e-15)
-    entry = space(scatterer.first_distance)
     return ScatteringMedium(
-        entry=entry,
+        entry=space(scatterer.first_distance),
         between=space(scatterer.spacing) if len(screens) > 1 else None,
-        exit=entry if centred and output_shift == (0.0, 0.0) else space(last, output_shift),
+        exit=space(last, output_shift),
         transmission=jnp.asarray(np.exp(1j * screens.astype(float)), dtype),
-        is_symmetric=palindrome and centred and output_shift == (0.0, 0.0),
     )
 
 
