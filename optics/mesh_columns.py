@@ -40,7 +40,7 @@ def apply_columns(
             blocks, exact to rounding for unitary blocks; "stored" keeps them.
     """
     n_ports = fields.shape[-1]
-    top, bottom = split_ports(fields)
+    top, bottom = split_ports(fields.astype(jnp.result_type(elements, fields)))
     blocks = pair_columns(elements, top.shape[0], direction)
     run = _run_reversible if method == "reversible" else _run
     # custom_vjp hides the result type.
@@ -64,7 +64,7 @@ def tap_columns(
     """
     backward = direction == "backward"
     n_columns, slots = cell.theta.shape
-    top, bottom = split_ports(fields)
+    top, bottom = split_ports(fields.astype(jnp.result_type(fields, *cell)))
     padding = ((0, n_columns % 2), (0, top.shape[0] - slots))
     fill = (0, 0, 0, 0, 1, 1)  # an identity cell
     parts = [jnp.pad(a, padding, constant_values=v) for a, v in zip(cell, fill, strict=True)]

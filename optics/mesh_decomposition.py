@@ -16,11 +16,12 @@ from jaxtyping import Array, Complex, Float, Inexact
 from optics._checks import check_finite
 from optics.mesh import Layout, Mesh, cells, check_ports
 
+NEGLIGIBLE = 1e-13  # Elements of a unitary that are rounding, with room for a few hundred products.
 UNITARITY_TOLERANCE = 1e-6  # Largest element of U^H U - 1 that single precision explains.
 
 
 def decompose_unitary(
-    unitary: Inexact[Array | np.ndarray, "port port"],
+    unitary: Inexact[Array | np.ndarray, "row column"],
     *,
     layout: Layout = "rectangular",
     dtype=None,
@@ -143,7 +144,7 @@ def _ideal_cell(theta: float, phi: float) -> np.ndarray:
 def _null_right(matrix, row: int, port: int):
     """Angles of the cell whose inverse, from the right, nulls element (row, port); applied in place."""
     a, b = matrix[row, port : port + 2]
-    theta, phi = _angles(b, a), _phase(-a * np.conj(b))
+    theta, phi = _angles(b, a, -a * np.conj(b))
     matrix[:, port : port + 2] = matrix[:, port : port + 2] @ _ideal_cell(theta, phi).conj().T
     return port, (theta, phi)
 
@@ -151,20 +152,19 @@ def _null_right(matrix, row: int, port: int):
 def _null_left(matrix, port: int, column: int):
     """Angles of the cell that, from the left, nulls element (port + 1, column); applied in place."""
     a, b = matrix[port : port + 2, column]
-    theta, phi = _angles(a, b), _phase(b * np.conj(a))
+    theta, phi = _angles(a, b, b * np.conj(a))
     matrix[port : port + 2] = _ideal_cell(theta, phi) @ matrix[port : port + 2]
     return port, (theta, phi)
 
 
-def _angles(numerator, denominator) -> float:
-    """Theta with tan(theta/2) = |numerator / denominator|; bar where both vanish and any value would do."""
-    if numerator == 0 and denominator == 0:
-        return np.pi
-    return 2 * np.arctan2(abs(numerator), abs(denominator))
+def _angles(numerator, denominator, product) -> tuple[float, float]:
+    """(theta, phi) with tan(theta/2) = |numerator / denominator| and phi the argument of `product`.
 
-
-def _phase(product) -> float:
-    return float(np.angle(product)) if product != 0 else 0.0
+    Bar where both elements vanish and any value would do.
+    """
+    if max(abs(numerator), abs(denominator)) < NEGLIGIBLE:
+        return np.pi, 0.0
+    return 2 * np.arctan2(abs(numerator), abs(denominator)), float(np.angle(product))
 
 
 def _null_triangular(matrix):

@@ -56,7 +56,7 @@ class MeshImperfections:
     loss_db: float = 0.0
     loss_spread_db: float = 0.0
     crosstalk: float = 0.0
-    crosstalk_range: float = 1.0
+    crosstalk_range: float = 0.5
     voltage_bits: int | None = None
     gamma_spread: float = 0.0
     drift: float = 0.0
