@@ -31,6 +31,7 @@ from optics.diffractive import DiffractiveNetwork
 from optics.learning.rule import AbstractLearningRule, weights_of, with_weights
 from optics.non_line_of_sight import picture_loss, place, read_regions
 
+CHUNK = 32  # Objects in one call; a matter of memory and compilation, not of physics.
 FLAT_PHASE = np.pi  # Mid-range, as in `ForwardMode`: our choice.
 
 
@@ -213,7 +214,9 @@ def transmission_matrix(
     keys = jax.random.split(key, len(cells))
     rows = jnp.stack(
         [
-            _measure_rows(bench, cell, jnp.asarray(points), cell_key).reshape(len(owner), -1)
+            _measure_rows(
+                bench, jnp.broadcast_to(cell, points.shape), jnp.asarray(points), cell_key
+            ).reshape(len(owner), -1)
             for cell, cell_key in zip(cells, keys, strict=True)
         ]
     )
@@ -246,13 +249,21 @@ def _fit_rows(rows, belongs, reflectivities, phase, n_steps, learning_rate):
     return phase, losses
 
 
+def _measure_rows(bench, objects, sources, key) -> Complex[Array, "sources y x"]:
+    """Fields returned by sources in the modulator plane, object k with source k: rows of E, by its symmetry."""
+    rows = [
+        _row(bench, jnp.asarray(shown), jnp.asarray(lit), chunk_key)
+        for (shown, lit), chunk_key in _chunks(key, objects, sources)
+    ]
+    return jnp.asarray(np.concatenate(rows)[: sources.shape[0]])
+
+
 @eqx.filter_jit
-def _measure_rows(bench, cells, sources, key) -> Complex[Array, "sources y x"]:
-    """Fields returned by sources in the modulator plane: rows of E, by its symmetry."""
+def _row(bench, objects, sources, key):
     real = bench._twin.stroke.dtype
     flat = jnp.full(bench.geometry.shape, FLAT_PHASE, real)
     fields = sources.astype(jnp.result_type(real, jnp.complex64))
-    measured = place(bench, cells.astype(real)).measure_field(fields, flat, key=key)
+    measured = place(bench, objects.astype(real)).measure_field(fields, flat, key=key)
     return cmath.exp(-1j * FLAT_PHASE) * measured
 
 
@@ -265,14 +276,28 @@ def picture_frames(
     time: int | Array = 0,
 ) -> Float[Array, "samples y x"]:
     """One plain camera frame of each object under the programmed wavefront; no phase is measured."""
-    real = phase.dtype
-    light = jnp.ones(objects.shape, jnp.result_type(real, jnp.complex64))
-    return _intensity(place(bench, objects.astype(real)), light, phase, key, time)
+    light = jnp.ones((CHUNK, *objects.shape[1:]), jnp.result_type(phase, jnp.complex64))
+    frames = [
+        _intensity(
+            bench, light, phase, jnp.asarray(shown, phase.dtype), chunk_key, jnp.asarray(time)
+        )
+        for (shown,), chunk_key in _chunks(key, objects)
+    ]
+    return jnp.asarray(np.concatenate(frames)[: objects.shape[0]])
 
 
 @eqx.filter_jit
-def _intensity(bench, light, phase, key, time):
-    return bench.measure_intensity(light, phase, key=key, time=time)
+def _intensity(bench, light, phase, objects, key, time):
+    return place(bench, objects).measure_intensity(light, phase, key=key, time=time)
+
+
+def _chunks(key, *arrays):
+    """Pieces of one length, the last one filled up, so that any number of objects compiles once."""
+    arrays = [np.asarray(a) for a in arrays]
+    n = len(arrays[0])
+    for index, start in enumerate(range(0, n, CHUNK)):
+        chosen = np.arange(start, start + CHUNK) % n
+        yield [a[chosen] for a in arrays], jax.random.fold_in(key, index)
 
 
 def cell_to_region_matrix(

@@ -21,6 +21,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float, Inexact, PRNGKeyArray
 
 from optics._checks import check_finite, check_in_range, check_positive, check_shape
@@ -196,6 +197,7 @@ def place(bench: OpticalBench, objects: Inexact[Array, "*objects y x"]) -> Optic
     return eqx.tree_at(lambda b: b._twin.free_space.objects, bench, objects)
 
 
+@eqx.filter_jit
 def power_on_object(
     bench: OpticalBench, field: Complex[Array, "y x"], phase: Float[Array, "y x"]
 ) -> Float[Array, ""]:
@@ -303,8 +305,8 @@ def move_pattern(
     shape: tuple[int, int],
     *,
     side: float | int,
-    centre: tuple[float | int, float | int] = (0.0, 0.0),
-    angle: float | int = 0.0,
+    centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
+    angle: ArrayLike = 0.0,
 ) -> Float[Array, "y x"]:
     """Lays a pattern of squares anywhere on the object plane, off the grid of cells and turned.
 
