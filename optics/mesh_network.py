@@ -115,7 +115,7 @@ class MeshNetwork(eqx.Module):
         self,
         field: Complex[Array, "*batch port"],
         phase: Float[Array, " parameter"],
-        amplitude: None = None,
+        amplitude: Array | None = None,
     ) -> Complex[Array, "*batch port"]:
         """Ideal model of one layer: its mesh."""
         del amplitude

@@ -11,7 +11,7 @@ Facts that the paper's text leaves open are those of its code (github THPCILab/D
 only the output is measured. `optics.learning.physics_aware` measures after every layer.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -88,7 +88,7 @@ class DualAdaptive(AbstractMethod):
         predictor_rate: float | Array = 1e-3,
         warm_up: float | Array = 0.4,
         features: tuple[int, int, int] = (4, 6, 8),
-        internal: Internal = "none",
+        internal: str = "none",
     ):
         """Sets the rates; see the attributes.
 
@@ -104,7 +104,7 @@ class DualAdaptive(AbstractMethod):
         self.predictor_rate = jnp.asarray(predictor_rate, float)
         self.warm_up = jnp.asarray(warm_up, float)
         self.features = features
-        self.internal = internal
+        self.internal = cast(Internal, internal)
 
     def init(self, network, *, key, n_steps) -> DualAdaptiveState:
         """See `AbstractMethod.init`."""

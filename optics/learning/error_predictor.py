@@ -7,6 +7,7 @@ mesh are looked at as a picture, row by row. Our choice: the last convolution st
 predictor predicts no error.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -85,6 +86,11 @@ def make_error_predictor(
     """
     if len(features) != 3 or min(features) < 1:
         raise ValueError(f"`features` must be three counts of at least 1, but is {features}.")
+    return _draw_predictor(key, tuple(features))
+
+
+@partial(jax.jit, static_argnums=1)  # one compilation in place of one per convolution
+def _draw_predictor(key, features: tuple[int, int, int]) -> ErrorPredictor:
     fine, middle, coarse = features
     keys = iter(jax.random.split(key, 3 * _CONVOLUTIONS + 5))
     blocks = tuple(
@@ -98,14 +104,10 @@ def make_error_predictor(
 
 
 def _draw(key, n_in: int, n_out: int) -> Convolution:
-    kernel_key, bias_key = jax.random.split(key)
-    bound = 1 / np.sqrt(n_in * _SIZE**2)
-    kernel = jax.random.uniform(
-        kernel_key, (2, _SIZE, _SIZE, n_in, n_out), minval=-bound, maxval=bound
-    )
-    return Convolution(
-        kernel, jax.random.uniform(bias_key, (2, n_out), minval=-bound, maxval=bound)
-    )
+    inputs = n_in * _SIZE**2
+    bound = 1 / np.sqrt(inputs)
+    flat = jax.random.uniform(key, (2, inputs + 1, n_out), minval=-bound, maxval=bound)
+    return Convolution(flat[:, :-1].reshape(2, _SIZE, _SIZE, n_in, n_out), flat[:, -1])
 
 
 def _picture_shape(n_ports: int) -> tuple[int, int]:

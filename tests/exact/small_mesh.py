@@ -1,0 +1,70 @@
+"""One small network of meshes, and benches for it, that the tests of learning on meshes share."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from optics.chip import make_core_twin
+from optics.learning.rule import weights_of
+from optics.mesh import make_mesh
+from optics.mesh_bench import MeshBench, make_mesh_twin
+from optics.mesh_imperfections import MeshImperfections
+from optics.mesh_network import electro_optic, make_mesh_network
+from optics.symmetric_mesh import make_symmetric_core
+
+N_PORTS = 9  # three by three for the error predictor
+KEY = jax.random.key(5)
+
+
+def network(n_layers=3, key=1, *, symmetric=False, activation=electro_optic):
+    """Network in double precision; a gain of 4 makes the loss less flat."""
+    make = make_symmetric_core if symmetric else make_mesh
+    keys = jax.random.split(jax.random.key(key), n_layers)
+    cores = [make(N_PORTS, key=k, dtype=jnp.complex128) for k in keys]
+    return make_mesh_network(cores, 4, activation=activation, gain=4.0)
+
+
+def inputs(batch=6, key=2):
+    """Random fields as bright as encoded images, and labels."""
+    draws = 3 * jax.random.normal(jax.random.key(key), (2, batch, N_PORTS))
+    return jax.lax.complex(draws[0], draws[1]), jnp.arange(batch) % 4
+
+
+def mesh_bench(net, **sizes):
+    """Bench and the hidden twin behind it; errors of all chips are drawn, so that they share compiled code."""
+    twin = make_mesh_twin(net.core, _drawn(sizes), key=KEY)
+    return MeshBench(net.core, twin), twin
+
+
+def core_bench(net, construction, *, tap_noise=0.0, **sizes):
+    """The same for a symmetric core, folded or mirrored."""
+    twin = make_core_twin(net.core.mesh, _drawn(sizes), construction=construction, key=KEY)
+    return MeshBench(net.core, twin, tap_noise=tap_noise), twin
+
+
+def _drawn(sizes: dict) -> MeshImperfections:
+    # Errors are arrays of the chip only where they are not zero.
+    return dataclasses.replace(MeshImperfections(splitter_error=1e-30), **sizes)
+
+
+@jax.jit
+def true_loss(twin, net, field, labels):
+    """Loss of the weights on the very hardware and its derivative, which no learner can ask for."""
+
+    def loss(weights):
+        def step(x, inputs):
+            layer, phase = inputs
+            y = twin.realise(phase, None, 0)(x)
+            return jnp.where(layer < net.n_layers - 1, net.activate(y), y), None
+
+        layers = (jnp.arange(net.n_layers), weights.phase)
+        return net.readout.loss(jax.lax.scan(step, field, layers)[0], labels)
+
+    return jax.value_and_grad(loss)(weights_of(net))
+
+
+@jax.jit
+def estimate(rule, net, bench, field, labels):
+    """What a rule estimates on a bench."""
+    return rule.gradient(net, bench, field, labels, key=jax.random.key(0))
