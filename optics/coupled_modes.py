@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_finite, check_in_range, check_positive, check_shape
+from optics.small_matrices import characteristic_polynomial, polynomial_roots, solve
 
 
 class CoupledModes(eqx.Module):
@@ -40,18 +41,16 @@ class CoupledModes(eqx.Module):
 
     def poles(self) -> Complex[Array, " mode"]:
         """Complex resonance frequencies, rad/s; negative imaginary part is decay."""
-        return jnp.linalg.eigvals(self.effective())
-
-    def modes(self) -> Complex[Array, "mode pole"]:
-        """Right eigenvectors of Omega as columns of unit length, in the order of `poles`."""
-        return jnp.linalg.eig(self.effective())[1]
+        effective = self.effective()
+        size = jnp.max(jnp.abs(effective))
+        return size * polynomial_roots(characteristic_polynomial(effective / size))
 
     def fields(
         self, frequency: Float[Array, " freq"], drive: Complex[Array, "freq port wave"]
     ) -> Complex[Array, "freq mode wave"]:
         """Internal amplitudes a = G W s_in, for several incoming waves at each frequency."""
         omega = frequency[:, None, None] * jnp.eye(self.hamiltonian.shape[0])[None]
-        return jnp.linalg.solve(omega - self.effective()[None], self.ports[None] @ drive)
+        return solve(omega - self.effective()[None], self.ports[None] @ drive)
 
     def scatter(
         self, frequency: Float[Array, " freq"], drive: Complex[Array, "freq port wave"]
@@ -138,13 +137,13 @@ class ModeErrors:
         field_noise: Noise of each measured amplitude, rms relative to the incoming amplitude of the sweep.
     """
 
-    offset: float = 1.0
-    gain: float = 0.1
-    crosstalk: float = 0.05
-    curvature: float = 0.2
-    coupling: float = 0.1
-    port: float = 0.1
-    field_noise: float = 1e-3
+    offset: float | int = 1.0
+    gain: float | int = 0.1
+    crosstalk: float | int = 0.05
+    curvature: float | int = 0.2
+    coupling: float | int = 0.1
+    port: float | int = 0.1
+    field_noise: float | int = 1e-3
 
     def __post_init__(self):
         for name in ("offset", "gain", "curvature", "coupling", "port", "field_noise"):

@@ -33,6 +33,7 @@ from optics.rational_fit import (
     fit_rational,
     nearest_cluster,
 )
+from optics.small_matrices import solve
 
 
 class Search(NamedTuple):
@@ -92,7 +93,20 @@ def _fit(frequency, scattering, n_modes):
     return fit_rational(frequency, spectra.reshape(frequency.size, -1), n_modes)
 
 
-def forward_mode_jacobian(
+class Linearised(NamedTuple):
+    """Residual at a command and its measured derivative.
+
+    Attributes:
+        residual: See `coalescence_residual`.
+        jacobian: Rows: real, then imaginary parts of the residual. Columns: detuning, then loss of each mode. Per
+            nominal coupling.
+    """
+
+    residual: Complex[Array, " residual"]
+    jacobian: Float[Array, "row control"]
+
+
+def linearise_forward(
     bench: ModeBench,
     command: Complex[Array, " mode"],
     frequency: Float[Array, " freq"],
@@ -100,41 +114,34 @@ def forward_mode_jacobian(
     order: int,
     *,
     key: PRNGKeyArray,
-) -> Float[Array, "residual control"]:
-    """Derivative of the residual by sending its error forward through the device.
+) -> Linearised:
+    """Forward mode: the error of the residual is sent forward through the device.
 
-    One error pass of `n_modes` sweeps for each of the `order` - 1 coefficients.
-
-    Returns:
-        Rows: real, then imaginary parts of the residual. Columns: detuning, then loss of each mode.
-            Per nominal coupling.
+    One error pass of `n_modes` sweeps for each of the `order` - 1 coefficients, besides the measured `scattering`.
     """
     sheet = bench.sheet
     incoming = one_port_at_a_time(frequency, sheet.n_modes)
     rates = jnp.full(sheet.n_modes, sheet.port_rate_rad_per_s)
+    # On spectra of N poles the residual is holomorphic, so the cotangent of its real part carries both parts.
+    residual, pull_back = jax.vjp(
+        lambda spectra: coalescence_residual(frequency, spectra, order, sheet), scattering
+    )
 
-    def one_coefficient(index, pass_key):
-        def real_part(spectra):
-            return jnp.real(coalescence_residual(frequency, spectra, order, sheet)[index])
-
-        # On spectra of N poles the residual is holomorphic, so the cotangent of its real part carries both parts.
-        error = jax.grad(real_part)(scattering)
+    def one_coefficient(which, pass_key):
+        (error,) = pull_back(which)
         returned = bench.measure(command, frequency, error, key=pass_key)
         fields = (returned - error) * (scattering - incoming)
         return 1j * jnp.sum(fields, axis=(0, 2)) / rates
 
-    keys = jax.random.split(key, order - 1)
-    rows = jnp.stack([one_coefficient(index, keys[index]) for index in range(order - 1)])
-    return _real_jacobian(rows * sheet.coupling_rad_per_s)
-
-
-def _real_jacobian(by_frequency):
-    """From dr/d(complex frequency): a loss of gamma moves the frequency by -i gamma."""
+    each = jnp.eye(order - 1, dtype=residual.dtype)
+    rows = jax.vmap(one_coefficient)(each, jax.random.split(key, order - 1))
+    by_frequency = rows * sheet.coupling_rad_per_s
+    # A loss of gamma moves the complex frequency by -i gamma.
     by_control = jnp.concatenate([by_frequency, -1j * by_frequency], axis=1)
-    return jnp.concatenate([jnp.real(by_control), jnp.imag(by_control)])
+    return Linearised(residual, jnp.concatenate([jnp.real(by_control), jnp.imag(by_control)]))
 
 
-def difference_jacobian(
+def linearise_by_differences(
     bench: ModeBench,
     command: Complex[Array, " mode"],
     frequency: Float[Array, " freq"],
@@ -143,24 +150,23 @@ def difference_jacobian(
     *,
     key: PRNGKeyArray,
     step: float | Array = 0.1,
-) -> Float[Array, "residual control"]:
-    """Like `forward_mode_jacobian`, by forward differences over all 2 N controls at N sweeps each.
+) -> Linearised:
+    """The same by forward differences over all 2 N controls, N sweeps each, besides the measured `scattering`.
 
     `step` is the change of each control, in units of the nominal coupling.
     """
     sheet = bench.sheet
     incoming = one_port_at_a_time(frequency, sheet.n_modes)
-    here = coalescence_residual(frequency, scattering, order, sheet)
     unit = jnp.eye(sheet.n_modes, dtype=command.dtype)
-    shifts = step * jnp.concatenate([unit, -1j * unit])
-
-    def change(shift, control_key):
-        moved = command + shift * sheet.coupling_rad_per_s
-        spectra = bench.measure(moved, frequency, incoming, key=control_key)
-        return (coalescence_residual(frequency, spectra, order, sheet) - here) / step
-
-    columns = jax.vmap(change)(shifts, jax.random.split(key, 2 * sheet.n_modes))
-    return jnp.concatenate([jnp.real(columns.T), jnp.imag(columns.T)])
+    shifts = step * sheet.coupling_rad_per_s * jnp.concatenate([unit, -1j * unit])
+    keys = jax.random.split(key, len(shifts))
+    moved = jax.vmap(lambda shift, k: bench.measure(command + shift, frequency, incoming, key=k))(
+        shifts, keys
+    )
+    every = jnp.concatenate([scattering[None], moved])
+    values = jax.vmap(lambda s: coalescence_residual(frequency, s, order, sheet))(every)
+    columns = ((values[1:] - values[:1]) / step).T
+    return Linearised(values[0], jnp.concatenate([jnp.real(columns), jnp.imag(columns)]))
 
 
 def sweeps_per_step(n_modes: int, order: int, method: str) -> int:
@@ -229,59 +235,63 @@ def search(
     return Search(command, loss, sweeps * np.arange(1, steps + 2))
 
 
+class _State(NamedTuple):
+    command: Array
+    loss: Array
+    linearised: Linearised
+
+
 @eqx.filter_jit
 def _search(bench, start, frequency, keys, order, steps, method, max_step, difference_step):
-    jacobian = forward_mode_jacobian
+    linearise = linearise_forward
     if method == "finite_difference":
-        jacobian = functools.partial(difference_jacobian, step=difference_step)
+        linearise = functools.partial(linearise_by_differences, step=difference_step)
+    n, incoming = bench.sheet.n_modes, one_port_at_a_time(frequency, bench.sheet.n_modes)
+
+    def look(command, key):
+        data_key, error_key = jax.random.split(key)
+        scattering = bench.measure(command, frequency, incoming, key=data_key)
+        found = linearise(bench, command, frequency, scattering, order, key=error_key)
+        return _State(command, jnp.sum(jnp.abs(found.residual) ** 2), found)
+
+    def step(carry, inputs):
+        index, key = inputs
+        held, limit = carry
+        settled = jnp.maximum(index - 1 - (steps - 1) // 2, 0)  # 0 in the approach, then 1, 2, ...
+        change = _gauss_newton(held.linearised, limit) / jnp.maximum(settled, 1)
+        detuning, loss = jnp.split(change * bench.sheet.coupling_rad_per_s, 2)
+        new = look(bench.sheet.clip(held.command + jax.lax.complex(detuning, -loss)), key)
+        keep = jnp.where(settled > 0, jnp.isfinite(new.loss), new.loss < held.loss)  # NaN: False
+        limit = jnp.where(keep, jnp.minimum(2 * limit, max_step), limit / 4)
+        # Noise may have stopped the approach with a short limit that settling has no use for.
+        limit = jnp.where(settled == 0, limit, max_step)
+        held = jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, held)
+        return (held, limit), (held.command, held.loss)
 
     def from_one(command, key):
-        first_key, key = jax.random.split(key)
-        first = _look(bench, command, frequency, order, jacobian, first_key)
-
-        def step(carry, inputs):
-            index, step_key = inputs
-            best, limit = carry
-            settled = jnp.maximum(index - (steps - 1) // 2, 0)  # 0 in the approach, then 1, 2, ...
-            change = _gauss_newton(best, bench.sheet, limit) / jnp.maximum(settled, 1)
-            trial = bench.sheet.clip(best[0] + change)
-            new = _look(bench, trial, frequency, order, jacobian, step_key)
-            keep = jnp.where(settled > 0, jnp.isfinite(new[1]), new[1] < best[1])  # False for NaN
-            limit = jnp.where(keep, jnp.minimum(2 * limit, max_step), limit / 4)
-            # Noise may have stopped the approach with a short limit that settling has no use for.
-            limit = jnp.where(settled == 0, limit, max_step)
-            kept = jax.tree.map(lambda n, b: jnp.where(keep, n, b), new, best)
-            return (kept, limit), kept[:2]
-
-        limit = max_step.astype(first[1].dtype)
-        inputs = (jnp.arange(steps), jax.random.split(key, steps))
-        _, trace = jax.lax.scan(step, (first, limit), inputs)
-        return jax.tree.map(lambda f, t: jnp.concatenate([f[None], t]), first[:2], trace)
+        real = frequency.dtype
+        # Nothing is known before the first look: a loss that any other is below, and no direction to step in.
+        nothing = Linearised(
+            jnp.zeros(order - 1, command.dtype), jnp.zeros((2 * (order - 1), 2 * n), real)
+        )
+        before = _State(command, jnp.asarray(jnp.inf, real), nothing)
+        inputs = (jnp.arange(steps + 1), jax.random.split(key, steps + 1))
+        return jax.lax.scan(step, (before, max_step.astype(real)), inputs)[1]
 
     return jax.vmap(from_one)(start, keys)
 
 
-def _look(bench, command, frequency, order, jacobian, key):
-    """Command, loss, residual and derivative there."""
-    data_key, error_key = jax.random.split(key)
-    incoming = one_port_at_a_time(frequency, bench.sheet.n_modes)
-    scattering = bench.measure(command, frequency, incoming, key=data_key)
-    residual = coalescence_residual(frequency, scattering, order, bench.sheet)
-    derivative = jacobian(bench, command, frequency, scattering, order, key=error_key)
-    stacked = jnp.concatenate([jnp.real(residual), jnp.imag(residual)])
-    return command, jnp.sum(stacked**2), stacked, derivative
-
-
-def _gauss_newton(state, sheet, limit):
-    """Shortest step that zeroes the linearised residual, cut to `limit` couplings."""
-    _, _, residual, derivative = state
+def _gauss_newton(linearised, limit):
+    """Shortest step that zeroes the linearised residual, cut to `limit`; zero where nothing is known."""
+    residual, derivative = linearised
+    wanted = jnp.concatenate([jnp.real(residual), jnp.imag(residual)])
     gram = derivative @ derivative.T
     # Noise sets the smallest trusted singular value; a thousandth of the largest is ours.
-    gram = gram + 1e-6 * jnp.trace(gram) * jnp.eye(gram.shape[0])
-    step = -derivative.T @ jnp.linalg.solve(gram, residual)
-    step = step * jnp.minimum(1.0, limit / jnp.linalg.norm(step))
-    detuning, loss = jnp.split(step * sheet.coupling_rad_per_s, 2)
-    return jax.lax.complex(detuning, -loss)
+    trace = jnp.trace(gram)
+    gram = gram + (1e-6 * trace + (trace == 0)) * jnp.eye(gram.shape[0])
+    step = -derivative.T @ solve(gram, wanted[:, None])[:, 0]
+    length = jnp.linalg.norm(step)
+    return step * jnp.minimum(1.0, limit / jnp.where(length > 0, length, 1.0))
 
 
 def mode_overlap(fit: RationalFit, n_ports: int) -> Float[Array, ""]:
@@ -294,8 +304,12 @@ def mode_overlap(fit: RationalFit, n_ports: int) -> Float[Array, ""]:
     distance = jnp.abs(poles[:, None] - poles[None]) + jnp.where(jnp.eye(poles.size), jnp.inf, 0.0)
     pair = jnp.array(jnp.unravel_index(jnp.argmin(distance), distance.shape))
     residues = fit.residues()[pair].reshape(2, n_ports, n_ports)
-    modes = jnp.linalg.svd(residues)[0][:, :, 0]
-    return jnp.abs(jnp.vdot(modes[0], modes[1])) ** 2
+    largest = jnp.argmax(jnp.linalg.norm(residues, axis=1), axis=-1)
+    modes = jnp.take_along_axis(residues, largest[:, None, None], axis=2)
+    for _ in range(4):  # power iteration; a residue has rank one up to noise
+        modes = residues @ (jnp.conj(jnp.swapaxes(residues, 1, 2)) @ modes)
+        modes = modes / jnp.linalg.norm(modes, axis=1, keepdims=True)
+    return jnp.abs(jnp.sum(jnp.conj(modes[0]) * modes[1])) ** 2
 
 
 def fit_exponent(

@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from optics.small_matrices import least_squares, orthonormal_columns, polynomial_roots
+
 
 class RationalFit(eqx.Module):
     """Fitted spectra.
@@ -76,13 +78,14 @@ def fit_rational(
     powers = ((frequency - centre) / scale)[:, None] ** jnp.arange(n_poles + 1)[None]
     start = jnp.zeros(n_poles + 1, spectra.dtype).at[0].set(1)
 
-    def refine(denominator, _):
-        low = _solve(powers, spectra, jax.lax.stop_gradient(denominator))
-        return jnp.append(low, jnp.ones(1, low.dtype)), None
+    def refine(denominator, spectra):
+        return jnp.append(_solve(powers, spectra, denominator), jnp.ones(1, spectra.dtype))
 
-    denominator, _ = jax.lax.scan(refine, start, length=rounds)
+    held = jax.lax.stop_gradient(spectra)
+    weights, _ = jax.lax.scan(lambda d, _: (refine(d, held), None), start, length=rounds - 1)
+    denominator = refine(weights, spectra)
     basis = powers[:, :-1] / (powers @ denominator)[:, None]
-    numerators = _least_squares(basis, spectra)
+    numerators = least_squares(basis, spectra)
     misfit = jnp.sqrt(jnp.mean(jnp.abs(basis @ numerators - spectra) ** 2))
     return RationalFit(denominator[:-1], numerators, centre, scale, misfit)
 
@@ -90,35 +93,11 @@ def fit_rational(
 def _solve(powers, spectra, previous):
     """Denominator of one round, numerators projected out."""
     weight = 1 / (powers @ previous)
-    basis = jnp.linalg.qr(weight[:, None] * powers[:, :-1])[0]
+    basis = orthonormal_columns(weight[:, None] * powers[:, :-1])[0]
     rows = (weight[:, None] * powers)[:, None] * spectra[:, :, None]
     flat = rows.reshape(rows.shape[0], -1)
     rest = (flat - basis @ (basis.conj().T @ flat)).reshape(-1, powers.shape[1])
-    return -_least_squares(rest[:, :-1], rest[:, -1:])[:, 0]
-
-
-def _least_squares(matrix, wanted):
-    """Full column rank by QR, which has a derivative without a division by gaps of singular values."""
-    q, r = jnp.linalg.qr(matrix)
-    return jax.scipy.linalg.solve_triangular(r, q.conj().T @ wanted)
-
-
-@jax.custom_jvp
-def polynomial_roots(coefficients: Complex[Array, " pole"]) -> Complex[Array, " pole"]:
-    """Roots of x^N + c_{N-1} x^{N-1} + ... + c_0 from `(c_0, ..., c_{N-1})`."""
-    n = coefficients.size
-    companion = jnp.eye(n, k=-1, dtype=coefficients.dtype).at[:, -1].set(-coefficients)
-    return jnp.linalg.eigvals(companion)
-
-
-@polynomial_roots.defjvp
-def _roots_jvp(primals, tangents):
-    # Implicit: dx = -sum_k dc_k x^k / d'(x); eigenvectors, which run together at an exceptional point, are not needed.
-    (coefficients,), (change,) = primals, tangents
-    roots = polynomial_roots(coefficients)
-    n = roots.size
-    slope = jnp.prod(roots[:, None] - roots[None] + jnp.eye(n), axis=1)
-    return roots, -(roots[:, None] ** jnp.arange(n)[None] @ change) / slope
+    return -least_squares(rest[:, :-1], rest[:, -1:])[:, 0]
 
 
 def depressed_coefficients(coefficients: Complex[Array, " pole"]) -> Complex[Array, " order"]:
