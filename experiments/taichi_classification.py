@@ -9,6 +9,10 @@ total (at least the chiplets' inputs, core as large as that allows, one detector
 Learning rate (0.03, 0.1, 0.2) and gain (5, 15, 40) were chosen on held-out training digits with a seed of their own,
 for chiplets and monolith alike.
 
+Measured at laptop scale (20 classes): trained together, 5, 10, 20 and 31 chiplets reach 68.3, 79.8, 82.7 and 84.1 %, the
+one chip of as many phases 76.7, 79.5, 80.2 and 79.7 %, logistic regression 82.8 %. With errors of 0.05 rad it is 79.2 %
+for 31 chiplets (80.5 % trained apart) and 64.1 % for the one chip. At 20 chiplets, one-vs-rest (84.3 %) beats the code.
+
 Every trained chip is also tested with errors of splitters and phases that training knew nothing of, and with the shot
 noise of a stated number of photons. Energy and area rest on assumptions of ours alone, in `Config.assumed`.
 Omniglot is used where the user has it: `--dataset omniglot`; the split is ours, see `experiments.omniglot`.
@@ -70,7 +74,7 @@ class Config:
     n_train: int = 0
     n_test: int = 1000
     chips: Chips = field(default_factory=Chips)
-    monolith_learning_rate: float = 0.05
+    monolith_learning_rate: float = 0.03
     monolith_gain: float = 15.0
     error: float = 0.05
     photons: float = 1e5
@@ -88,7 +92,7 @@ class Config:
 _BOTH = "fashion_and_mnist" if datasets.available("fashion_and_mnist") else "digits"
 SCALES = {
     "quick": Config(counts=(4, 10), monolith_counts=(10,), repeats=2, n_test=300, chips=Chips(n_steps=120)),
-    "laptop": Config(dataset=_BOTH, counts=(5, 10, 20, 31), n_train=20000, n_test=2000, chips=Chips(n_steps=600)),
+    "laptop": Config(dataset=_BOTH, counts=(5, 10, 20, 31), n_train=20000, n_test=2000, chips=Chips(n_steps=400)),
     "paper": Config(
         dataset="omniglot",
         counts=(11, 22, 44, 88),
@@ -277,8 +281,12 @@ def plot(outcome: Outcome) -> Figure:
     titles = (
         "ideal chips",
         f"splitters and phases wrong by {config.error:g} rad rms",
-        f"{config.photons:.0e} photons a chiplet and image",
+        f"{config.photons:,.0f} photons a chiplet and image",
     )
+    lowest = min(
+        m.value for k, m in metrics.items() if k.startswith("accuracy.") and ".hard." not in k
+    )
+    bottom = max(0, 10 * int(lowest // 10 - 1))
     for axes, condition, title in zip(panels, CONDITIONS, titles, strict=True):
         for method, color in zip(METHODS, PALETTE, strict=False):
             _curve(axes, metrics, method, condition, color)
@@ -287,7 +295,7 @@ def plot(outcome: Outcome) -> Figure:
         )
         axes.set_xlabel(label("Chiplets, or their phases in one chip"))
         axes.set_title(title, fontsize=7)
-        axes.set_ylim(0, 100)
+        axes.set_ylim(bottom, 100)
     panels[0].set_ylabel(label("Test accuracy", "%"))
     panels[0].legend(fontsize=6, loc="lower right")
     chips = config.chips

@@ -12,7 +12,9 @@ of the light between chiplets, and with it part of what the image was; "coherent
 passes a softmax in electronics, which is a nonlinearity too, behind the optics. Errors are normal, of one size for
 splitter angles and for all phases (masks and core), independent from place to place and chip to chip. Two trainings: in
 silico (no errors) and error-aware (errors of the size of the test, drawn anew at each step); both are tested on several
-chips that training never saw. Zero error is drawn too. Learning rate and gain are those of `taichi_classification`.
+chips that training never saw. Zero error is drawn too. Learning rate and gain are those of
+`taichi_classification`; on held-out digits 0.03, 0.1 and 0.2 rad gave four chiplets in series 92.3, 92.0 and 90.7 %
+(detected) and 89.7, 90.7 and 92.7 % (coherent), one seed: 0.1 serves all arrangements alike.
 """
 
 from dataclasses import dataclass, field
@@ -59,7 +61,7 @@ class Config:
     dataset: str = "digits"
     n_classes: int = 0
     depths: tuple[int, ...] = (1, 2, 4, 8)
-    errors: tuple[float, ...] = (0.0, 0.03, 0.06, 0.1)
+    errors: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1)
     repeats: int = 3
     n_chips: int = 3
     n_train: int = 0
@@ -80,10 +82,10 @@ class Config:
 _BOTH = "fashion_and_mnist" if datasets.available("fashion_and_mnist") else "digits"
 SCALES = {
     "quick": Config(
-        depths=(1, 4), errors=(0.0, 0.1), repeats=1, n_chips=2, n_test=200,
+        depths=(1, 4), errors=(0.0, 0.05), repeats=1, n_chips=2, n_test=200,
         chips=Chips(n_steps=100),
     ),
-    "laptop": Config(dataset=_BOTH, n_train=20000, n_test=1000, chips=Chips(n_steps=400)),
+    "laptop": Config(dataset=_BOTH, repeats=2, n_train=20000, n_test=1000, chips=Chips(n_steps=300)),
     "paper": Config(
         dataset="fashion_and_mnist", depths=(1, 2, 4, 8, 16), repeats=5, n_test=0,
         chips=Chips(side=14, n_ports=64, n_steps=10000, batch_size=256),

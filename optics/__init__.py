@@ -3,6 +3,7 @@
 Reading order: `field`, `sources`, `propagation` and `fresnel` (with `sampling` to choose between them), `elements`,
 `modulator`, `zernike`, `detectors`, `holography`; then `free_space` (one geometry prepared for repeated use),
 `imperfections`, `twin`, `bench`, `diffractive`, `activations`, and the package `learning`.
+On the chip: `mzi`, `mesh`, `taichi` (chiplets side by side), `output_codes`, `chip_budget`.
 """
 
 from optics.bench import OpticalBench
@@ -11,12 +12,15 @@ from optics.diffractive import DiffractiveNetwork, Readout, make_network, make_r
 from optics.field import Field
 from optics.free_space import FreeSpace, make_free_space
 from optics.imperfections import Imperfections, preset
+from optics.output_codes import make_output_code
 from optics.propagation import angular_spectrum, propagate, rayleigh_sommerfeld
 from optics.sampling import SamplingWarning, recommend_propagator
+from optics.taichi import Chiplet, SlabGeometry, make_chiplets, make_diffractor
 from optics.twin import Geometry, make_twin
 
 __all__ = [
     "Camera",
+    "Chiplet",
     "DiffractiveNetwork",
     "Field",
     "FreeSpace",
@@ -25,9 +29,13 @@ __all__ = [
     "OpticalBench",
     "Readout",
     "SamplingWarning",
+    "SlabGeometry",
     "angular_spectrum",
+    "make_chiplets",
+    "make_diffractor",
     "make_free_space",
     "make_network",
+    "make_output_code",
     "make_readout",
     "make_twin",
     "preset",
