@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments import ffm_focus, focus_figure
+from experiments import ffm_focus, focus_report
 from optics.focus_search import SwarmSettings
 
 TINY = ffm_focus.Config(
@@ -14,7 +14,7 @@ TINY = ffm_focus.Config(
     n_iterations=20,
     swarm=SwarmSettings(n_particles=6, n_blocks=8),
     swarm_iterations=40,
-    n_blocks=8,
+    matrix_blocks=8,
     scan_side=1,
 )
 
@@ -65,7 +65,7 @@ def test_numbers_of_an_undefined_loss_are_not_compared():
 
 
 def test_figure_shows_the_way_to_the_focus(outcome):
-    figure = focus_figure.draw(outcome, ffm_focus.METHODS, ffm_focus.PLACES, np.arange(5))
+    figure = focus_report.draw(outcome, ffm_focus.PLACES, np.arange(5))
     titles = [axes.get_title() for axes in figure.axes]
     assert "plate: 0 iterations" in titles
     assert "tape: 1 foci, one phase each" in titles

@@ -1,23 +1,85 @@
-"""The figure of `ffm_focus`: loss curves, widths and PSNR, the way to the focus, foci over the field, the ablation."""
+"""What `ffm_focus` makes of its foci: their numbers, the table of metrics, and the figure."""
 
 import math
 from typing import Any, cast
 
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.plotting import GREY, PALETTE, label, new_figure
-from experiments.records import Outcome
+from experiments.records import Measurement, Outcome
+from optics.focusing import (
+    FocusResult,
+    enhancement,
+    focus_loss,
+    focus_psnr,
+    focus_width,
+    ideal_enhancement,
+    iterations_to_converge,
+)
 
+METHODS = ("ffm", "swarm", "stepwise", "matrix", "conjugation")
+QUANTITIES = ("loss", "iterations", "frames", "fwhm", "psnr", "enhancement", "law_share")
 UNITS = {"fwhm": "um", "psnr": "dB"}
 
 
-def draw(outcome: Outcome, methods, places, steps) -> Figure:
+def judge(config, field, target, before, result: FocusResult, n_modes: int) -> list[float]:
+    """The numbers of `QUANTITIES`; iterations are zero for a method that has none."""
+    after = jnp.abs(field) ** 2
+    gain = enhancement(after, target, before)
+    return [
+        float(focus_loss(field, target)),
+        iterations_to_converge(result.losses) if result.losses.size else 0,
+        result.frames,
+        1e6 * focus_width(field, target, config.pitch, search=config.limit),
+        focus_psnr(after, target, config.pitch, config.limit),
+        gain,
+        gain / ideal_enhancement(n_modes),
+    ]
+
+
+def table(numbers: np.ndarray, medium: str) -> dict[str, Measurement]:
+    """Metrics of one medium from its numbers, axes (draw, method, quantity)."""
+    found = {}
+    for i, method in enumerate(METHODS):
+        for j, quantity in enumerate(QUANTITIES):
+            if quantity == "iterations" and method not in ("ffm", "swarm"):
+                continue
+            found[f"{quantity}.{method}.{medium}"] = Measurement.from_samples(
+                numbers[:, i, j], UNITS.get(quantity, "")
+            )
+    return found
+
+
+def summary(config, found: dict, arrays: dict) -> dict[str, Measurement]:
+    """Widths and PSNR over all media and draws, and forward mode against the swarm."""
+    both = np.concatenate(list(found.values()))
+    ffm, swarm = both[:, METHODS.index("ffm")], both[:, METHODS.index("swarm")]
+    width, psnr = QUANTITIES.index("fwhm"), QUANTITIES.index("psnr")
+    scans = [arrays[f"{medium}.scan.width"] for medium in found]
+    limit = 1e6 * config.limit
+    metrics = {
+        "limit": Measurement(limit, unit="um"),
+        "limit.fwhm": Measurement(0.886 * limit, unit="um"),
+        "fwhm.ratio": Measurement.from_samples(swarm[:, width] / ffm[:, width]),
+        "fwhm.ffm.over_limit": Measurement.from_samples(ffm[:, width] / limit),
+        "fwhm.ffm.best": Measurement(min(ffm[:, width].min(), *(s.min() for s in scans)), unit="um"),
+        "psnr.gap": Measurement.from_samples(ffm[:, psnr] - swarm[:, psnr], "dB"),
+    }  # fmt: skip
+    for name, numbers in (("ffm", ffm), ("swarm", swarm)):
+        metrics[f"fwhm.{name}"] = Measurement.from_samples(numbers[:, width], "um")
+        metrics[f"psnr.{name}"] = Measurement.from_samples(numbers[:, psnr], "dB")
+    for medium, widths in zip(found, scans, strict=True):
+        metrics[f"fwhm.scan.{medium}"] = Measurement.from_samples(widths, "um")
+    return metrics
+
+
+def draw(outcome: Outcome, places, steps) -> Figure:
     """Draws the figure.
 
     Args:
         outcome: Outcome of `ffm_focus`.
-        methods: Methods in the order of the bars.
         places: Places of the medium in the ablation.
         steps: Iterations whose pictures were kept.
     """
@@ -26,8 +88,8 @@ def draw(outcome: Outcome, methods, places, steps) -> Figure:
     curves, way, fields = cast(Any, figure.subfigures(3, 1, height_ratios=(2.3, 2.2, 2.5)))
     axes = curves.subplots(1, 3, width_ratios=(1.3, 1, 1))
     _plot_curves(axes[0], outcome)
-    _plot_bars(axes[1], outcome, methods, "fwhm", "FWHM of the focus", 1e6 * config.limit)
-    _plot_bars(axes[2], outcome, methods, "psnr", "PSNR (our definition)")
+    _plot_bars(axes[1], outcome, "fwhm", "FWHM of the focus", 1e6 * config.limit)
+    _plot_bars(axes[2], outcome, "psnr", "PSNR (our definition)")
     rows = way.subplots(2, 6)
     for medium, row in zip(config.lengths, rows, strict=True):
         pictures = [*arrays[f"{medium}.picture.way"], arrays[f"{medium}.picture.swarm"]]
@@ -67,17 +129,17 @@ def _plot_curves(axes, outcome: Outcome) -> None:
 
 
 def _plot_bars(
-    axes, outcome: Outcome, methods, quantity: str, title: str, limit: float | None = None
+    axes, outcome: Outcome, quantity: str, title: str, limit: float | None = None
 ) -> None:
     for i, medium in enumerate(outcome.config.lengths):
-        found = [outcome.metrics[f"{quantity}.{method}.{medium}"] for method in methods]
-        at = np.arange(len(methods)) + 0.38 * (i - 0.5)
+        found = [outcome.metrics[f"{quantity}.{method}.{medium}"] for method in METHODS]
+        at = np.arange(len(METHODS)) + 0.38 * (i - 0.5)
         spread = [m.sd or 0 for m in found]
         axes.bar(at, [m.value for m in found], 0.36, yerr=spread, color=PALETTE[i], label=medium)
     if limit is not None:
         axes.axhline(limit, color=GREY, lw=0.8, label="lambda z / D")
         axes.axhline(0.886 * limit, color=GREY, lw=0.8, ls=":", label="0.886 of it")
-    axes.set_xticks(range(len(methods)), methods, rotation=40, ha="right", fontsize=6)
+    axes.set_xticks(range(len(METHODS)), METHODS, rotation=40, ha="right", fontsize=6)
     axes.set(ylabel=label(title, UNITS[quantity]))
     low, high = axes.get_ylim()
     axes.set_ylim(low, 1.35 * high)
