@@ -17,6 +17,9 @@ from optics.taichi import SlabGeometry
 
 SMALL = SlabGeometry(length=40e-6)
 
+row = jax.jit(taichi.side_by_side)
+series = jax.jit(taichi.in_series, static_argnums=3)
+
 
 def complex_normal(shape, seed=0):
     random = np.random.default_rng(seed)
@@ -147,7 +150,7 @@ def test_the_encoder_is_slab_mask_slab_mask_slab(diffractor, chiplets):
 def test_side_by_side_is_a_loop_over_chiplets(diffractor, chiplets):
     x = complex_normal((4, 12))
     expected = jnp.stack([one(chiplets, i)(diffractor, x) for i in range(3)])
-    np.testing.assert_allclose(taichi.side_by_side(chiplets, diffractor, x), expected, atol=1e-13)
+    np.testing.assert_allclose(row(chiplets, diffractor, x), expected, atol=1e-13)
 
 
 def test_in_series_is_a_loop_over_chiplets(diffractor, chiplets):
@@ -158,14 +161,14 @@ def test_in_series_is_a_loop_over_chiplets(diffractor, chiplets):
             u = one(chiplets, i)(diffractor, u)
             if relay == "detected" and i < 2:
                 u = taichi.remodulate(u)
-        got = taichi.in_series(chiplets, diffractor, x, relay)
+        got = series(chiplets, diffractor, x, relay)
         np.testing.assert_allclose(got, u, atol=1e-13)
 
 
 def test_a_coherent_series_is_linear_and_a_detected_one_is_not(diffractor, chiplets):
     x, y = complex_normal((12,), 3), complex_normal((12,), 4)
     for relay, linear in (("coherent", True), ("detected", False)):
-        both, a, b = (taichi.in_series(chiplets, diffractor, u, relay) for u in (x + y, x, y))
+        both, a, b = (series(chiplets, diffractor, u, relay) for u in (x + y, x, y))
         assert bool(jnp.allclose(both, a + b, atol=1e-12)) is linear
 
 
@@ -212,8 +215,8 @@ def test_errors_have_their_size_and_none_leaves_the_chip_as_it_is(diffractor, ch
     )
     exact = draw(0.0, 0.0)
     np.testing.assert_allclose(
-        taichi.side_by_side(exact, diffractor, x),
-        taichi.side_by_side(many, diffractor, x),
+        row(exact, diffractor, x),
+        row(many, diffractor, x),
         atol=1e-13,
     )
     rough = draw(0.02, 0.1)
@@ -247,7 +250,7 @@ def test_parameters_are_counted_and_all_of_them_act(diffractor, chiplets):
     weight = jnp.asarray(np.random.default_rng(6).normal(size=(3, 4, 12)))
 
     def loss(moving):
-        y = taichi.side_by_side(eqx.combine(moving, fixed), diffractor, x)
+        y = row(eqx.combine(moving, fixed), diffractor, x)
         return jnp.sum(weight * jnp.abs(y) ** 2)
 
     gradient = jax.jit(jax.grad(loss))(moving)
@@ -273,7 +276,7 @@ def test_training_separates_two_patterns(diffractor, chiplets):
     labels = jnp.arange(16) % 2
 
     def loss(moving):
-        y = taichi.side_by_side(eqx.combine(moving, fixed), diffractor, x)
+        y = row(eqx.combine(moving, fixed), diffractor, x)
         found = taichi.log_probabilities(taichi.region_powers(y, 2))
         return -jnp.mean(found[:, jnp.arange(16), labels])
 
@@ -295,9 +298,9 @@ def test_training_separates_two_patterns(diffractor, chiplets):
 def test_single_precision_stays_single(diffractor):
     single = taichi.make_diffractor(6, 4, SMALL)
     chiplets = taichi.make_chiplets(2, single, key=jax.random.key(0))
-    out = taichi.side_by_side(chiplets, single, jnp.ones((3, 6), jnp.complex64))
+    out = row(chiplets, single, jnp.ones((3, 6), jnp.complex64))
     assert out.dtype == jnp.complex64
-    assert taichi.in_series(chiplets, single, jnp.ones((3, 6), jnp.complex64)).dtype == out.dtype
+    assert series(chiplets, single, jnp.ones((3, 6), jnp.complex64)).dtype == out.dtype
 
 
 @pytest.mark.parametrize(
