@@ -3,6 +3,7 @@
 Reading order: `field`, `sources`, `propagation` and `fresnel` (with `sampling` to choose between them), `elements`,
 `modulator`, `zernike`, `detectors`, `holography`; then `free_space` (one geometry prepared for repeated use),
 `imperfections`, `twin`, `bench`, `diffractive`, `activations`, and the package `learning`.
+Through a diffuser: `scattering`, `focusing`, `focus_search`.
 On the chip: `mzi`, `mesh`, `taichi` (chiplets side by side), `output_codes`, `chip_budget`.
 """
 
@@ -15,6 +16,7 @@ from optics.imperfections import Imperfections, preset
 from optics.output_codes import make_output_code
 from optics.propagation import angular_spectrum, propagate, rayleigh_sommerfeld
 from optics.sampling import SamplingWarning, recommend_propagator
+from optics.scattering import Scatterer, make_medium, phase_screen, place_scatterer
 from optics.taichi import Chiplet, SlabGeometry, make_chiplets, make_diffractor
 from optics.twin import Geometry, make_twin
 
@@ -29,15 +31,19 @@ __all__ = [
     "OpticalBench",
     "Readout",
     "SamplingWarning",
+    "Scatterer",
     "SlabGeometry",
     "angular_spectrum",
     "make_chiplets",
     "make_diffractor",
     "make_free_space",
+    "make_medium",
     "make_network",
     "make_output_code",
     "make_readout",
     "make_twin",
+    "phase_screen",
+    "place_scatterer",
     "preset",
     "propagate",
     "rayleigh_sommerfeld",
