@@ -89,25 +89,30 @@ def make_error_predictor(
     return _draw_predictor(key, tuple(features))
 
 
-@partial(jax.jit, static_argnums=1)  # one compilation in place of one per convolution
+@partial(jax.jit, static_argnums=1)
 def _draw_predictor(key, features: tuple[int, int, int]) -> ErrorPredictor:
     fine, middle, coarse = features
-    keys = iter(jax.random.split(key, 3 * _CONVOLUTIONS + 5))
-    blocks = tuple(
-        tuple(_draw(next(keys), n_in if i == 0 else n_out, n_out) for i in range(_CONVOLUTIONS))
+    sizes = [
+        (n_in if i == 0 else n_out, n_out)
         for n_in, n_out in ((1, fine), (fine, middle), (middle, coarse))
-    )
-    down = (_draw(next(keys), 1, fine), _draw(next(keys), fine, middle))
-    up = (_draw(next(keys), coarse, middle), _draw(next(keys), 2 * middle, fine))
-    last = jax.tree.map(jnp.zeros_like, _draw(next(keys), 2 * fine, 1))
-    return ErrorPredictor(blocks, down, up, last)
+        for i in range(_CONVOLUTIONS)
+    ]
+    sizes += [(1, fine), (fine, middle), (coarse, middle), (2 * middle, fine), (2 * fine, 1)]
+    # One draw for all: compiling one per convolution took seconds.
+    counts = [2 * (n_in * _SIZE**2 + 1) * n_out for n_in, n_out in sizes]
+    flat = jax.random.uniform(key, (sum(counts),), minval=-1.0, maxval=1.0)
+    parts = jnp.split(flat, np.cumsum(counts)[:-1])
+    drawn = [_convolution(part, *size) for part, size in zip(parts, sizes, strict=True)]
+    n = 3 * _CONVOLUTIONS
+    blocks = tuple(tuple(drawn[i : i + _CONVOLUTIONS]) for i in range(0, n, _CONVOLUTIONS))
+    last = jax.tree.map(jnp.zeros_like, drawn[-1])
+    return ErrorPredictor(blocks, (drawn[n], drawn[n + 1]), (drawn[n + 2], drawn[n + 3]), last)
 
 
-def _draw(key, n_in: int, n_out: int) -> Convolution:
+def _convolution(flat, n_in: int, n_out: int) -> Convolution:
     inputs = n_in * _SIZE**2
-    bound = 1 / np.sqrt(inputs)
-    flat = jax.random.uniform(key, (2, inputs + 1, n_out), minval=-bound, maxval=bound)
-    return Convolution(flat[:, :-1].reshape(2, _SIZE, _SIZE, n_in, n_out), flat[:, -1])
+    scaled = flat.reshape(2, inputs + 1, n_out) / np.sqrt(inputs)
+    return Convolution(scaled[:, :-1].reshape(2, _SIZE, _SIZE, n_in, n_out), scaled[:, -1])
 
 
 def _picture_shape(n_ports: int) -> tuple[int, int]:

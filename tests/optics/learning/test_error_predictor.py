@@ -15,7 +15,7 @@ def test_sizes_are_those_of_the_paper(features, n_weights):
     map: "4k" and "10k" parameters in the paper's figures."""
     fine, middle, coarse = features
     biases = 3 * (fine + middle + coarse) + fine + middle + middle + fine + 1
-    predictor = make_error_predictor(features, key=jax.random.key(0))
+    predictor = eqx.filter_eval_shape(make_error_predictor, features, key=jax.random.key(0))
     assert predictor.n_parameters == n_weights + biases
 
 
