@@ -297,7 +297,8 @@ def reflectivity_of_cells(
     A cell that is covered by half sends half the amplitude into its region, where its light meets in phase, hence a
     quarter of the power.
     """
-    return (read_regions(objects, cells) / jnp.sum(cells, axis=(-2, -1))) ** 2
+    covered = read_regions(objects, cells)
+    return (covered / over_batch(jnp.sum(cells, axis=(-2, -1)), covered)) ** 2
 
 
 def move_pattern(

@@ -3,7 +3,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.detectors import Camera, expose, flir_bfs_u3_89s6m, ideal_camera, photons_from_counts
+from optics.detectors import (
+    Camera,
+    PhotonCounter,
+    count_photons,
+    expose,
+    flir_bfs_u3_89s6m,
+    ideal_camera,
+    photons_from_counts,
+)
 
 KEY = jax.random.key(20240807)
 SHAPE = (2, 150, 100)  # 30000 pixels
@@ -189,3 +197,47 @@ def test_bad_photons_are_named(photons, message):
 def test_bad_cameras_are_named(change, message):
     with pytest.raises(ValueError, match=message):
         camera(**change)
+
+
+def test_photon_counts_of_light_and_dark_are_poisson():
+    counter = PhotonCounter(0.64, 0.02, 1e5)
+    counts = np.asarray(count_photons(jnp.full(SHAPE, 0.5), counter, key=KEY))
+    mean = 0.64 * 0.5 + 0.02
+    assert_moments(counts, mean, mean, mean + 3 * mean**2)  # fourth central moment of Poisson
+    empty = np.mean(counts == 0)
+    p = np.exp(-mean)
+    assert abs(empty - p) < 4.5 * np.sqrt(p * (1 - p) / counts.size)
+    np.testing.assert_array_equal(counts, np.round(counts))
+
+
+def test_electron_multiplication_doubles_the_variance_and_keeps_the_mean():
+    counter = PhotonCounter(1.0, 0.0, 1e5, multiplication=True)
+    counts = np.asarray(count_photons(jnp.full(SHAPE, 3.0), counter, key=KEY))
+    # Sum of a Poisson number of exponentials: cumulants k! n, so variance 2 n and fourth moment 24 n + 3 (2 n)^2.
+    assert_moments(counts, 3.0, 6.0, 24 * 3.0 + 3 * 36.0)
+    assert abs(np.mean(counts == 0) - np.exp(-3)) < 4.5 * np.sqrt(np.exp(-3) / counts.size)
+
+
+def test_more_photons_than_the_full_well_are_an_error_and_not_a_picture():
+    counter = PhotonCounter(0.5, 0.0, 100.0)
+    bright = jnp.zeros((1, 2, 2)).at[0, 1, 1].set(201.0)
+    with pytest.raises(
+        ValueError, match=r"`photons` must not give .* 100 e-, .* 100.5 e-; shorten"
+    ):
+        count_photons(bright, counter, key=KEY)
+    with pytest.raises(Exception, match="`photons` must not give any pixel more than the full"):
+        jax.jit(count_photons)(bright, counter, key=KEY).block_until_ready()
+    assert float(count_photons(jnp.maximum(bright - 1, 0), counter, key=KEY).max()) > 50
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((0.0, 0.0, 1.0), "`quantum_efficiency` must be positive"),
+        ((0.5, -0.1, 1.0), "`dark_counts` must lie between 0 and inf"),
+        ((0.5, 0.0, 0.0), "`full_well` must be positive and finite, but is 0 e-"),
+    ],
+)
+def test_bad_photon_counter_is_named(values, message):
+    with pytest.raises(ValueError, match=message):
+        PhotonCounter(*values)
