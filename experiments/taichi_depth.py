@@ -12,9 +12,11 @@ of the light between chiplets, and with it part of what the image was; "coherent
 passes a softmax in electronics, which is a nonlinearity too, behind the optics. Errors are normal, of one size for
 splitter angles and for all phases (masks and core), independent from place to place and chip to chip. Two trainings: in
 silico (no errors) and error-aware (errors of the size of the test, drawn anew at each step); both are tested on several
-chips that training never saw. Zero error is drawn too. Learning rate and gain are those of
-`taichi_classification`; on held-out digits 0.03, 0.1 and 0.2 rad gave four chiplets in series 92.3, 92.0 and 90.7 %
-(detected) and 89.7, 90.7 and 92.7 % (coherent), one seed: 0.1 serves all arrangements alike.
+chips that training never saw. Zero error is drawn too, and `lost` is what an error takes from it: series train slowly,
+so that the difference between curves without errors says as much about training as about chips. Gain and rate of
+"broad" are those of `taichi_classification`; the rate of the series was chosen on held-out images of the laptop task
+with a seed of its own: eight in series, 1500 steps, reached 73.6 % at 0.03 rad and 55.9 % at 0.1 rad (detected), 67.7
+and 63.5 % (coherent).
 """
 
 from dataclasses import dataclass, field
@@ -36,7 +38,12 @@ from optics.output_codes import direct_code
 CLAIM = "Under errors of every layer, chiplets side by side keep their accuracy where chiplets in series lose it."
 PAPER_FIGURE = "Taichi: Xu et al., Science 384, 202 (2024), motive"
 EXPECTED_TIME = {"quick": "20 s", "laptop": "4 min", "paper": "an hour on a GPU"}
-TOLERANCES = {"accuracy.*": 25.0, "broad_minus_deep.*": 30.0}
+TOLERANCES = {
+    "accuracy.*": 25.0,
+    "broad_minus_deep.*": 30.0,
+    "lost.*": 30.0,
+    "transmission.*": 0.01,
+}
 ARRANGEMENTS: tuple[many.Arrangement, ...] = ("broad", "detected", "coherent")
 TRAININGS = ("in_silico", "aware")
 
@@ -55,6 +62,7 @@ class Config:
         n_train: Training images, 0 for all.
         n_test: Test images, 0 for all.
         chips: Kind of chiplet and training.
+        series_learning_rate: Adam's first step for chiplets in series, rad.
         seed: Seed of splits, starts and errors.
     """
 
@@ -67,6 +75,7 @@ class Config:
     n_train: int = 0
     n_test: int = 1000
     chips: Chips = field(default_factory=Chips)
+    series_learning_rate: float = 0.03
     seed: int = 0
 
     def __post_init__(self):
@@ -85,7 +94,10 @@ SCALES = {
         depths=(1, 4), errors=(0.0, 0.05), repeats=1, n_chips=2, n_test=200,
         chips=Chips(n_steps=100),
     ),
-    "laptop": Config(dataset=_BOTH, repeats=2, n_train=20000, n_test=1000, chips=Chips(n_steps=300)),
+    "laptop": Config(
+        dataset=_BOTH, errors=(0.0, 0.02, 0.05), repeats=2, n_train=20000, n_test=1000,
+        chips=Chips(n_steps=800),
+    ),
     "paper": Config(
         dataset="fashion_and_mnist", depths=(1, 2, 4, 8, 16), repeats=5, n_test=0,
         chips=Chips(side=14, n_ports=64, n_steps=10000, batch_size=256),
@@ -136,6 +148,7 @@ def _train_and_test(
     trained, _ = many.train(
         session, f"{kind}, {depth} chiplets", chips, diffractor, runs, task,
         arrangement=kind, n_symbols=task.n_classes,
+        learning_rate=config.series_learning_rate if kind != "broad" else None,
     )  # fmt: skip
     found = {name: np.zeros((len(config.errors), len(keys), config.n_chips)) for name in TRAININGS}
     reached = np.zeros(len(keys))
@@ -160,10 +173,12 @@ def _metrics(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, Measure
             by_kind = {a: arrays[f"{training}.{a}.depth{depth}"].mean(axis=2) for a in ARRANGEMENTS}
             for e, error in enumerate(config.errors):
                 end = f"{training}.depth{depth}.error{error:g}"
-                for kind in ARRANGEMENTS:
-                    metrics[f"accuracy.{kind}.{end}"] = Measurement.from_samples(
-                        by_kind[kind][e], "%"
-                    )
+                for kind, found in by_kind.items():
+                    metrics[f"accuracy.{kind}.{end}"] = Measurement.from_samples(found[e], "%")
+                    if 0.0 in config.errors and error > 0:
+                        ideal = arrays[f"in_silico.{kind}.depth{depth}"].mean(axis=2)
+                        lost = ideal[config.errors.index(0.0)] - found[e]
+                        metrics[f"lost.{kind}.{end}"] = Measurement.from_samples(lost, "%")
                 if depth == max(config.depths) > 1:
                     gap = by_kind["broad"][e] - by_kind["detected"][e]
                     metrics[f"broad_minus_deep.{end}"] = Measurement.from_samples(gap, "%")

@@ -44,6 +44,9 @@ def test_errors_cost_the_series_more_than_the_row(outcome):
     gap = outcome.metrics["broad_minus_deep.in_silico.depth3.error0.2"]
     assert gap.value == pytest.approx(broad - deep)
     assert gap.n == 2
+    ideal = outcome.metrics["accuracy.broad.in_silico.depth3.error0"].value
+    lost = outcome.metrics["lost.broad.in_silico.depth3.error0.2"].value
+    assert lost == pytest.approx(ideal - broad)
 
 
 def test_without_errors_both_trainings_are_one(outcome):
