@@ -1,0 +1,246 @@
+"""Training networks of meshes on hardware with splitter and phase errors: the table of dual adaptive training.
+
+Z. Zheng et al., "Dual adaptive training of photonic neural networks", Nat. Mach. Intell. 5, 1119-1129 (2023), DOI
+10.1038/s42256-023-00723-4; numbers from the logs of its code (github THPCILab/DAT_MPNN), collected in section 7 of the
+fact sheet on Xue et al., Nature 632, 280 (2024). Three meshes of 64 ports see the 8 x 8 lowest spatial frequencies of
+an image. Weights trained in the model are put on the chip as they are (in_silico), or trained on it: physics-aware
+with the output alone measured, as in the table (pat_output), or with every layer measured (pat); dual adaptive with a
+small or large error predictor (dat_small, dat_large); and forward mode (ffm), which needs a symmetric core: there each
+layer is a folded mesh, crossed twice, with half the freedoms, so its own ideal is shown too (folded_ideal,
+folded_in_silico).
+
+Errors are those of the code. Its splitters send the share (1 + e) / 2 of the power straight on, e normal with the
+table's standard deviation: half of e in the angle. The sheet says e is an angle; with the code's frozen draws and
+weights we found 89.4 % (the table's) for the share and 49.3 % for the angle (MNIST, BS 0.06). Theta is in push-pull.
+Not as there: one chip is used three times, where the code draws three; test accuracy after the last step, where the
+code keeps the best epoch by test accuracy; a cosine for the learning rate. Draws differ by several points, and the
+table is one draw a setting. Scales other than `paper` start from the weights trained in the model, to save time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments import datasets
+from experiments.classification import Task, load_task
+from experiments.context import Context
+from experiments.mesh_errors_figure import TABLE_ERRORS, draw_table, published, setting
+from experiments.records import Measurement, Outcome
+from optics.chip import CoreTwin
+from optics.learning import AbstractMethod, GradientMethod, InSilico, PhysicsAware, evaluate, fit
+from optics.learning.dual_adaptive import DualAdaptive, OutputPhysicsAware
+from optics.learning.mesh_forward_mode import MeshForwardMode
+from optics.mesh import make_mesh
+from optics.mesh_bench import MeshBench
+from optics.mesh_network import MeshNetwork, encode_low_frequencies, make_mesh_network
+from optics.push_pull import make_push_pull_twin
+from optics.symmetric_mesh import SymmetricCore, make_symmetric_core
+
+CLAIM = "Errors of a mesh cost weights trained in a model tens of points; training on the chip wins most of them back."
+PAPER_FIGURE = "table of Zheng et al. 2023 (their Figs. 4 and 5), fact sheet 7"
+EXPECTED_TIME = {"quick": "20 s", "laptop": "5 min", "paper": "hours on a GPU"}
+TOLERANCES = {"*": 8.0}
+
+METHODS: dict[str, Callable[[float], AbstractMethod]] = {
+    "pat_output": lambda rate: GradientMethod(OutputPhysicsAware(), learning_rate=rate),
+    "pat": lambda rate: GradientMethod(PhysicsAware(), learning_rate=rate),
+    "dat_small": lambda rate: DualAdaptive(learning_rate=rate, features=(4, 6, 8)),
+    "dat_large": lambda rate: DualAdaptive(learning_rate=rate, features=(4, 8, 16)),
+    "ffm": lambda rate: GradientMethod(MeshForwardMode(), learning_rate=rate),
+}
+BASELINES = ("in_silico", "folded_in_silico")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings.
+
+    Attributes:
+        datasets: Of digits, mnist, fashion_mnist.
+        errors: Standard deviations of splitter (power share) and phase errors (rad), one pair a setting.
+        methods: Of `METHODS`.
+        draws: Chips drawn for each setting, each with its own start.
+        slow_draws: The same for dat_small, dat_large and ffm, which cost tens of times more to simulate.
+        side: Frequencies a side; the ports are its square.
+        n_layers: Meshes.
+        batch_size: Images a step.
+        model_steps: Steps of the training in the model.
+        chip_steps: Steps of the training on the chip.
+        learning_rate: Adam's first step in the model, rad; ours was best of 0.01, 0.03, 0.1.
+        chip_rate: Adam's first step on the chip, rad, the same for every method.
+        warm_start: Training on the chip starts from the weights trained in the model.
+        n_train: Training images, 0 for all.
+        n_test: Test images, 0 for all.
+        seed: Seed of starts, chips and batches.
+    """
+
+    datasets: tuple[str, ...] = ("digits",)
+    errors: tuple[tuple[float, float], ...] = ((0.06, 0.06),)
+    methods: tuple[str, ...] = tuple(METHODS)
+    draws: int = 1
+    slow_draws: int = 1
+    side: int = 8
+    n_layers: int = 3
+    batch_size: int = 64
+    model_steps: int = 300
+    chip_steps: int = 100
+    learning_rate: float = 0.01
+    chip_rate: float = 0.01
+    warm_start: bool = True
+    n_train: int = 0
+    n_test: int = 0
+    seed: int = 0
+
+    def __post_init__(self):
+        unknown = [method for method in self.methods if method not in METHODS]
+        if unknown:
+            raise ValueError(
+                f"`methods` must be of {', '.join(METHODS)}, but has {', '.join(unknown)}."
+            )
+        for name in ("draws", "slow_draws", "n_layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
+        if self.slow_draws > self.draws:
+            raise ValueError(
+                f"`slow_draws` must be at most `draws`, {self.draws}, but is {self.slow_draws}."
+            )
+
+    @property
+    def as_published(self) -> bool:
+        """Whether sizes and training are those of the table."""
+        published = (8, 3, 500, 6000, 6000, 1e-3, 1e-3, False, 0, 0)
+        names = "side n_layers batch_size model_steps chip_steps learning_rate chip_rate warm_start n_train n_test"
+        return tuple(getattr(self, name) for name in names.split()) == published
+
+
+_IMAGES = tuple(name for name in ("mnist", "fashion_mnist") if datasets.available(name))
+SCALES = {
+    "quick": Config(methods=("pat_output", "ffm"), chip_steps=60),
+    "laptop": Config(
+        datasets=_IMAGES or ("digits",),
+        errors=((0.06, 0.0), (0.0, 0.06), (0.06, 0.06)),
+        draws=2,
+        model_steps=2500,
+        chip_steps=250,
+    ),
+    "paper": Config(
+        datasets=("mnist", "fashion_mnist"),
+        errors=TABLE_ERRORS,
+        draws=3,
+        slow_draws=3,
+        batch_size=500,
+        model_steps=6000,
+        chip_steps=6000,
+        learning_rate=1e-3,
+        chip_rate=1e-3,
+        warm_start=False,
+    ),
+}
+
+
+REFERENCES = published(like_conditions=True)
+
+
+def run(config: Config, context: Context | None = None) -> Outcome:
+    """Trains in the model, then on chips with errors of every size."""
+    session = context or Context()
+    found: dict[str, list[float]] = {}
+    for data in config.datasets:
+        task = load_task(data, 10, config.n_train, config.n_test, config.seed)
+        for draw in range(config.draws):
+            piece = session.sub_run(
+                f"{data}.draw{draw}", lambda t=task, d=draw, n=data: _draw(config, session, t, n, d)
+            )
+            for name, score in piece.items():
+                found.setdefault(name, []).append(float(score))
+    metrics = {name: Measurement.from_samples(values, "%") for name, values in found.items()}
+    return Outcome("mesh_errors", config, metrics, {}, published(config.as_published))
+
+
+def _draw(config: Config, session: Context, task: Task, data: str, draw: int) -> dict[str, Any]:
+    """Accuracies of one start and one chip of each setting."""
+    key = jax.random.fold_in(jax.random.key(config.seed), draw)
+    start_key, batch_key, chip_key = jax.random.split(key, 3)
+    starts = {"mesh": _start(config, make_mesh, start_key)}
+    if "ffm" in config.methods:
+        starts["folded"] = _start(config, make_symmetric_core, start_key)
+    trained, found = {}, {}
+    for kind, start in starts.items():
+        method = GradientMethod(InSilico(), learning_rate=config.learning_rate)
+        name = f"{data} {draw + 1}/{config.draws}: {kind} in the model"
+        trained[kind] = _train(config, session, name, start, method, task, batch_key)
+        ideal = "none.in_silico" if kind == "mesh" else "none.folded_ideal"
+        found[f"{data}.{ideal}"] = _accuracy(config, trained[kind], task)
+    for errors in config.errors:
+        benches = {kind: _bench(starts[kind].core, errors, chip_key) for kind in starts}
+        prefix = f"{data}.{setting(*errors)}"
+        for kind, name in zip(starts, BASELINES, strict=False):
+            found[f"{prefix}.{name}"] = _accuracy(config, trained[kind], task, benches[kind])
+        for name in config.methods:
+            if draw >= config.slow_draws and name in ("dat_small", "dat_large", "ffm"):
+                continue
+            kind = "folded" if name == "ffm" else "mesh"
+            start = (trained if config.warm_start else starts)[kind]
+            title = f"{data} {draw + 1}/{config.draws}: {setting(*errors)} {name}"
+            method = METHODS[name](config.chip_rate)
+            network = _train(config, session, title, start, method, task, batch_key, benches[kind])
+            found[f"{prefix}.{name}"] = _accuracy(config, network, task, benches[kind])
+    return found
+
+
+def _start(config: Config, make: Callable, key) -> MeshNetwork:
+    keys = jax.random.split(key, config.n_layers)
+    return make_mesh_network([make(config.side**2, key=k) for k in keys], 10)
+
+
+def _bench(core, errors: tuple[float, float], key) -> MeshBench:
+    """Chip without noise; a folded core is one chip crossed twice."""
+    folded = isinstance(core, SymmetricCore)
+    mesh = core.mesh if folded else core
+    twin = make_push_pull_twin(mesh, split_error=errors[0], phase_error=errors[1], key=key)
+    return MeshBench(core, CoreTwin(twin, None) if folded else twin)
+
+
+@lru_cache
+def _encoder(side: int):
+    return lambda images: encode_low_frequencies(images, side)
+
+
+def _train(config: Config, session: Context, title, start, method, task, key, bench=None):
+    n_steps = config.model_steps if bench is None else config.chip_steps
+    with session.progress(title, n_steps) as ticker:
+        return fit(
+            start,
+            method,
+            task.x_train,
+            task.y_train,
+            encode=_encoder(config.side),
+            key=key,
+            bench=bench,
+            n_steps=n_steps,
+            batch_size=config.batch_size,
+            on_progress=lambda n, loss: ticker.advance(n, f"loss {loss:.3f}"),
+        ).network
+
+
+def _accuracy(config: Config, network, task, bench=None) -> float:
+    good = evaluate(
+        network,
+        task.x_test,
+        task.y_test,
+        encode=_encoder(config.side),
+        bench=bench,
+        key=jax.random.key(config.seed),
+        batch_size=min(1000, len(task.y_test)),
+    )
+    return 100 * float(np.mean(good))
+
+
+def plot(outcome: Outcome) -> Figure:
+    """Accuracy against the size of the errors: ours filled, the table's hollow; one row a data set."""
+    return draw_table(outcome)
