@@ -40,7 +40,7 @@ from optics.chip_budget import ChipAssumptions, ChipSize
 
 CLAIM = "Coded chiplets gain accuracy with their number, and errors cost them less than one chip of their size."
 PAPER_FIGURE = "Taichi: Xu et al., Science 384, 202 (2024), abstract"
-EXPECTED_TIME = {"quick": "20 s", "laptop": "4 min", "paper": "hours on a GPU"}
+EXPECTED_TIME = {"quick": "20 s", "laptop": "5 min", "paper": "hours on a GPU"}
 TOLERANCES = {"accuracy.*": 15.0, "*.rough.*": 25.0, "transmission*": 0.5, "code.*": 3.0}
 METHODS = ("apart", "together", "one_vs_rest", "one_vs_rest_together", "monolith")
 CONDITIONS = ("ideal", "rough", "noisy")
