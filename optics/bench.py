@@ -98,37 +98,43 @@ class OpticalBench(eqx.Module):
         return self._by_holography(truth, reference_phase, power, key)
 
     def measure_field_backward(
-        self, field: Complex[Array, "*batch y x"], *, key: PRNGKeyArray, time: int | Array = 0
+        self,
+        field: Complex[Array, "*batch y x"],
+        phase: Float[Array, "y x"],
+        amplitude: Float[Array, "y x"] | None = None,
+        *,
+        key: PRNGKeyArray,
+        time: int | Array = 0,
     ) -> Complex[Array, "*batch y x"]:
-        """Sends a field from the camera plane backwards and measures it where the modulator's light starts.
+        """Sends a field from the camera plane backwards through the modulator and measures it where `field` is loaded.
 
-        By reciprocity this is the transpose of the transport from modulator to camera. The second beam and its sensor
-        are separate hardware: the beam may be displaced (`backward_shift_px`), while loading, camera noise and drifts
-        are those of `measure_field`.
+        By reciprocity this is the transpose of `measure_field`. The second beam and its sensor are separate hardware:
+        the beam may be displaced (`backward_shift_px`), while loading, camera noise and drifts are the same.
 
         Args:
             field: Field to load at the camera plane; any scale.
+            phase: Commanded phase of the modulator, rad.
+            amplitude: Commanded transmission in [0, 1]; None for a phase-only modulator.
             key: PRNG key of the camera noise.
             time: Number of the measurement since the laboratory was set up.
 
         Returns:
-            Measured field behind the modulator.
+            Measured field in front of the modulator.
 
         Raises:
-            ValueError: If the shape does not match the bench or the field is not finite.
+            ValueError: If shapes do not match the bench or the field is not finite.
             TypeError: If differentiated.
         """
-        check_shape(
-            field, "field", self.geometry.shape, "The bench was built for this grid; pad or crop the array."
-        )  # fmt: skip
-        check_finite(field, "field")
+        self._check(field, phase, amplitude)
         loaded = _load(field, self._twin.loading_levels)
         if self._backward_shift is not None:
             loaded = displaced(loaded, self._backward_shift)
         # The pull-back of a linear map, in JAX's convention without a conjugate, is its transpose.
-        truth = jax.vjp(self._twin.transport, jnp.zeros_like(loaded))[1](loaded)[0]
+        _, transpose = jax.vjp(
+            lambda x: self._twin.run(x, phase, amplitude), jnp.zeros_like(loaded)
+        )
         reference_phase, power = self._twin.drift(time)
-        return self._by_holography(truth, reference_phase, power, key)
+        return self._by_holography(transpose(loaded)[0], reference_phase, power, key)
 
     def _by_holography(self, truth, reference_phase, power, key):
         measured = truth * jnp.sqrt(power)
@@ -170,7 +176,7 @@ class OpticalBench(eqx.Module):
             intensity = photons_from_counts(counts, self._camera) * peak / full
         return _no_derivative(intensity)
 
-    def _illuminate(self, field, phase, amplitude, time):
+    def _check(self, field, phase, amplitude):
         hint = "The bench was built for this grid; pad or crop the array."
         check_shape(field, "field", self.geometry.shape, hint)
         check_shape(phase, "phase", self.geometry.shape, hint)
@@ -179,6 +185,9 @@ class OpticalBench(eqx.Module):
         if amplitude is not None:
             check_shape(amplitude, "amplitude", self.geometry.shape, hint)
             check_finite(amplitude, "amplitude")
+
+    def _illuminate(self, field, phase, amplitude, time):
+        self._check(field, phase, amplitude)
         loaded = _load(field, self._twin.loading_levels)
         reference_phase, power = self._twin.drift(time)
         return self._twin.run(loaded, phase, amplitude), reference_phase, power

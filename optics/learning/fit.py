@@ -57,6 +57,7 @@ def fit(
     learning_rate: float | None = None,
     steps_per_call: int = 10,
     on_progress: Callable[[int, float], None] | None = None,
+    on_network: Callable[[int, Any], None] | None = None,
 ) -> FitResult:
     """Trains a network.
 
@@ -74,6 +75,8 @@ def fit(
         learning_rate: Adam's first step, rad, for a rule (0.05 if not given); a method brings its own.
         steps_per_call: Steps compiled into one call; progress is told after each.
         on_progress: Called with (steps done now, mean loss of them).
+        on_network: Called with (steps done so far, network so far) after each call, to test it on the way; the
+            network must not be kept, for its buffers are used again.
 
     Raises:
         ValueError: If a count is below 1, the learning rate is not positive, or one is given beside a method.
@@ -111,6 +114,8 @@ def fit(
         done += chunk
         if on_progress is not None:
             on_progress(chunk, float(loss.mean()))
+        if on_network is not None:
+            on_network(done, method.network(state))
     return FitResult(
         network=method.network(state),
         losses=np.concatenate(losses),

@@ -1,7 +1,8 @@
 """Physics-aware training: data through the hardware, error through the model.
 
 L. G. Wright et al., "Deep physical neural networks trained with backpropagation", Nature 601, 549-555 (2022),
-DOI 10.1038/s41586-021-04223-6. The backward pass is the ideal model's, evaluated at the fields the hardware gave.
+DOI 10.1038/s41586-021-04223-6. The backward pass is the ideal model's, evaluated at the fields the hardware gave and
+turned by the common phase between the two (`optics.learning.rule.chain_pass`).
 """
 
 import jax

@@ -228,6 +228,9 @@ def chain_pass(
 ) -> GradientEstimate:
     """Error through the model: the derivative of each layer's ideal model at the field that was loaded into it.
 
+    Measured and modelled field of a layer may differ by a common phase, of the reference wave or of a stroke error; the
+    model's derivative is turned by it, as otherwise the error would meet it under a wrong angle.
+
     Args:
         network: Nominal model.
         data: What the data pass measured.
@@ -247,8 +250,8 @@ def chain_pass(
             c_x = jnp.where(layer < last, feedback(carry, error, extra), carry)
         # The last layer is not activated, and its error is the loss's own.
         c_y = jnp.where(layer < last, jax.vjp(network.activate, y)[1](c_x)[0], c_x)
-        _, pull_back = jax.vjp(lambda x, p, a: network.layer(x, p, a), x, phase, amplitude)
-        c_before, phase_gradient, amplitude_gradient = pull_back(c_y)
+        modelled, pull_back = jax.vjp(lambda x, p, a: network.layer(x, p, a), x, phase, amplitude)
+        c_before, phase_gradient, amplitude_gradient = pull_back(c_y * _common_phase(modelled, y))
         return c_before, (phase_gradient, amplitude_gradient)
 
     layers = (
@@ -260,6 +263,13 @@ def chain_pass(
     )
     _, (phase, amplitude) = jax.lax.scan(step, error, layers, reverse=True)
     return GradientEstimate(loss, Weights(phase, amplitude), output)
+
+
+def _common_phase(modelled, measured):
+    """exp(i alpha) of the one phase by which measured light is ahead of modelled light."""
+    overlap = jnp.sum(jnp.conj(modelled) * measured)
+    size = jnp.abs(overlap)
+    return jnp.where(size > 0, overlap / jnp.where(size > 0, size, 1.0), 1.0)
 
 
 def error_pass(network: Any, data: DataPass, labels, transport, *, key) -> GradientEstimate:

@@ -117,7 +117,8 @@ def test_no_derivative_passes_through_the_hardware(measure, mode):
 def test_what_a_learner_sees_hides_the_drawn_errors():
     bench = OpticalBench(GEOMETRY, twin(slm_gain=0.123), camera=CAMERA)
     public = [name for name in dir(bench) if not name.startswith("_")]
-    assert sorted(public) == ["exposure", "geometry", "measure_field", "measure_intensity"]
+    measurements = ["measure_field", "measure_field_backward", "measure_intensity"]
+    assert sorted(public) == ["exposure", "geometry", *measurements]
     assert "twin" not in repr(bench).lower()
     assert bench.geometry == GEOMETRY
 

@@ -46,12 +46,21 @@ def test_exact_on_any_hardware_where_forward_mode_is_not(camera):
     assert cosines(forward.phase, truth.phase).min() < 0.9
 
 
+def test_wrong_stroke_scales_the_gradient_and_a_static_phase_error_does_not_matter():
+    hardware, net = twin(slm_gain=-0.4, slm_phase_error=0.5), network(3)
+    truth = true_gradient(hardware, net, *inputs()).phase
+    found = _gradient(InSituBackprop(), hardware, net).phase
+    # d(actual phase) / d(commanded phase) = 0.6, which the learner cannot know.
+    assert relative_error(0.6 * found, truth) < 1e-9
+
+
 def test_backward_light_is_the_transpose_of_forward_light():
-    # <H a, b> = <a, H^T b> without conjugates: reciprocity.
-    bench = OpticalBench(GEOMETRY, twin(**ASYMMETRIC))
+    # <H M a, b> = <a, M H^T b> without conjugates: reciprocity, modulator errors included.
+    bench = OpticalBench(GEOMETRY, twin(slm_gain=-0.3, slm_zero_order=0.1, **ASYMMETRIC))
     a, b = inputs()[0][:1], inputs(key=7)[0][:1]
-    forward = bench.measure_field(a, FLAT, key=KEY)
-    backward = bench.measure_field_backward(b, key=KEY)
+    weights = jax.random.uniform(KEY, (2, *GEOMETRY.shape))
+    forward = bench.measure_field(a, *weights, key=KEY)
+    backward = bench.measure_field_backward(b, *weights, key=KEY)
     np.testing.assert_allclose(jnp.sum(forward * b), jnp.sum(a * backward), rtol=1e-11)
 
 
@@ -99,6 +108,6 @@ def test_bench_without_a_backward_path_is_refused():
 def test_bad_backward_input_is_named():
     bench = OpticalBench(GEOMETRY, twin())
     with pytest.raises(ValueError, match="`field` must have last axes"):
-        bench.measure_field_backward(jnp.ones((8, 8), complex), key=KEY)
+        bench.measure_field_backward(jnp.ones((8, 8), complex), FLAT[:8, :8], key=KEY)
     with pytest.raises(ValueError, match="`backward_shift_px` must be finite"):
         OpticalBench(GEOMETRY, twin(), backward_shift_px=(np.nan, 0.0))

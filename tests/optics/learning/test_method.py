@@ -83,9 +83,9 @@ class CountingBench:
         self._count(field, 4, time)
         return self.inner.measure_field(field, phase, amplitude, key=key, time=time)
 
-    def measure_field_backward(self, field, *, key, time=0):
+    def measure_field_backward(self, field, phase, amplitude=None, *, key, time=0):
         self._count(field, 4, time)
-        return self.inner.measure_field_backward(field, key=key, time=time)
+        return self.inner.measure_field_backward(field, phase, amplitude, key=key, time=time)
 
     def measure_intensity(self, field, phase, amplitude=None, *, key, time=0):
         self._count(field, 1, time)

@@ -1,4 +1,6 @@
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import pytest
 
 from optics.activations import saturable
@@ -27,15 +29,30 @@ def test_equals_autodiff_on_an_ideal_bench():
 
 
 def test_last_layer_sees_the_measured_error_through_the_model():
-    # One layer by hand: -Im[u T c] with the measured output and the ideal T.
+    # One layer by hand: -Im[u T c e^(i alpha)] with the measured output, the ideal T, and alpha between the two.
     net, (field, labels) = network(1), inputs()
     bench = OpticalBench(GEOMETRY, twin(both_faces_aberration=((6, 1.0),)))
     data = measure_data_pass(net, bench, field, key=jax.random.key(0))
     error = jax.grad(net.readout.loss)(data.measured[-1], labels)
-    u = jax.numpy.exp(1j * net.phase) * field
-    expected = -jax.numpy.imag(u * net.free_space(error)).sum(axis=0)
+    u = jnp.exp(1j * net.phase) * field
+    alpha = jnp.angle(jnp.vdot(net.free_space(u), data.measured[-1]))
+    expected = -jnp.imag(jnp.exp(1j * alpha) * u * net.free_space(error)).sum(axis=0)
     estimate = PhysicsAware().gradient(net, bench, field, labels, key=jax.random.key(0))
     assert relative_error(estimate.gradient.phase[0], expected) < 1e-10
+
+
+def test_a_common_phase_of_the_reference_wave_does_not_matter():
+    # Without a correction every layer would turn its gradient by the phase of all later ones.
+    net, (field, labels) = network(3), inputs()
+    gradients = []
+    for phase in (0.0, 1.0):
+        hardware = twin()
+        walk = jnp.full_like(hardware.reference_walk, phase)
+        hardware = eqx.tree_at(lambda t: t.reference_walk, hardware, walk)
+        bench = OpticalBench(GEOMETRY, hardware)
+        estimate = PhysicsAware().gradient(net, bench, field, labels, key=jax.random.key(0))
+        gradients.append(estimate.gradient.phase)
+    assert relative_error(gradients[1], gradients[0]) < 1e-10
 
 
 def test_stands_between_in_silico_and_truth_under_aberration():
