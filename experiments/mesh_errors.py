@@ -102,6 +102,10 @@ class Config:
             raise ValueError(
                 f"`methods` must be of {', '.join(METHODS)}, but has {', '.join(unknown)}."
             )
+        if any(not 0 <= size <= 0.2 for pair in self.errors for size in pair):
+            raise ValueError(
+                f"`errors` must be at most 0.2 and not negative, but are {self.errors}."
+            )
         for name in ("draws", "slow_draws", "n_layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
@@ -120,13 +124,14 @@ class Config:
 
 _IMAGES = tuple(name for name in ("mnist", "fashion_mnist") if datasets.available(name))
 SCALES = {
-    "quick": Config(methods=("pat_output", "ffm"), chip_steps=60),
+    "quick": Config(methods=("pat_output", "ffm"), model_steps=200, chip_steps=40),
     "laptop": Config(
         datasets=_IMAGES or ("digits",),
         errors=((0.06, 0.0), (0.0, 0.06), (0.06, 0.06)),
+        methods=("pat_output", "pat", "dat_small", "ffm"),
         draws=2,
-        model_steps=2500,
-        chip_steps=250,
+        model_steps=1500,
+        chip_steps=200,
     ),
     "paper": Config(
         datasets=("mnist", "fashion_mnist"),

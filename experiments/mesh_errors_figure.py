@@ -64,7 +64,7 @@ def draw_table(outcome: Outcome) -> Figure:
         for axes, (kind, title) in zip(row, KINDS.items(), strict=True):
             _panel(axes, outcome, data, kind)
             axes.set_title(f"{title}, {data}", fontsize=7)
-            axes.set_xticks((0, *SIZES))
+            axes.set(xticks=(0, *SIZES), xlim=(0, 1.08 * SIZES[-1]))
             axes.set_xlabel(label("Standard deviation", "share" if kind == "bs" else "rad"))
         row[0].set_ylabel(label("Test accuracy on the chip", "%"))
     grid[0, 2].set_xlabel(label("Standard deviation", "share and rad"))
