@@ -1,5 +1,6 @@
 """Training methods, one a file, all with the interface of `optics.learning.method`."""
 
+from optics.learning.dual_adaptive import DualAdaptive, OutputPhysicsAware
 from optics.learning.feedback_alignment import (
     DenseFeedback,
     FeedbackAlignment,
@@ -12,6 +13,8 @@ from optics.learning.forward_mode import ForwardMode
 from optics.learning.in_silico import InSilico
 from optics.learning.in_situ_backprop import InSituBackprop
 from optics.learning.layerwise import Layerwise
+from optics.learning.mesh_forward_mode import MeshForwardMode
+from optics.learning.mesh_in_situ import MeshInSitu
 from optics.learning.method import AbstractMethod, Cost, GradientMethod, StepReport
 from optics.learning.noise_aware import NoiseAware
 from optics.learning.perturbative import FiniteDifference, ScoreFunction, Spsa
@@ -34,6 +37,7 @@ __all__ = [
     "CmaEs",
     "Cost",
     "DenseFeedback",
+    "DualAdaptive",
     "FeedbackAlignment",
     "FiniteDifference",
     "FitResult",
@@ -44,8 +48,11 @@ __all__ = [
     "InSilico",
     "InSituBackprop",
     "Layerwise",
+    "MeshForwardMode",
+    "MeshInSitu",
     "Network",
     "NoiseAware",
+    "OutputPhysicsAware",
     "ParticleSwarm",
     "PhysicsAware",
     "RandomFeedback",
