@@ -33,6 +33,7 @@ EXPERIMENTS: dict[str, str] = {
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.bench_propagation",
+    "bench_mesh": "experiments.bench_mesh",
 }
 INTERFACE = (
     "CLAIM",

@@ -5,9 +5,11 @@ is not there is the identity. Fields travel as (slot, sample) arrays of the even
 column is four elementwise products, and one step of the scan is a pair of columns: compile time does not grow with
 depth.
 
-The derivative is written by hand. Blocks without loss can be run backwards, so nothing is stored on the way: with b =
-T a, a = T^-1 b, and the cotangents obey c_a = T^T c_b, c_T = c_b a^T, summed over samples. With loss, or in
-`reference`, the fields between columns are stored by automatic differentiation instead.
+The derivative has two ways to the fields between columns. "reversible" is written by hand: with b = T a, the blocks
+are run backwards, a = T^-1 b, so nothing is stored; the cotangents obey c_a = T^T c_b, c_T = c_b a^T, summed over
+samples. "stored" is automatic differentiation, which keeps the fields. On two CPU cores storing is faster while it
+stays in the cache (64 ports and samples: 0.8 against 1.2 ms), running backwards beyond (256 ports, 64 samples: 19
+against 79 ms).
 """
 
 from functools import partial
@@ -22,13 +24,17 @@ from optics.mzi import Cell
 Direction = Literal["forward", "backward"]
 Method = Literal["reversible", "stored"]
 
+STORED_LIMIT = (
+    2**18
+)  # Amplitudes between columns up to which storing is faster, as measured (2 MiB in complex64).
+
 
 def apply_columns(
     elements: Complex[Array, "element column slot"],
     fields: Complex[Array, "*batch port"],
     *,
     direction: Direction = "forward",
-    method: Method = "reversible",
+    method: Method | None = None,
 ) -> Complex[Array, "*batch port"]:
     """Sends fields through all columns.
 
@@ -36,12 +42,14 @@ def apply_columns(
         elements: T00, T01, T10, T11 of each block; column c, slot s couples the ports 2 s + c % 2 and the next.
         fields: Amplitudes at the ports.
         direction: "backward" enters at the last column and sees the transpose.
-        method: How the derivative finds the fields between columns: "reversible" re-computes them by inverting the
-            blocks, exact to rounding for unitary blocks; "stored" keeps them.
+        method: How the derivative finds the fields between columns; the faster one if None. "reversible" is exact to
+            rounding for unitary blocks, and takes reverse mode only.
     """
     n_ports = fields.shape[-1]
     top, bottom = split_ports(fields.astype(jnp.result_type(elements, fields)))
     blocks = pair_columns(elements, top.shape[0], direction)
+    if method is None:
+        method = "stored" if elements.shape[1] * fields.size <= STORED_LIMIT else "reversible"
     run = _run_reversible if method == "reversible" else _run
     # custom_vjp hides the result type.
     top, bottom = run(direction == "backward", blocks, (top, bottom))  # pyright: ignore[reportGeneralTypeIssues]

@@ -15,6 +15,12 @@ from typing import Any
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[1]
 _PEERS = _ROOT / ".venv-peers"
+_OWN_ENVIRONMENT = {
+    "chromatix": "a Python 3.12 that imports chromatix, in an environment of its own (the package of "
+    "that name on PyPI is empty)",
+    "sax": "a Python that imports sax, in an environment of its own (it wants an older jax)",
+    "neurophox": "a Python that imports neurophox, in an environment of its own (it wants TensorFlow)",
+}
 
 
 class EngineError(Exception):
@@ -29,11 +35,13 @@ class EngineSpec:
         name: Name in the results, such as `chromatix.prepared`.
         package: Package that it measures.
         variant: How the package is used; each worker says what its variants are.
+        worker: Which worker, where it is not the one named after the package.
     """
 
     name: str
     package: str
     variant: str
+    worker: str = ""
 
 
 def find_interpreter(package: str) -> str:
@@ -42,18 +50,16 @@ def find_interpreter(package: str) -> str:
     For torchoptics the first of: the environment variable `LIGHTECHO_TORCHOPTICS_PYTHON`, this
     interpreter where it has the package, and `.venv-peers`, which `--make-peers` makes. chromatix needs
     Python 3.12 and an environment of its own, and its name on PyPI holds an empty package: install it
-    as its authors say, and name the interpreter that imports it in `LIGHTECHO_CHROMATIX_PYTHON`.
+    as its authors say, and name the interpreter that imports it in `LIGHTECHO_CHROMATIX_PYTHON`. sax and
+    neurophox are found by `LIGHTECHO_SAX_PYTHON` and `LIGHTECHO_NEUROPHOX_PYTHON` alone.
     """
     if package == "lightecho":
         return sys.executable
     variable = f"LIGHTECHO_{package.upper()}_PYTHON"
     if variable in os.environ:
         return os.environ[variable]
-    if package == "chromatix":
-        raise EngineError(
-            f"{variable} is not set; it must name a Python 3.12 that imports chromatix, in an "
-            "environment of its own (the package of that name on PyPI is empty)"
-        )
+    if package in _OWN_ENVIRONMENT:
+        raise EngineError(f"{variable} is not set; it must name {_OWN_ENVIRONMENT[package]}")
     if importlib.util.find_spec(package):
         return sys.executable
     python = _PEERS / "bin" / "python"
@@ -97,10 +103,12 @@ class Engine:
         self._complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 (lives as long as the worker)
         # This package is found without being installed; in a peer's environment it must not be.
         path = {"PYTHONPATH": str(_ROOT)} if spec.package == "lightecho" else {}
-        keep = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        # A cache of compiled programs would hide what the first call costs.
+        dropped = ("PYTHONPATH", "JAX_COMPILATION_CACHE_DIR")
+        keep = {k: v for k, v in os.environ.items() if k not in dropped}
         try:
             self._process = subprocess.Popen(
-                [python, str(_HERE / f"{spec.package}_worker.py")],
+                [python, str(_HERE / f"{spec.worker or spec.package}_worker.py")],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._complaints,
