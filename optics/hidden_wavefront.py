@@ -260,10 +260,9 @@ def _measure_rows(bench, objects, sources, key) -> Complex[Array, "sources y x"]
 
 @eqx.filter_jit
 def _row(bench, objects, sources, key):
-    real = bench._twin.stroke.dtype
-    flat = jnp.full(bench.geometry.shape, FLAT_PHASE, real)
-    fields = sources.astype(jnp.result_type(real, jnp.complex64))
-    measured = place(bench, objects.astype(real)).measure_field(fields, flat, key=key)
+    flat = jnp.full(bench.geometry.shape, FLAT_PHASE, sources.dtype)
+    fields = sources.astype(jnp.result_type(sources.dtype, jnp.complex64))
+    measured = place(bench, objects).measure_field(fields, flat, key=key)
     return cmath.exp(-1j * FLAT_PHASE) * measured
 
 
