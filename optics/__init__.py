@@ -4,15 +4,17 @@ Reading order: `field`, `sources`, `propagation` and `fresnel` (with `sampling` 
 `modulator`, `zernike`, `detectors`, `holography`; then `free_space` (one geometry prepared for repeated use),
 `imperfections`, `twin`, `bench`, `diffractive`, `activations`, and the package `learning`.
 Through a diffuser: `scattering`, `focusing`, `focus_search`.
+Behind a wall: `non_line_of_sight`, `hidden_wavefront`; in weak light: `weak_light`.
 On the chip: `mzi`, `mesh`, `taichi` (chiplets side by side), `output_codes`, `chip_budget`.
 """
 
 from optics.bench import OpticalBench
-from optics.detectors import Camera
+from optics.detectors import Camera, PhotonCounter
 from optics.diffractive import DiffractiveNetwork, Readout, make_network, make_readout
 from optics.field import Field
 from optics.free_space import FreeSpace, make_free_space
 from optics.imperfections import Imperfections, preset
+from optics.non_line_of_sight import SceneGeometry, make_hidden_bench
 from optics.output_codes import make_output_code
 from optics.propagation import angular_spectrum, propagate, rayleigh_sommerfeld
 from optics.sampling import SamplingWarning, recommend_propagator
@@ -29,14 +31,17 @@ __all__ = [
     "Geometry",
     "Imperfections",
     "OpticalBench",
+    "PhotonCounter",
     "Readout",
     "SamplingWarning",
     "Scatterer",
+    "SceneGeometry",
     "SlabGeometry",
     "angular_spectrum",
     "make_chiplets",
     "make_diffractor",
     "make_free_space",
+    "make_hidden_bench",
     "make_medium",
     "make_network",
     "make_output_code",

@@ -80,10 +80,10 @@ def test_no_light_scores_by_chance():
 
 def test_image_of_the_digital_classifier_is_the_object():
     images = jnp.asarray(np.random.default_rng(0).uniform(size=(5, 8, 8)))
-    counter = PhotonCounter(0.5, 0.2, 1e9)
+    counter = PhotonCounter(0.5, 5e3, 1e9)
     seen = photon_classifiers._image(images, (24, 24), 0.9, 1e7, counter, jax.random.key(0))
     wanted = images**2 / jnp.mean(images**2, axis=(1, 2), keepdims=True)
-    # About 8e4 counts in a mean pixel: 0.35 % of shot noise; five of them on the brightest.
+    # About 8e4 counts of light and 2e4 of dark in a mean pixel: 0.4 % of shot noise; five of them on the brightest.
     np.testing.assert_allclose(seen.reshape(5, 8, 8), wanted, atol=0.05)
 
 
