@@ -65,10 +65,10 @@ class Config:
     n_classes: int = 4
     n_layers: int = 2
     frames: int = 100_000
-    max_steps: int = 800
+    max_steps: int = 400
     methods: tuple[str, ...] = ()
-    trials: int = TRIALS
-    repeats: int = 4
+    trials: int = 3
+    repeats: int = 3
     n_train: int = 0
     n_test: int = 512
     optics: Optics = field(default_factory=lambda: Optics(pixels=32, distance=3e-3, batch_size=16))
@@ -91,10 +91,14 @@ class Config:
 
 _FASHION = "fashion_mnist" if datasets.available("fashion_mnist") else "digits"
 SCALES = {
-    "quick": Config(frames=12_000, max_steps=60, trials=1, repeats=1, n_test=128),
+    # One method of each kind: most of the time is compilation.
+    "quick": Config(
+        methods=("in_silico", "physics_aware", "forward_mode", "spsa"),
+        frames=25_000, max_steps=100, trials=1, repeats=1, n_test=128,
+    ),
     "laptop": Config(dataset=_FASHION),
     "paper": Config(
-        dataset="fashion_mnist", frames=3_000_000, max_steps=6000, repeats=5, n_test=0,
+        dataset="fashion_mnist", frames=3_000_000, max_steps=6000, trials=TRIALS, repeats=5, n_test=0,
         optics=Optics(pixels=400, distance=0.388, batch_size=64),
     ),
 }  # fmt: skip
