@@ -2,7 +2,9 @@
 
 from functools import partial
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -12,6 +14,7 @@ from optics.learning.dual_adaptive import (
     DualAdaptive,
     OutputPhysicsAware,
     Seen,
+    _fused_output,
     mismatch,
     replaced,
 )
@@ -115,6 +118,22 @@ def test_mismatch_is_zero_on_perfect_hardware_and_counts_the_layers_that_are_mea
     assert 0 < of["none"] < of["chained"]
     # Errors add up along the chain, but not where each layer starts from measured light.
     assert of["separate"] < of["chained"]
+
+
+def test_fused_states_have_measured_amplitude_and_modelled_phase():
+    """Without internal measurement only the output is fused; with it every layer, and the next starts there."""
+    predictors = DualAdaptive().init(NETWORK, key=KEY, n_steps=1).predictors
+    seen = Seen(*measure_data_pass(NETWORK, FLAWED, FIELD, key=KEY))
+    fused = eqx.filter_jit(_fused_output)
+    for internal in (False, True):
+        x = FIELD
+        for layer in range(3):
+            y = NETWORK.layer(x, NETWORK.phase[layer])
+            if internal or layer == 2:
+                y = np.abs(seen.measured[layer]) * np.exp(1j * np.angle(y))
+            x = NETWORK.activate(jnp.asarray(y))
+        found = fused(NETWORK, predictors, FIELD, seen, 0.0, internal)
+        np.testing.assert_allclose(found, y, atol=1e-10)  # 1e-12 beside the modulus in the phase
 
 
 def test_replaced_has_the_value_of_one_and_the_derivative_of_the_other():
