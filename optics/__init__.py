@@ -5,7 +5,8 @@ Reading order: `field`, `sources`, `propagation` and `fresnel` (with `sampling` 
 `imperfections`, `twin`, `bench`, `diffractive`, `activations`, and the package `learning`.
 Through a diffuser: `scattering`, `focusing`, `focus_search`.
 Behind a wall: `non_line_of_sight`, `hidden_wavefront`; in weak light: `weak_light`.
-On the chip: `mzi`, `mesh`, `taichi` (chiplets side by side), `output_codes`, `chip_budget`.
+On the chip: `mzi`, `mesh`, `mesh_decomposition`, `mesh_imperfections`, `mesh_bench`, `self_configuration`, `s_matrix`;
+then `taichi` (chiplets side by side), `output_codes`, `chip_budget`.
 """
 
 from optics.bench import OpticalBench
@@ -14,6 +15,10 @@ from optics.diffractive import DiffractiveNetwork, Readout, make_network, make_r
 from optics.field import Field
 from optics.free_space import FreeSpace, make_free_space
 from optics.imperfections import Imperfections, preset
+from optics.mesh import Mesh, make_mesh
+from optics.mesh_bench import MeshBench, make_mesh_bench
+from optics.mesh_decomposition import decompose_matrix, decompose_unitary
+from optics.mesh_imperfections import MeshImperfections, mesh_preset
 from optics.non_line_of_sight import SceneGeometry, make_hidden_bench
 from optics.output_codes import make_output_code
 from optics.propagation import angular_spectrum, propagate, rayleigh_sommerfeld
@@ -30,6 +35,9 @@ __all__ = [
     "FreeSpace",
     "Geometry",
     "Imperfections",
+    "Mesh",
+    "MeshBench",
+    "MeshImperfections",
     "OpticalBench",
     "PhotonCounter",
     "Readout",
@@ -38,15 +46,20 @@ __all__ = [
     "SceneGeometry",
     "SlabGeometry",
     "angular_spectrum",
+    "decompose_matrix",
+    "decompose_unitary",
     "make_chiplets",
     "make_diffractor",
     "make_free_space",
     "make_hidden_bench",
     "make_medium",
+    "make_mesh",
+    "make_mesh_bench",
     "make_network",
     "make_output_code",
     "make_readout",
     "make_twin",
+    "mesh_preset",
     "phase_screen",
     "place_scatterer",
     "preset",
