@@ -1,19 +1,20 @@
-"""A photonic chip of several mirrored or folded cores that is programmed with matrices: its hardware and its bench.
+"""A photonic chip of blocks y = A x, each a symmetric core beside a general one: its settings, hardware and bench.
 
-Each block of the chip is one core, y = A x (`optics.symmetric_mesh`). The controller holds the wanted matrices in
-electronics; before every measurement campaign it computes phases and attenuations for them with the ideal model of
-the core (`optics.core_programming`) and sets them. What light then meets is A with the chip's errors: splitters,
-losses, heaters, crosstalk, voltage steps, drift (`optics.mesh_imperfections`), drawn for each half of each core of
-its own, or once per core where it is folded. Fields are detected coherently at the end of each block, with noise, and
-loaded into the next by electronics, which may scale them; nothing but the block is optical. Setting of Z. Xue et al.,
-Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, Fig. 5; core size, number of cores and their layout are
-unknown there.
+    A = r A_sym + (1 - r) A_gen
 
-A symmetric matrix gets tied phases, which errors common to both halves leave symmetric. Other matrices need halves
-with phases of their own, so that a folded core cannot realise them. Left out: errors of attenuators and modulators.
+r is the symmetry ratio in our definition; the one of Z. Xue et al., Nature 632, 280 (2024), DOI
+10.1038/s41586-024-07687-4, Fig. 5, is unknown, as are core size, number of cores and their layout. A_sym is a
+mirrored core with attenuators whose halves have tied phases; A_gen, the asymmetric remainder, is one whose halves
+have phases of their own. Both are lit by the same inputs, and their outputs are added with the weights r and 1 - r.
+
+A controller commands phases and attenuations; what light meets are those with the chip's errors: splitters, losses,
+heaters, crosstalk, voltage steps, drift (`optics.mesh_imperfections`), drawn for each half of each core of its own,
+or once for a symmetric core that is folded. Fields are detected coherently behind a block, with noise, and loaded
+into the next by electronics; taps at the shifters of the symmetric core show the light inside. Nothing but the block
+is optical. Left out: errors of attenuators, modulators and of the sum; light that taps take.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -21,13 +22,96 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_in_range, check_shape
-from optics.core_programming import program_core
-from optics.mesh import Mesh, cells
+from optics.mesh import Mesh, cells, make_mesh
 from optics.mesh_bench import MeshTwin, make_mesh_twin
 from optics.mesh_imperfections import MeshImperfections
-from optics.symmetric_mesh import SymmetricCore
+from optics.symmetric_mesh import CoreFields, SymmetricCore
 
 Construction = Literal["mirrored", "folded"]
+
+
+class BlockSettings(NamedTuple):
+    """What a chip is commanded to, or anything shaped like it (a gradient); blocks along the first axis.
+
+    Attributes:
+        tied: Phases of both halves of each symmetric core, in the order of `Mesh.pack`, rad.
+        attenuation: Attenuations of the symmetric cores, in [0, 1].
+        free: Phases of the second and then of the first half of each general core, rad; None on a chip without such.
+    """
+
+    tied: Float[Array, "*block parameter"]
+    attenuation: Float[Array, "*block port"]
+    free: Float[Array, "*block two_parameters"] | None = None
+
+
+class BlockLight(NamedTuple):
+    """What is measured when fields are sent into the inputs of a block.
+
+    Attributes:
+        output: Field behind the block.
+        first: Taps at the shifters of the symmetric core's mirrored half, in the order of `Mesh.pack`.
+        middle: Taps in front of its attenuators.
+        second: Taps at the shifters of its second half.
+    """
+
+    output: Complex[Array, "sample port"]
+    first: Complex[Array, "sample parameter"]
+    middle: Complex[Array, "sample port"]
+    second: Complex[Array, "sample parameter"]
+
+
+def make_settings(
+    n_ports: int, n_blocks: int, *, symmetric: bool = True, key: PRNGKeyArray, dtype=jnp.complex64
+) -> BlockSettings:
+    """Random start: meshes from the Haar measure, attenuators open.
+
+    Args:
+        n_ports: Ports of each core, at least 2.
+        n_blocks: Blocks.
+        symmetric: Without general cores.
+        key: PRNG key.
+        dtype: complex64 or complex128.
+    """
+    if n_blocks < 1:
+        raise ValueError(f"`n_blocks` must be at least 1, but is {n_blocks}.")
+
+    def phases(key):
+        draw = jax.vmap(lambda k: make_mesh(n_ports, key=k, dtype=dtype).pack())
+        return draw(jax.random.split(key, n_blocks))
+
+    keys = jax.random.split(key, 3)
+    open_ = jnp.ones((n_blocks, n_ports), jnp.finfo(dtype).dtype)
+    if symmetric:
+        return BlockSettings(phases(keys[0]), open_)
+    free = jnp.concatenate([phases(keys[1]), phases(keys[2])], axis=1)
+    return BlockSettings(phases(keys[0]), open_, free)
+
+
+def nominal_matrices(
+    settings: BlockSettings, ratio: float | Array
+) -> Complex[Array, "block port port"]:
+    """A = r A_sym + (1 - r) A_gen of each block in the ideal model of the chip; differentiable.
+
+    Args:
+        settings: Commanded phases and attenuations.
+        ratio: Symmetry ratio in [0, 1]; of no effect on a chip without general cores, which is fully symmetric.
+
+    Raises:
+        ValueError: If the ratio is outside [0, 1].
+    """
+    n_ports = settings.attenuation.shape[-1]
+    mesh = _empty_mesh(n_ports, settings.tied.dtype)
+
+    def core(phase, attenuation):
+        second, first = phase[: n_ports**2], phase[-(n_ports**2) :]
+        gain = jnp.ones((), phase.dtype)
+        return SymmetricCore(mesh.unpack(second), attenuation, gain, mesh.unpack(first)).matrix()
+
+    symmetric = jax.vmap(core)(settings.tied, settings.attenuation)
+    if settings.free is None:
+        return symmetric
+    general = jax.vmap(core)(settings.free, jnp.ones_like(settings.attenuation))
+    return _mix(symmetric, general, ratio)
 
 
 class CoreTwin(eqx.Module):
@@ -44,20 +128,20 @@ class CoreTwin(eqx.Module):
     def realise(
         self, phase: Array, amplitude: Array | None = None, time: int | Array = 0
     ) -> SymmetricCore:
-        """Core for commanded tied phases (rad) and attenuations (None: 1) at a measurement number."""
-        mirror = None if self.first is None else self.first.realise(phase, None, time)
+        """Core for commanded phases (rad) and attenuations (None: 1) at a measurement number.
+
+        Args:
+            phase: N^2 tied phases, or 2 N^2, those of the second half and then those of the first.
+            amplitude: Attenuations, or None.
+            time: Number of the measurement.
+        """
+        parameters = self.second.core.n_parameters
+        phase, own = phase[:parameters], phase[-parameters:]
+        mirror = None if self.first is None else self.first.realise(own, None, time)
         n, real = self.second.core.n_ports, phase.dtype
         attenuation = jnp.ones(n, real) if amplitude is None else amplitude
         mesh = self.second.realise(phase, None, time)
         return SymmetricCore(mesh, attenuation, jnp.ones((), real), mirror)
-
-    def realise_core(self, core: SymmetricCore, time: int | Array = 0) -> SymmetricCore:
-        """What a programmed core is on the chip, with phases of their own in each half where it has such."""
-        mesh = self.second.realise(core.mesh.pack(), None, time)
-        if self.first is None:
-            return SymmetricCore(mesh, core.attenuation, core.gain)
-        mirror = self.first.realise(core.first.pack(), None, time)
-        return SymmetricCore(mesh, core.attenuation, core.gain, mirror)
 
 
 def make_core_twin(
@@ -87,50 +171,63 @@ class ChipTwin(eqx.Module):
     """All cores of one drawn chip; build it with `make_chip`.
 
     Attributes:
-        cores: Drawn cores, stacked along a leading axis.
+        symmetric: Drawn symmetric cores, stacked along a leading axis.
+        general: Drawn general cores, or None.
         n_ports: Ports of each core.
-        symmetric: Whether matrices are programmed with tied phases.
     """
 
-    cores: CoreTwin
+    symmetric: CoreTwin
+    general: CoreTwin | None
     n_ports: int = eqx.field(static=True)
-    symmetric: bool = eqx.field(static=True)
 
     def transfer_matrices(
-        self, wanted: Complex[Array, "block port port"], time: int | Array = 0
+        self, settings: BlockSettings, ratio: float | Array, time: int | Array = 0
     ) -> Complex[Array, "block port port"]:
-        """Matrices on the chip, electronic gain included, once the wanted ones are programmed."""
+        """Matrices that light meets once the chip is set, at a measurement number."""
 
-        def realised(cores, matrix):
-            core = program_core(matrix, symmetric=self.symmetric)
-            return cores.realise_core(core, time).matrix()
+        def matrix(twin, phase, attenuation):
+            return twin.realise(phase, attenuation, time).matrix()
 
-        return jax.vmap(realised)(self.cores, wanted)
+        symmetric = jax.vmap(matrix)(self.symmetric, settings.tied, settings.attenuation)
+        if self.general is None or settings.free is None:
+            return symmetric
+        open_ = jnp.ones_like(settings.attenuation)
+        return _mix(symmetric, jax.vmap(matrix)(self.general, settings.free, open_), ratio)
+
+    def taps(self, settings: BlockSettings, time: int | Array = 0) -> CoreFields:
+        """Light inside each symmetric core for unit light into each of its inputs: (block, input, ...)."""
+
+        def fields(twin, phase, attenuation):
+            core = twin.realise(phase, attenuation, time)
+            eye = jnp.eye(self.n_ports, dtype=jnp.result_type(phase, jnp.complex64))
+            return core.internal_fields(eye)
+
+        return jax.vmap(fields)(self.symmetric, settings.tied, settings.attenuation)
 
 
 class ChipBench(eqx.Module):
-    """One chip, opaque to whoever trains on it.
-
-    Attributes:
-        n_ports: Ports of each block.
-    """
+    """One chip, opaque to whoever trains on it."""
 
     _twin: ChipTwin = eqx.field(repr=False)
-    _detector_noise: Float[Array, ""] = eqx.field(repr=False)
+    _noise: Float[Array, " detector_and_tap"] = eqx.field(repr=False)
 
-    def __init__(self, twin: ChipTwin, *, detector_noise: float | int = 0.0):
+    def __init__(
+        self, twin: ChipTwin, *, detector_noise: float | int = 0.0, tap_noise: float | int = 0.0
+    ):
         """Puts a twin behind the counter.
 
         Args:
             twin: The drawn chip.
             detector_noise: Noise of a measured field, rms relative to the rms over the ports of each sample.
+            tap_noise: The same at the taps, relative to the rms over the taps of one kind.
 
         Raises:
-            ValueError: If the noise is negative.
+            ValueError: If a noise is negative.
         """
-        check_in_range(detector_noise, "detector_noise", 0, float("inf"))
+        for name, size in (("detector_noise", detector_noise), ("tap_noise", tap_noise)):
+            check_in_range(size, name, 0, float("inf"))
         self._twin = twin
-        self._detector_noise = jnp.asarray(detector_noise, float)
+        self._noise = jnp.asarray([detector_noise, tap_noise], float)
 
     @property
     def n_ports(self) -> int:
@@ -138,38 +235,66 @@ class ChipBench(eqx.Module):
         return self._twin.n_ports
 
     def program(
-        self, wanted: Complex[Array, "block port port"], *, time: int | Array = 0
+        self, settings: BlockSettings, ratio: float | Array, *, time: int | Array = 0
     ) -> "ProgrammedBlocks":
-        """Sets all blocks to the wanted matrices.
+        """Sets all blocks.
 
         Args:
-            wanted: One matrix a block; symmetric where the chip is.
+            settings: Commanded phases and attenuations.
+            ratio: Symmetry ratio in [0, 1].
             time: Number of the measurement since the chip was switched on; its phases drift with it.
 
         Raises:
-            ValueError: If the size of the matrices is not the chip's.
+            ValueError: If the settings are not this chip's, or the ratio is outside [0, 1].
         """
-        n = self.n_ports
-        check_shape(wanted, "wanted", (n, n), "One row and column a port.")
-        matrices = self._twin.transfer_matrices(wanted, time)
-        noise = jnp.full(matrices.shape[0], self._detector_noise)
-        return ProgrammedBlocks(matrices, noise)
+        n, twin = self.n_ports, self._twin
+        check_shape(settings.tied, "settings.tied", (n**2,), f"The chip has {n} ports.")
+        if (settings.free is None) != (twin.general is None):
+            has = "no" if twin.general is None else "its"
+            raise ValueError(
+                f"`settings` must be for a chip with {has} general cores, but are not."
+            )
+        matrices, taps = twin.transfer_matrices(settings, ratio, time), twin.taps(settings, time)
+        pack = twin.symmetric.second.core.pack_fields
+        noise = jnp.broadcast_to(self._noise, (matrices.shape[0], 2))
+        inside = jax.vmap(lambda t: (pack(t.first), t.middle, pack(t.second)))(taps)
+        return ProgrammedBlocks(jnp.swapaxes(matrices, -1, -2), inside, noise)
 
 
 class ProgrammedBlocks(eqx.Module):
-    """Blocks of a chip as they are set now; scan over it, or index it by `jax.tree.map`, to get one block."""
+    """Blocks of a chip as they are set now; scan over it to get one block after the other."""
 
-    _matrix: Complex[Array, "*block port port"] = eqx.field(repr=False)
-    _noise: Float[Array, "*block"] = eqx.field(repr=False)
+    _to_output: Complex[Array, "*block input port"] = eqx.field(repr=False)
+    _to_taps: tuple[Array, Array, Array] = eqx.field(repr=False)
+    _noise: Float[Array, "*block detector_and_tap"] = eqx.field(repr=False)
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+        return self._noise.shape[0]
 
     def measure_field(
         self, field: Complex[Array, "sample port"], *, key: PRNGKeyArray
     ) -> Complex[Array, "sample port"]:
         """Sends fields into the inputs of one block and measures the fields at its outputs."""
-        clean = field @ self._matrix.T
-        power = jnp.mean(jnp.abs(clean) ** 2, axis=-1, keepdims=True)
-        white = jax.random.normal(key, clean.shape, clean.dtype)
-        return clean + (self._noise * jnp.sqrt(power) * white).astype(clean.dtype)
+        return _noisy(field @ self._to_output, self._noise[0], key)
+
+    def measure_taps(
+        self, field: Complex[Array, "sample port"], *, key: PRNGKeyArray
+    ) -> BlockLight:
+        """Like `measure_field`, and reads the taps inside the symmetric core."""
+        output_key, *tap_keys = jax.random.split(key, 4)
+        taps = [
+            _noisy(field @ to_tap, self._noise[1], tap_key)
+            for to_tap, tap_key in zip(self._to_taps, tap_keys, strict=True)
+        ]
+        return BlockLight(self.measure_field(field, key=output_key), *taps)
+
+
+def _noisy(clean, size, key):
+    power = jnp.mean(jnp.abs(clean) ** 2, axis=-1, keepdims=True)
+    white = jax.random.normal(key, clean.shape, clean.dtype)
+    return clean + (size * jnp.sqrt(power) * white).astype(clean.dtype)
 
 
 def make_chip(
@@ -186,32 +311,45 @@ def make_chip(
 
     Args:
         n_ports: Ports of each core, at least 2.
-        n_blocks: Cores, each with errors of its own.
+        n_blocks: Blocks, each with errors of its own.
         imperfections: Sizes of the errors.
-        construction: "mirrored" or "folded".
-        symmetric: Programs symmetric matrices with tied phases; False programs any matrix.
+        construction: Of the symmetric cores, "mirrored" or "folded"; general ones have two meshes in any case.
+        symmetric: Without general cores.
         key: PRNG key of the draw; the same key gives the same chip.
         dtype: complex64 or complex128.
 
     Raises:
-        ValueError: If there is no such construction, no block, or a folded chip is to realise any matrix.
+        ValueError: If there is no such construction, or no block.
     """
     _check_construction(construction)
     if n_blocks < 1:
         raise ValueError(f"`n_blocks` must be at least 1, but is {n_blocks}.")
-    if construction == "folded" and not symmetric:
-        raise ValueError(
-            "`construction` must be mirrored for matrices that are not symmetric, but is folded: one mesh crossed "
-            "twice has the same phases both ways."
+    mesh = _empty_mesh(n_ports, jnp.finfo(dtype).dtype)
+
+    def cores(construction, key):
+        draw = jax.vmap(
+            lambda k: make_core_twin(mesh, imperfections, construction=construction, key=k)
         )
-    shape = cells(n_ports, "triangular").shape
-    dark = jnp.zeros(shape, jnp.finfo(dtype).dtype)
-    mesh = Mesh(dark, dark, jnp.zeros(n_ports, dark.dtype), layout="triangular")
-    cores = jax.vmap(
-        lambda k: make_core_twin(mesh, imperfections, construction=construction, key=k)
-    )(jax.random.split(key, n_blocks))
-    twin = ChipTwin(cores, n_ports, symmetric)
-    return twin, ChipBench(twin, detector_noise=imperfections.detector_noise)
+        return draw(jax.random.split(key, n_blocks))
+
+    symmetric_key, general_key = jax.random.split(key)
+    general = None if symmetric else cores("mirrored", general_key)
+    twin = ChipTwin(cores(construction, symmetric_key), general, n_ports)
+    bench = ChipBench(
+        twin, detector_noise=imperfections.detector_noise, tap_noise=imperfections.tap_noise
+    )
+    return twin, bench
+
+
+def _mix(symmetric, general, ratio):
+    check_in_range(ratio, "ratio", 0, 1)
+    return ratio * symmetric + (1 - ratio) * general
+
+
+def _empty_mesh(n_ports: int, real) -> Mesh:
+    shape = cells(n_ports).shape
+    dark = jnp.zeros(shape, real)
+    return Mesh(dark, dark, jnp.zeros(n_ports, real))
 
 
 def _check_construction(construction: str) -> None:
