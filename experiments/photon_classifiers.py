@@ -133,21 +133,28 @@ def _bin(frames, height: int, width: int, factor: int):
 
 
 def _best_model(images: np.ndarray, labels: np.ndarray):
-    """Logistic regression; strength chosen on the quarter of training images held out, then fitted on all."""
+    """Logistic regression; strength chosen on the quarter of training images held out, then fitted on all copies."""
     n = len(labels) // DRAWS
-    # All noisy copies of an image stay on one side.
-    held = np.arange(len(labels)) % n >= 3 * n // 4
+    cut = 3 * n // 4
     scores = [
-        _model(strength).fit(images[~held], labels[~held]).score(images[held], labels[held])
+        _model(images, strength).fit(images[:cut], labels[:cut]).score(images[cut:n], labels[cut:n])
         for strength in STRENGTHS
     ]
-    return _model(STRENGTHS[int(np.argmax(scores))]).fit(images, labels)
+    return _model(images, STRENGTHS[int(np.argmax(scores))]).fit(images, labels)
 
 
-def _model(strength: float):
+def _model(images: np.ndarray, strength: float):
+    """One scale for all pixels: a scale each would blow up those that no training image lights."""
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
 
-    return LogisticRegression(C=strength, max_iter=3000, tol=1e-3)
+    scale = FunctionTransformer(_scaled, kw_args={"factor": 1 / float(images.std())})
+    return make_pipeline(scale, LogisticRegression(C=strength, max_iter=2000, tol=1e-2))
+
+
+def _scaled(images: np.ndarray, factor: float) -> np.ndarray:
+    return images * factor
 
 
 def train_behind_wall(session: Context, name: str, config, task, key) -> jax.Array:
