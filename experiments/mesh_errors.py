@@ -20,9 +20,10 @@ table is one draw a setting. Scales other than `paper` start from the weights tr
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -55,6 +56,7 @@ METHODS: dict[str, Callable[[float], AbstractMethod]] = {
 }
 # Best of 0.003, 0.01 and 0.03 rad on digits with another seed (7), both errors 0.06, 100 steps from trained weights.
 CHIP_RATES = {"pat_output": 0.03, "pat": 0.01, "dat_small": 0.01, "dat_large": 0.01, "ffm": 0.003}
+SLOW = ("dat_small", "dat_large", "ffm")
 BASELINES = ("in_silico", "folded_in_silico")
 
 
@@ -67,7 +69,7 @@ class Config:
         errors: Standard deviations of splitter (power share) and phase errors (rad), one pair a setting.
         methods: Of `METHODS`.
         draws: Chips drawn for each setting, each with its own start.
-        slow_draws: The same for dat_small, dat_large and ffm, which cost tens of times more to simulate.
+        slow_draws: The same for `SLOW`, which cost tens of times more to simulate.
         side: Frequencies a side; the ports are its square.
         n_layers: Meshes.
         batch_size: Images a step.
@@ -129,7 +131,7 @@ SCALES = {
     "quick": Config(methods=("pat_output", "ffm"), model_steps=200, chip_steps=40),
     "laptop": Config(
         datasets=_IMAGES or ("digits",),
-        errors=((0.06, 0.0), (0.0, 0.06), (0.06, 0.06)),
+        errors=((0.06, 0.06), (0.06, 0.0), (0.0, 0.06)),
         methods=("pat_output", "pat", "dat_small", "ffm"),
         draws=2,
         model_steps=1500,
@@ -160,43 +162,53 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     for data in config.datasets:
         task = load_task(data, 10, config.n_train, config.n_test, config.seed)
         for draw in range(config.draws):
-            piece = session.sub_run(
-                f"{data}.draw{draw}", lambda t=task, d=draw, n=data: _draw(config, session, t, n, d)
-            )
-            for name, score in piece.items():
-                found.setdefault(name, []).append(float(score))
+            for name, score in _draw(config, session, task, data, draw).items():
+                found.setdefault(name, []).append(score)
     metrics = {name: Measurement.from_samples(values, "%") for name, values in found.items()}
     return Outcome("mesh_errors", config, metrics, {}, published(config.as_published))
 
 
-def _draw(config: Config, session: Context, task: Task, data: str, draw: int) -> dict[str, Any]:
+def _draw(config: Config, session: Context, task: Task, data: str, draw: int) -> dict[str, float]:
     """Accuracies of one start and one chip of each setting."""
     key = jax.random.fold_in(jax.random.key(config.seed), draw)
     start_key, batch_key, chip_key = jax.random.split(key, 3)
+    place = f"{data} {draw + 1}/{config.draws}"
+
+    def piece(label, method, start, bench=None):
+        """One training, kept in case the run is interrupted."""
+
+        def compute():
+            network = _train(
+                config, session, f"{place}: {label}", start, method, task, batch_key, bench
+            )
+            score = _accuracy(config, network, task, bench)
+            return {"phase": np.asarray(network.phase), "accuracy": np.array(score)}
+
+        saved = session.sub_run(f"{data}.draw{draw}.{label}", compute)
+        network = eqx.tree_at(lambda n: n.phase, start, jnp.asarray(saved["phase"]))
+        return network, float(saved["accuracy"])
+
     starts = {"mesh": _start(config, make_mesh, start_key)}
     if "ffm" in config.methods:
         starts["folded"] = _start(config, make_symmetric_core, start_key)
     trained, found = {}, {}
-    for kind, start in starts.items():
+    for kind, ideal in zip(starts, ("in_silico", "folded_ideal"), strict=False):
         method = GradientMethod(InSilico(), learning_rate=config.learning_rate)
-        name = f"{data} {draw + 1}/{config.draws}: {kind} in the model"
-        trained[kind] = _train(config, session, name, start, method, task, batch_key)
-        ideal = "none.in_silico" if kind == "mesh" else "none.folded_ideal"
-        found[f"{data}.{ideal}"] = _accuracy(config, trained[kind], task)
+        trained[kind], found[f"{data}.none.{ideal}"] = piece(f"{kind}.model", method, starts[kind])
     for errors in config.errors:
+        name = setting(*errors)
         benches = {kind: _bench(starts[kind].core, errors, chip_key) for kind in starts}
-        prefix = f"{data}.{setting(*errors)}"
-        for kind, name in zip(starts, BASELINES, strict=False):
-            found[f"{prefix}.{name}"] = _accuracy(config, trained[kind], task, benches[kind])
-        for name in config.methods:
-            if draw >= config.slow_draws and name in ("dat_small", "dat_large", "ffm"):
+        for kind, baseline in zip(starts, BASELINES, strict=False):
+            score = _accuracy(config, trained[kind], task, benches[kind])
+            found[f"{data}.{name}.{baseline}"] = score
+        for method in config.methods:
+            if draw >= config.slow_draws and method in SLOW:
                 continue
-            kind = "folded" if name == "ffm" else "mesh"
+            kind = "folded" if method == "ffm" else "mesh"
             start = (trained if config.warm_start else starts)[kind]
-            title = f"{data} {draw + 1}/{config.draws}: {setting(*errors)} {name}"
-            method = METHODS[name](config.chip_rate or CHIP_RATES[name])
-            network = _train(config, session, title, start, method, task, batch_key, benches[kind])
-            found[f"{prefix}.{name}"] = _accuracy(config, network, task, benches[kind])
+            made = METHODS[method](config.chip_rate or CHIP_RATES[method])
+            score = piece(f"{name}.{method}", made, start, benches[kind])[1]
+            found[f"{data}.{name}.{method}"] = score
     return found
 
 
