@@ -95,12 +95,18 @@ def test_every_module_has_its_tests(path):
 
 
 def private_uses(source):
-    """Attributes with a leading underscore that are taken from anything but `self` or `cls`, but for `__name__`."""
+    """Attributes with a leading underscore that are taken from anything but `self` or `cls`, but for public ones."""
+    public = (
+        "__name__",
+        "_replace",
+        "_fields",
+        "_asdict",
+    )  # the last three: interface of named tuples
     for node in ast.walk(ast.parse(source)):
         private = (
             isinstance(node, ast.Attribute)
             and node.attr.startswith("_")
-            and node.attr != "__name__"
+            and node.attr not in public
         )
         if private and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
             yield f"line {node.lineno}: {ast.unparse(node)}"
