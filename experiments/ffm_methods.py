@@ -143,7 +143,8 @@ def run(config: Config, context: Context | None = None) -> Outcome:
         metrics[f"steps.{name}"] = Measurement(float(pieces[0]["steps"]))
         found = metrics[f"accuracy.{name}"]
         session.log(f"{name}: {found.value:.1f} % ({arrays[f'setting.{name}']})")
-    return Outcome("ffm_methods", config, metrics, arrays, REFERENCES)
+    references = tuple(r for r in REFERENCES if r.name in metrics)
+    return Outcome("ffm_methods", config, metrics, arrays, references)
 
 
 def _tune(config: Config, context: Context, task: Task, name: str) -> dict[str, np.ndarray]:

@@ -27,8 +27,9 @@ from optics.learning import (
     make_label_light,
     make_random_feedback,
 )
+from optics.learning.dual_adaptive import OutputPhysicsAware
 from optics.learning.forward_forward import checkerboard
-from optics.learning.method import adam_init, adam_step, cosine_decay
+from optics.learning.method import adam_init, adam_step, cosine_decay, cost_of
 from optics.learning.rule import Weights
 from optics.twin import Geometry, make_twin
 from tests.exact.small_bench import GEOMETRY, network, twin
@@ -62,6 +63,7 @@ METHODS = {
     "swarm": ParticleSwarm(n_particles=3, superpixel=4),
     "swarm_re_measured": ParticleSwarm(n_particles=3, superpixel=4, re_measure=True),
     "cma_es": CmaEs(superpixel=4, population_size=4),
+    "physics_aware_output": GradientMethod(OutputPhysicsAware()),
 }
 
 
@@ -146,6 +148,11 @@ def test_second_training_on_another_bench_compiles_nothing(name):
         assert np.isfinite(result.network.phase).all()
         assert result.frames == result.frames_by_step[-1]
     assert len(traced) == (0 if method.host else 1)
+
+
+def test_a_field_costs_four_frames_and_an_intensity_one():
+    # 2 fields and 3 intensities of 5 samples.
+    assert tuple(cost_of(5, fields=2, intensities=3)) == (5, 25, 5 * (2 * 4 + 3))
 
 
 def test_a_method_brings_its_own_learning_rate():
