@@ -49,7 +49,9 @@ class CoupledModes(eqx.Module):
         self, frequency: Float[Array, " freq"], drive: Complex[Array, "freq port wave"]
     ) -> Complex[Array, "freq mode wave"]:
         """Internal amplitudes a = G W s_in, for several incoming waves at each frequency."""
-        omega = frequency[:, None, None] * jnp.eye(self.hamiltonian.shape[0])[None]
+        omega = (
+            frequency[:, None, None] * jnp.eye(len(self.hamiltonian), dtype=frequency.dtype)[None]
+        )
         return solve(omega - self.effective()[None], self.ports[None] @ drive)
 
     def scatter(

@@ -44,7 +44,7 @@ class RationalFit(eqx.Module):
         x = polynomial_roots(self.denominator)
         n = x.size
         powers = x[:, None] ** jnp.arange(n)[None]
-        difference = x[:, None] - x[None] + jnp.eye(n)
+        difference = x[:, None] - x[None] + jnp.eye(n, dtype=x.dtype)
         return self.scale * (powers @ self.numerators) / jnp.prod(difference, axis=1)[:, None]
 
 

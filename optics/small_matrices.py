@@ -85,7 +85,7 @@ def polynomial_roots(coefficients: Complex[Array, " n"]) -> Complex[Array, " n"]
     size = 2 * jnp.max(jnp.abs(coefficients) ** (1 / (n - jnp.arange(n))))
     circle = np.exp(2j * np.pi * np.arange(n) / n + 0.4j)
     start = mean + size * jnp.asarray(circle, coefficients.dtype)
-    off = 1 - np.eye(n)
+    off = jnp.asarray(1 - np.eye(n), coefficients.real.dtype)
 
     def refine(roots, _):
         value, slope = _evaluate(full, roots)
@@ -114,5 +114,5 @@ def _roots_jvp(primals, tangents):
     (coefficients,), (change,) = primals, tangents
     roots = polynomial_roots(coefficients)
     n = roots.size
-    slope = jnp.prod(roots[:, None] - roots[None] + jnp.eye(n), axis=1)
+    slope = jnp.prod(roots[:, None] - roots[None] + jnp.eye(n, dtype=roots.dtype), axis=1)
     return roots, -(roots[:, None] ** jnp.arange(n)[None] @ change) / slope

@@ -136,6 +136,15 @@ def test_the_bench_has_no_derivative_and_shows_nothing():
     assert "offset" not in repr(bench)
 
 
+def test_single_precision_stays_single():
+    bench = ModeBench(SHEET, make_mode_twin(SHEET, ModeErrors(), key=jax.random.key(0)))
+    frequency = FREQUENCY.astype(jnp.float32)
+    command = jnp.array([1 - 1j, -1j], jnp.complex64)
+    drive = one_port_at_a_time(frequency, 2)
+    out = jax.jit(lambda c: bench.measure(c, frequency, drive, key=jax.random.key(0)))(command)
+    assert out.dtype == jnp.complex64
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
