@@ -7,9 +7,11 @@ Through a diffuser: `scattering`, `focusing`, `focus_search`.
 Behind a wall: `non_line_of_sight`, `hidden_wavefront`; in weak light: `weak_light`.
 On the chip: `mzi`, `mesh`, `mesh_decomposition`, `mesh_imperfections`, `mesh_bench`, `self_configuration`, `s_matrix`;
 then `taichi` (chiplets side by side), `output_codes`, `chip_budget`.
+Resonators: `coupled_modes`, `rational_fit`, `exceptional_points`. Is a system its own transpose: `reciprocity`.
 """
 
 from optics.bench import OpticalBench
+from optics.coupled_modes import ModeBench, ModeSheet, make_mode_twin
 from optics.detectors import Camera, PhotonCounter
 from optics.diffractive import DiffractiveNetwork, Readout, make_network, make_readout
 from optics.field import Field
@@ -38,6 +40,8 @@ __all__ = [
     "Mesh",
     "MeshBench",
     "MeshImperfections",
+    "ModeBench",
+    "ModeSheet",
     "OpticalBench",
     "PhotonCounter",
     "Readout",
@@ -55,6 +59,7 @@ __all__ = [
     "make_medium",
     "make_mesh",
     "make_mesh_bench",
+    "make_mode_twin",
     "make_network",
     "make_output_code",
     "make_readout",

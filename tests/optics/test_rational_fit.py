@@ -15,14 +15,15 @@ def _spectra(poles=POLES, residues=RESIDUES):
     return jnp.asarray(np.sum(residues[None] / (x[:, None] - poles[None])[..., None], axis=1))
 
 
-def test_exact_spectra_give_their_poles_and_residues_back():
-    fit = fit_rational(jnp.asarray(FREQUENCY), _spectra(), 3)
-    order = np.abs(np.asarray(fit.poles())[None] - (5 + 3 * POLES)[:, None]).argmin(axis=1)
+@pytest.mark.parametrize("n", [2, 3])  # an odd and an even number of gaps at each pole
+def test_exact_spectra_give_their_poles_and_residues_back(n):
+    fit = fit_rational(jnp.asarray(FREQUENCY), _spectra(POLES[:n], RESIDUES[:n]), n)
+    found, wanted = np.asarray(fit.poles()), 5 + 3 * POLES[:n]
+    order = np.abs(found[None] - wanted[:, None]).argmin(axis=1)
     # Condition of the powers and gaps of the poles: about 1e4 precisions.
-    np.testing.assert_allclose(np.asarray(fit.poles())[order], 5 + 3 * POLES, rtol=1e-10)
-    np.testing.assert_allclose(
-        np.asarray(fit.residues())[order], 3 * RESIDUES, rtol=1e-9, atol=1e-9
-    )
+    np.testing.assert_allclose(found[order], wanted, rtol=1e-10)
+    residues = np.asarray(fit.residues())[order]
+    np.testing.assert_allclose(residues, 3 * RESIDUES[:n], rtol=1e-9, atol=1e-9)
     assert fit.misfit < 1e-12
 
 
