@@ -65,9 +65,10 @@ def train_and_test(tasks: Task, keys, config: Any, ratio: float) -> dict[str, np
         Accuracies as shares, errors of gradients in percent by layer; folds along the first axis.
     """
     tasks = jax.tree.map(jnp.asarray, tasks)
-    settings = {"config": config, "symmetric": ratio == 1}
-    ideal, ffm = _train(tasks, keys, jnp.asarray(ratio), **settings)
-    found = _record(tasks, keys, jnp.asarray(ratio), ideal.settings, ffm.settings, **settings)
+    start, twin, bench = draw_chips(keys, config)
+    ratio_ = jnp.asarray(ratio)
+    ideal, ffm = _train(tasks, start, bench, keys, ratio_, config)
+    found = _record(tasks, twin, bench, keys, ratio_, (ideal.settings, ffm.settings), config)
     found |= {"accuracy.ideal": ideal.correct.mean(-1), "accuracy.ffm": ffm.correct.mean(-1)}
     return {name: np.asarray(values) for name, values in found.items()}
 
@@ -77,69 +78,77 @@ def checkpoints(config: Any) -> np.ndarray:
     return np.append(np.arange(0, config.n_epochs, config.checkpoints), config.n_epochs)
 
 
-def _chip(config: Any, symmetric: bool, key):
-    return make_chip(config.n_ports, config.n_blocks, config.hardware, symmetric=symmetric, key=key)
+@eqx.filter_jit
+def draw_chips(keys, config: Any):
+    """Starts and chips; with general cores at r = 1 too, where their weight is 0, so that one program serves all."""
+    n, blocks = config.n_ports, config.n_blocks
+
+    def one(key):
+        start_key, chip_key = jax.random.split(jax.random.fold_in(key, 0))
+        start = make_settings(n, blocks, symmetric=False, key=start_key)
+        return start, *make_chip(n, blocks, config.hardware, symmetric=False, key=chip_key)
+
+    return jax.vmap(one)(keys)
 
 
 @eqx.filter_jit
-def _train(tasks: Task, keys, ratio, *, config: Any, symmetric: bool) -> tuple[BlockFit, BlockFit]:
+def _train(tasks: Task, start, bench, keys, ratio, config: Any) -> tuple[BlockFit, BlockFit]:
     readout = PortReadout(config.readout_gain, N_CLASSES)
     options = {"ratio": ratio, "n_epochs": config.n_epochs, "learning_rate": config.learning_rate}
 
-    def one(task, key):
-        start_key, chip_key, train_key, _ = jax.random.split(key, 4)
-        start = make_settings(config.n_ports, config.n_blocks, symmetric=symmetric, key=start_key)
-        _, bench = _chip(config, symmetric, chip_key)
-        ideal = fit_blocks(start, task, readout, key=train_key, **options)
-        return ideal, fit_blocks(start, task, readout, key=train_key, bench=bench, **options)
+    def one(task, start, bench, key):
+        key = jax.random.fold_in(key, 1)
+        ideal = fit_blocks(start, task, readout, key=key, **options)
+        return ideal, fit_blocks(start, task, readout, key=key, bench=bench, **options)
 
-    return jax.vmap(one)(tasks, keys)
+    return jax.vmap(one)(tasks, start, bench, keys)
 
 
 @eqx.filter_jit
-def _record(tasks, keys, ratio, ideal, ffm, *, config: Any, symmetric: bool):
+def _record(tasks, twin, bench, keys, ratio, trained, config: Any):
     readout = PortReadout(config.readout_gain, N_CLASSES)
     epochs = checkpoints(config)
     n, seen = len(epochs), min(1, config.n_blocks - 1)  # Layer 2, as in Fig. 5d.
 
-    def one(task, key, ideal, ffm):
-        _, chip_key, _, look_key = jax.random.split(key, 4)
-        twin, bench = _chip(config, symmetric, chip_key)
+    def one(task, twin, bench, key, trained):
+        ideal, ffm = trained
+        look_key = jax.random.fold_in(key, 2)
         train = (task.x_train, task.y_train, readout)
 
         def look(settings):
-            """Test accuracy and fidelity of programming on the chip."""
-            wanted = nominal_matrices(settings, ratio)
-            got = twin.transfer_matrices(settings, ratio)
-            output = measure_output(bench.program(settings, ratio), task.x_test, key=look_key)
+            """Test accuracy and fidelity; what the chip measures, what is true on it, what the model believes."""
+            blocks = bench.program(settings, ratio)
+            measured = forward_mode_gradient(blocks, settings, *train, ratio=ratio, key=look_key)
+            true = model_gradient(partial(twin.transfer_matrices, ratio=ratio), settings, *train)
+            model = model_gradient(partial(nominal_matrices, ratio=ratio), settings, *train)
+            output = measure_output(blocks, task.x_test, key=look_key)
+            wanted, got = jnp.asarray(model.transfer), jnp.asarray(true.transfer)
             overlap = jnp.abs(jnp.sum(wanted.conj() * got, axis=(1, 2))) ** 2
             return (
                 jnp.mean(readout.correct(output, task.y_test)),
                 jnp.mean(overlap / (_power(wanted) * _power(got))),
+                measured,
+                true,
+                model,
             )
 
-        looked = jax.tree.map(lambda a, b: jnp.concatenate([a[epochs], b[epochs]]), ideal, ffm)
-        accuracy, fidelity = jax.lax.map(look, looked)
-        # What the chip measures, what is true on it, what the model believes.
-        settings = jax.tree.map(lambda s: s[config.iteration], ffm)
-        blocks = bench.program(settings, ratio)
-        measured = forward_mode_gradient(blocks, settings, *train, ratio=ratio, key=look_key)
-        true = model_gradient(partial(twin.transfer_matrices, ratio=ratio), settings, *train)
-        model = model_gradient(partial(nominal_matrices, ratio=ratio), settings, *train)
+        at = np.append(epochs, config.iteration)
+        looked = jax.tree.map(lambda a, b: jnp.concatenate([a[epochs], b[at]]), ideal, ffm)
+        accuracy, fidelity, *gradients = jax.lax.map(look, looked)
+        measured, true, model = (jax.tree.map(lambda leaf: leaf[-1], g) for g in gradients)
+        errors, cosines = jax.vmap(gradient_error), jax.vmap(cosine_similarity)
         return {
             "accuracy.in_silico": accuracy[:n],
-            "fidelity": fidelity[n:],
-            "gradient_error.ffm": 100 * jax.vmap(gradient_error)(measured.matrix, true.matrix),
-            "gradient_error.in_silico": 100 * jax.vmap(gradient_error)(model.matrix, true.matrix),
-            "cosine.ffm": jax.vmap(cosine_similarity)(measured.settings.tied, true.settings.tied),
-            "cosine.in_silico": jax.vmap(cosine_similarity)(
-                model.settings.tied, true.settings.tied
-            ),
+            "fidelity": fidelity[n:-1],
+            "gradient_error.ffm": 100 * errors(measured.matrix, true.matrix),
+            "gradient_error.in_silico": 100 * errors(model.matrix, true.matrix),
+            "cosine.ffm": cosines(measured.settings.tied, true.settings.tied),
+            "cosine.in_silico": cosines(model.settings.tied, true.settings.tied),
             "scatter.measured": measured.matrix[seen],
             "scatter.simulated": true.matrix[seen],
         }
 
-    return jax.vmap(one)(tasks, keys, ideal, ffm)
+    return jax.vmap(one)(tasks, twin, bench, keys, trained)
 
 
 def gradient_error(found: jax.Array, true: jax.Array) -> jax.Array:

@@ -40,7 +40,6 @@ from matplotlib.figure import Figure
 from experiments import chip_figure, chip_training
 from experiments.context import Context
 from experiments.records import Measurement, Outcome, Reference
-from optics.chip import BlockSettings, make_chip
 from optics.mesh_imperfections import MeshImperfections, mesh_preset
 from optics.symmetric_mesh import program_symmetric
 
@@ -117,7 +116,7 @@ class Config:
 
 
 SCALES = {
-    "quick": Config(n_ports=8, n_seeds=1, checkpoints=20),
+    "quick": Config(n_ports=8, n_seeds=1, checkpoints=50),
     "laptop": Config(),
     "paper": Config(n_seeds=20),
 }
@@ -218,12 +217,15 @@ def _measurements(piece, name: str, main: bool) -> dict[str, Measurement]:
     return found
 
 
+def _keys(config: Config, ratio: float):
+    # Starts and chips differ between ratios too, so that the ratios are independent draws.
+    key = jax.random.fold_in(jax.random.key(config.seed), round(1000 * ratio))
+    return jax.random.split(key, config.n_folds * config.n_seeds)
+
+
 def _one_ratio(config: Config, ratio: float) -> dict[str, np.ndarray]:
     tasks = chip_training.load_folds(config)
-    n_runs = len(tasks.y_test)
-    # Starts and chips differ between ratios too, so that the three are independent draws.
-    key = jax.random.fold_in(jax.random.key(config.seed), round(1000 * ratio))
-    found = chip_training.train_and_test(tasks, jax.random.split(key, n_runs), config, ratio)
+    found = chip_training.train_and_test(tasks, _keys(config, ratio), config, ratio)
     found["epochs"] = chip_training.checkpoints(config)
     for name in ("scatter.measured", "scatter.simulated"):
         found[name] = found[name][0]  # One run is enough for a picture.
@@ -231,20 +233,21 @@ def _one_ratio(config: Config, ratio: float) -> dict[str, np.ndarray]:
 
 
 def _drift(config: Config) -> np.ndarray:
-    """Three random symmetric matrices, programmed once and read at many times: (matrix, time, row, column)."""
-    n, key = len(_DRIFT), jax.random.fold_in(jax.random.key(config.seed), 1)
-    twin, _ = make_chip(config.n_ports, n, config.hardware, key=key)
+    """Random symmetric matrices on the first chip, programmed once, read often: (matrix, time, row, column)."""
+    starts, twins, _ = chip_training.draw_chips(_keys(config, config.ratios[0]), config)
+    start, twin = jax.tree.map(lambda leaf: leaf[0], (starts, twins))
     draw = np.random.default_rng(config.seed)
-    phases, attenuations = [], []
-    for _ in range(n):
+    cores = []
+    for _ in range(config.n_blocks):
         real, imaginary = draw.normal(size=(2, config.n_ports, config.n_ports))
-        core = program_symmetric((real + real.T) + 1j * (imaginary + imaginary.T))
-        phases.append(core.pack())
-        attenuations.append(core.attenuation)
-    settings = BlockSettings(jnp.stack(phases), jnp.stack(attenuations))
+        cores.append(program_symmetric((real + real.T) + 1j * (imaginary + imaginary.T)))
+    settings = start._replace(
+        tied=jnp.stack([core.pack() for core in cores]).astype(start.tied.dtype),
+        attenuation=jnp.stack([core.attenuation for core in cores]).astype(start.tied.dtype),
+    )
     times = jnp.arange(config.drift_samples) * config.drift_interval
-    read = jax.jit(lambda t: jax.lax.map(lambda s: twin.transfer_matrices(settings, 1.0, s), t))
-    return np.asarray(jnp.swapaxes(read(times), 0, 1))
+    read = jax.jit(lambda at: jax.lax.map(lambda t: twin.transfer_matrices(settings, 1.0, t), at))
+    return np.asarray(jnp.swapaxes(read(times), 0, 1)[: len(_DRIFT)])
 
 
 def plot(outcome: Outcome) -> Figure:

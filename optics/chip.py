@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_in_range, check_shape
@@ -75,16 +76,13 @@ def make_settings(
     if n_blocks < 1:
         raise ValueError(f"`n_blocks` must be at least 1, but is {n_blocks}.")
 
-    def phases(key):
-        draw = jax.vmap(lambda k: make_mesh(n_ports, key=k, dtype=dtype).pack())
-        return draw(jax.random.split(key, n_blocks))
-
-    keys = jax.random.split(key, 3)
-    open_ = jnp.ones((n_blocks, n_ports), jnp.finfo(dtype).dtype)
+    draw = jax.vmap(lambda k: make_mesh(n_ports, key=k, dtype=dtype).pack())
+    phases = draw(jax.random.split(key, (1 if symmetric else 3) * n_blocks))
+    open_ = jnp.ones((n_blocks, n_ports), phases.dtype)
     if symmetric:
-        return BlockSettings(phases(keys[0]), open_)
-    free = jnp.concatenate([phases(keys[1]), phases(keys[2])], axis=1)
-    return BlockSettings(phases(keys[0]), open_, free)
+        return BlockSettings(phases, open_)
+    tied, *free = jnp.split(phases, 3)
+    return BlockSettings(tied, open_, jnp.concatenate(free, axis=1))
 
 
 def nominal_matrices(
@@ -103,15 +101,29 @@ def nominal_matrices(
     mesh = _empty_mesh(n_ports, settings.tied.dtype)
 
     def core(phase, attenuation):
-        second, first = phase[: n_ports**2], phase[-(n_ports**2) :]
+        second, first = phase[: n_ports**2], phase[n_ports**2 :]
         gain = jnp.ones((), phase.dtype)
         return SymmetricCore(mesh.unpack(second), attenuation, gain, mesh.unpack(first)).matrix()
 
-    symmetric = jax.vmap(core)(settings.tied, settings.attenuation)
+    return _mix(jax.vmap(core)(*_all_cores(settings)), settings, ratio)
+
+
+def _all_cores(settings: BlockSettings):
+    """Phases of both halves and attenuations of all cores, the symmetric ones first."""
+    phase = jnp.concatenate([settings.tied, settings.tied], axis=1)
     if settings.free is None:
-        return symmetric
-    general = jax.vmap(core)(settings.free, jnp.ones_like(settings.attenuation))
-    return _mix(symmetric, general, ratio)
+        return phase, settings.attenuation
+    open_ = jnp.ones_like(settings.attenuation)
+    return jnp.concatenate([phase, settings.free]), jnp.concatenate([settings.attenuation, open_])
+
+
+def _mix(cores, settings: BlockSettings, ratio):
+    """r A_sym + (1 - r) A_gen from the matrices of all cores, or A_sym where there is no other."""
+    check_in_range(ratio, "ratio", 0, 1)
+    if settings.free is None:
+        return cores
+    n_blocks = settings.tied.shape[0]
+    return ratio * cores[:n_blocks] + (1 - ratio) * cores[n_blocks:]
 
 
 class CoreTwin(eqx.Module):
@@ -159,26 +171,27 @@ def make_core_twin(
         construction: "mirrored", two halves with errors of their own, or "folded", one mesh crossed twice.
         key: PRNG key of the draw; the same key gives the same core.
     """
-    _check_construction(construction)
-    second, first = jax.random.split(key)
-    return CoreTwin(
-        make_mesh_twin(mesh, imperfections, key=second),
-        make_mesh_twin(mesh, imperfections, key=first) if construction == "mirrored" else None,
-    )
+    if construction not in ("mirrored", "folded"):
+        raise ValueError(f"`construction` must be mirrored or folded, but is {construction!r}.")
+    draw = jax.vmap(lambda k: make_mesh_twin(mesh, imperfections, key=k))
+    # Mapped, although there are two only: random numbers are most of what there is to compile.
+    halves = draw(jax.random.split(key))
+    second, first = (jax.tree.map(lambda leaf, i=i: leaf[i], halves) for i in range(2))
+    return CoreTwin(second, first if construction == "mirrored" else None)
 
 
 class ChipTwin(eqx.Module):
     """All cores of one drawn chip; build it with `make_chip`.
 
     Attributes:
-        symmetric: Drawn symmetric cores, stacked along a leading axis.
-        general: Drawn general cores, or None.
+        cores: Drawn cores, stacked along a leading axis: symmetric ones of all blocks, then general ones.
         n_ports: Ports of each core.
+        symmetric: Without general cores.
     """
 
-    symmetric: CoreTwin
-    general: CoreTwin | None
+    cores: CoreTwin
     n_ports: int = eqx.field(static=True)
+    symmetric: bool = eqx.field(static=True)
 
     def transfer_matrices(
         self, settings: BlockSettings, ratio: float | Array, time: int | Array = 0
@@ -188,21 +201,19 @@ class ChipTwin(eqx.Module):
         def matrix(twin, phase, attenuation):
             return twin.realise(phase, attenuation, time).matrix()
 
-        symmetric = jax.vmap(matrix)(self.symmetric, settings.tied, settings.attenuation)
-        if self.general is None or settings.free is None:
-            return symmetric
-        open_ = jnp.ones_like(settings.attenuation)
-        return _mix(symmetric, jax.vmap(matrix)(self.general, settings.free, open_), ratio)
+        return _mix(jax.vmap(matrix)(self.cores, *_all_cores(settings)), settings, ratio)
 
     def taps(self, settings: BlockSettings, time: int | Array = 0) -> CoreFields:
         """Light inside each symmetric core for unit light into each of its inputs: (block, input, ...)."""
+        n_blocks = settings.tied.shape[0]
 
         def fields(twin, phase, attenuation):
             core = twin.realise(phase, attenuation, time)
             eye = jnp.eye(self.n_ports, dtype=jnp.result_type(phase, jnp.complex64))
             return core.internal_fields(eye)
 
-        return jax.vmap(fields)(self.symmetric, settings.tied, settings.attenuation)
+        cores = jax.tree.map(lambda leaf: leaf[:n_blocks], self.cores)
+        return jax.vmap(fields)(cores, settings.tied, settings.attenuation)
 
 
 class ChipBench(eqx.Module):
@@ -249,13 +260,13 @@ class ChipBench(eqx.Module):
         """
         n, twin = self.n_ports, self._twin
         check_shape(settings.tied, "settings.tied", (n**2,), f"The chip has {n} ports.")
-        if (settings.free is None) != (twin.general is None):
-            has = "no" if twin.general is None else "its"
+        if (settings.free is None) != twin.symmetric:
+            has = "no" if twin.symmetric else "its"
             raise ValueError(
                 f"`settings` must be for a chip with {has} general cores, but are not."
             )
         matrices, taps = twin.transfer_matrices(settings, ratio, time), twin.taps(settings, time)
-        pack = twin.symmetric.second.core.pack_fields
+        pack = twin.cores.second.core.pack_fields
         noise = jnp.broadcast_to(self._noise, (matrices.shape[0], 2))
         inside = jax.vmap(lambda t: (pack(t.first), t.middle, pack(t.second)))(taps)
         return ProgrammedBlocks(jnp.swapaxes(matrices, -1, -2), inside, noise)
@@ -277,23 +288,25 @@ class ProgrammedBlocks(eqx.Module):
         self, field: Complex[Array, "sample port"], *, key: PRNGKeyArray
     ) -> Complex[Array, "sample port"]:
         """Sends fields into the inputs of one block and measures the fields at its outputs."""
-        return _noisy(field @ self._to_output, self._noise[0], key)
+        clean = field @ self._to_output
+        return _add(clean, self._noise[0], jax.random.normal(key, clean.shape, clean.dtype))
 
     def measure_taps(
         self, field: Complex[Array, "sample port"], *, key: PRNGKeyArray
     ) -> BlockLight:
         """Like `measure_field`, and reads the taps inside the symmetric core."""
-        output_key, *tap_keys = jax.random.split(key, 4)
-        taps = [
-            _noisy(field @ to_tap, self._noise[1], tap_key)
-            for to_tap, tap_key in zip(self._to_taps, tap_keys, strict=True)
-        ]
-        return BlockLight(self.measure_field(field, key=output_key), *taps)
+        clean = [field @ self._to_output, *(field @ to_tap for to_tap in self._to_taps)]
+        sizes = [self._noise[0], *3 * [self._noise[1]]]
+        # One draw for all: random numbers are most of what there is to compile.
+        white = jax.random.normal(
+            key, (*field.shape[:-1], sum(c.shape[-1] for c in clean)), field.dtype
+        )
+        parts = jnp.split(white, np.cumsum([c.shape[-1] for c in clean])[:-1], axis=-1)
+        return BlockLight(*map(_add, clean, sizes, parts))
 
 
-def _noisy(clean, size, key):
+def _add(clean, size, white):
     power = jnp.mean(jnp.abs(clean) ** 2, axis=-1, keepdims=True)
-    white = jax.random.normal(key, clean.shape, clean.dtype)
     return clean + (size * jnp.sqrt(power) * white).astype(clean.dtype)
 
 
@@ -302,56 +315,36 @@ def make_chip(
     n_blocks: int,
     imperfections: MeshImperfections,
     *,
-    construction: Construction = "mirrored",
     symmetric: bool = True,
     key: PRNGKeyArray,
     dtype=jnp.complex64,
 ) -> tuple[ChipTwin, ChipBench]:
-    """Draws a chip: its transparent twin, for the record, and the bench that a learner gets.
+    """Draws a chip of mirrored cores: its transparent twin, for the record, and the bench that a learner gets.
 
     Args:
         n_ports: Ports of each core, at least 2.
         n_blocks: Blocks, each with errors of its own.
         imperfections: Sizes of the errors.
-        construction: Of the symmetric cores, "mirrored" or "folded"; general ones have two meshes in any case.
         symmetric: Without general cores.
         key: PRNG key of the draw; the same key gives the same chip.
         dtype: complex64 or complex128.
 
     Raises:
-        ValueError: If there is no such construction, or no block.
+        ValueError: If there is no block, or fewer than two ports.
     """
-    _check_construction(construction)
     if n_blocks < 1:
         raise ValueError(f"`n_blocks` must be at least 1, but is {n_blocks}.")
     mesh = _empty_mesh(n_ports, jnp.finfo(dtype).dtype)
-
-    def cores(construction, key):
-        draw = jax.vmap(
-            lambda k: make_core_twin(mesh, imperfections, construction=construction, key=k)
-        )
-        return draw(jax.random.split(key, n_blocks))
-
-    symmetric_key, general_key = jax.random.split(key)
-    general = None if symmetric else cores("mirrored", general_key)
-    twin = ChipTwin(cores(construction, symmetric_key), general, n_ports)
+    keys = jax.random.split(key, n_blocks if symmetric else 2 * n_blocks)
+    cores = jax.vmap(lambda k: make_core_twin(mesh, imperfections, key=k))(keys)
+    twin = ChipTwin(cores, n_ports, symmetric)
     bench = ChipBench(
         twin, detector_noise=imperfections.detector_noise, tap_noise=imperfections.tap_noise
     )
     return twin, bench
 
 
-def _mix(symmetric, general, ratio):
-    check_in_range(ratio, "ratio", 0, 1)
-    return ratio * symmetric + (1 - ratio) * general
-
-
 def _empty_mesh(n_ports: int, real) -> Mesh:
     shape = cells(n_ports).shape
     dark = jnp.zeros(shape, real)
     return Mesh(dark, dark, jnp.zeros(n_ports, real))
-
-
-def _check_construction(construction: str) -> None:
-    if construction not in ("mirrored", "folded"):
-        raise ValueError(f"`construction` must be mirrored or folded, but is {construction!r}.")

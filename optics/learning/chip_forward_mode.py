@@ -47,12 +47,14 @@ class ChipGradient(NamedTuple):
         settings: Derivative with respect to the settings; zero for the phases of general cores, which are not
             trained.
         output: Field behind the last block.
+        transfer: Matrices that were differentiated; None where nobody knows them.
     """
 
     loss: Float[Array, ""]
     matrix: Complex[Array, "block port port"]
     settings: BlockSettings
     output: Complex[Array, "sample port"]
+    transfer: Complex[Array, "block port port"] | None = None
 
 
 class Task(NamedTuple):
@@ -76,12 +78,12 @@ class BlockFit(NamedTuple):
 
     Attributes:
         settings: Settings before each epoch and after the last one.
-        loss: Training loss of each epoch, as the rule saw it.
+        loss: Training loss likewise, as the rule saw it.
         correct: Which test samples are right before each epoch and after the last, in the model or as measured.
     """
 
     settings: BlockSettings
-    loss: Float[Array, " epoch"]
+    loss: Float[Array, " epoch_and_end"]
     correct: Bool[Array, "epoch_and_end test"]
 
 
@@ -154,7 +156,9 @@ def model_gradient(
 
     (value, output), matrix = jax.value_and_grad(loss, has_aux=True)(matrices)
     found = pull_back(matrix)[0]
-    return ChipGradient(value, matrix, _settings(found.tied, found.attenuation, settings), output)
+    return ChipGradient(
+        value, matrix, _settings(found.tied, found.attenuation, settings), output, matrices
+    )
 
 
 def run_blocks(matrices: Complex[Array, "block port port"], field) -> Array:
@@ -228,10 +232,9 @@ def fit_blocks(
         return (after, optimiser_state), (settings, gradient.loss, correct)
 
     state: Any = (start, optimiser.init(start))  # pyright: ignore[reportArgumentType]
-    state, (settings, loss, correct) = jax.lax.scan(step, state, jnp.arange(n_epochs))
-    settings = jax.tree.map(lambda a, last: jnp.concatenate([a, last[None]]), settings, state[0])
-    _, last = look(state[0], jnp.asarray(n_epochs))
-    return BlockFit(settings, loss, jnp.concatenate([correct, last[None]]))
+    # One epoch more, whose update is dropped, looks at the end; a look of its own would compile everything twice.
+    _, (settings, loss, correct) = jax.lax.scan(step, state, jnp.arange(n_epochs + 1))
+    return BlockFit(settings, loss, correct)
 
 
 def _project(settings) -> BlockSettings:
