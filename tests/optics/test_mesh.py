@@ -191,7 +191,9 @@ def test_program_does_not_grow_with_depth():
         step = jax.grad(lambda m: jnp.real(m.matrix()[0, 0]))
         return len(jax.jit(step).lower(mesh).as_text().splitlines())
 
-    assert size(48) == size(16)
+    # Both ways of the derivative, which depend on the size.
+    assert size(80) == size(16)
+    assert size(64) == size(32)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
