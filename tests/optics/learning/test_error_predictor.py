@@ -75,3 +75,20 @@ def test_samples_do_not_mix(trained):
 def test_bad_feature_counts_are_named():
     with pytest.raises(ValueError, match="`features` must be three counts of at least 1"):
         make_error_predictor((4, 0, 8), key=jax.random.key(0))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_slices_and_a_product_are_the_convolution_of_xla(trained, stride):
+    """Odd and even sides; real arithmetic of the same sums, so 1e-13 of values of order one."""
+    convolution = trained.blocks[0][0]
+    x = jax.random.normal(jax.random.key(5), (2, 8, 9, 2 * convolution.kernel.shape[-2]))
+    real, imaginary = convolution.kernel
+    rows = [jnp.concatenate(r, -1) for r in ((real, imaginary), (-imaginary, real))]
+    expected = jax.lax.conv_general_dilated(
+        x,
+        jnp.concatenate(rows, -2),
+        (stride, stride),
+        [(1, 1), (1, 1)],
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    ) + convolution.bias.reshape(1, 1, 1, -1)
+    np.testing.assert_allclose(_convolve(x, convolution, stride), expected, atol=1e-13)
