@@ -54,8 +54,9 @@ METHODS: dict[str, Callable[[float], AbstractMethod]] = {
     "dat_large": lambda rate: DualAdaptive(learning_rate=rate, features=(4, 8, 16)),
     "ffm": lambda rate: GradientMethod(MeshForwardMode(), learning_rate=rate),
 }
-# Best of 0.003, 0.01 and 0.03 rad on digits with another seed (7), both errors 0.06, 100 steps from trained weights.
-CHIP_RATES = {"pat_output": 0.03, "pat": 0.01, "dat_small": 0.01, "dat_large": 0.01, "ffm": 0.003}
+# Best of 0.003, 0.01 and 0.03 rad on digits with another seed (7): 100 steps with both errors 0.06; for pat_output,
+# where that choice hurt the other settings, the mean over three settings after 200 steps.
+CHIP_RATES = {"pat_output": 0.003, "pat": 0.01, "dat_small": 0.01, "dat_large": 0.01, "ffm": 0.003}
 SLOW = ("dat_small", "dat_large", "ffm")
 BASELINES = ("in_silico", "folded_in_silico")
 
