@@ -14,6 +14,7 @@ TESTED_ELSEWHERE = {
     "experiments/errors.py": "three exception classes without code",
     "experiments/commands.py": "tests/experiments/test_main.py calls every command",
     "experiments/provenance.py": "tests/experiments/test_runner.py checks the record",
+    "experiments/chip_figure.py": "tests/experiments/test_ffm_chip.py draws the figure",
     "experiments/peers": "tests/experiments/test_bench_propagation.py runs them as processes",
 }
 

@@ -205,8 +205,8 @@ def fit_blocks(
         raise ValueError(f"`n_epochs` must be at least 1, but is {n_epochs}.")
     check_positive(learning_rate, "learning_rate")
     n_blocks, n_ports = start.attenuation.shape
-    for name in ("x_train", "x_test"):
-        check_shape(getattr(task, name), name, (n_ports,), "One amplitude a port.")
+    for name, samples in (("x_train", task.x_train), ("x_test", task.x_test)):
+        check_shape(samples, name, (n_ports,), "One amplitude a port.")
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, n_epochs, alpha=0.1))  # pyright: ignore[reportArgumentType]
 
     def look(settings, epoch):
