@@ -6,11 +6,13 @@ Reading order: `field`, `sources`, `propagation` and `fresnel` (with `sampling` 
 Through a diffuser: `scattering`, `focusing`, `focus_search`.
 Behind a wall: `non_line_of_sight`, `hidden_wavefront`; in weak light: `weak_light`.
 On the chip: `mzi`, `mesh`, `mesh_decomposition`, `mesh_imperfections`, `mesh_bench`, `self_configuration`, `s_matrix`;
+`takagi`, `symmetric_mesh`, `chip` (cores that are their own transpose, as `learning.chip_forward_mode` needs them);
 then `taichi` (chiplets side by side), `output_codes`, `chip_budget`.
 Resonators: `coupled_modes`, `rational_fit`, `exceptional_points`. Is a system its own transpose: `reciprocity`.
 """
 
 from optics.bench import OpticalBench
+from optics.chip import make_chip
 from optics.coupled_modes import ModeBench, ModeSheet, make_mode_twin
 from optics.detectors import Camera, PhotonCounter
 from optics.diffractive import DiffractiveNetwork, Readout, make_network, make_readout
@@ -26,6 +28,7 @@ from optics.output_codes import make_output_code
 from optics.propagation import angular_spectrum, propagate, rayleigh_sommerfeld
 from optics.sampling import SamplingWarning, recommend_propagator
 from optics.scattering import Scatterer, make_medium, phase_screen, place_scatterer
+from optics.symmetric_mesh import SymmetricCore, program_symmetric
 from optics.taichi import Chiplet, SlabGeometry, make_chiplets, make_diffractor
 from optics.twin import Geometry, make_twin
 
@@ -49,9 +52,11 @@ __all__ = [
     "Scatterer",
     "SceneGeometry",
     "SlabGeometry",
+    "SymmetricCore",
     "angular_spectrum",
     "decompose_matrix",
     "decompose_unitary",
+    "make_chip",
     "make_chiplets",
     "make_diffractor",
     "make_free_space",
@@ -68,6 +73,7 @@ __all__ = [
     "phase_screen",
     "place_scatterer",
     "preset",
+    "program_symmetric",
     "propagate",
     "rayleigh_sommerfeld",
     "recommend_propagator",

@@ -47,14 +47,12 @@ class ChipGradient(NamedTuple):
         settings: Derivative with respect to the settings; zero for the phases of general cores, which are not
             trained.
         output: Field behind the last block.
-        transfer: Matrices that were differentiated; None where nobody knows them.
     """
 
     loss: Float[Array, ""]
     matrix: Complex[Array, "block port port"]
     settings: BlockSettings
     output: Complex[Array, "sample port"]
-    transfer: Complex[Array, "block port port"] | None = None
 
 
 class Task(NamedTuple):
@@ -156,9 +154,7 @@ def model_gradient(
 
     (value, output), matrix = jax.value_and_grad(loss, has_aux=True)(matrices)
     found = pull_back(matrix)[0]
-    return ChipGradient(
-        value, matrix, _settings(found.tied, found.attenuation, settings), output, matrices
-    )
+    return ChipGradient(value, matrix, _settings(found.tied, found.attenuation, settings), output)
 
 
 def run_blocks(matrices: Complex[Array, "block port port"], field) -> Array:
