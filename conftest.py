@@ -1,6 +1,11 @@
 """Test settings shared by all packages: run-time shape checks, 64-bit, no silent rank promotion."""
 
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 # The hook must be in place before any test imports the packages.
@@ -8,3 +13,17 @@ install_import_hook(["optics", "quantum", "nn"], "beartype.beartype")
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Every compiled program keeps several memory maps for the life of its process, and Linux grants a process
+# 65,530 of them (vm.max_map_count). One worker running a third of the suite passes that, and the compiler then
+# dies of a segmentation fault, far from any culprit. Clearing sooner than this only costs compiling again.
+_MOST_MEMORY_MAPS = 16_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_programs_are_let_go() -> Iterator[None]:
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > _MOST_MEMORY_MAPS:
+        jax.clear_caches()
+        gc.collect()
