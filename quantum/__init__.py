@@ -1,1 +1,1 @@
-"""Quantum hardware simulation: filled by later issues (OTOC, noise, NMR)."""
+"""Quantum hardware simulation: circuits on a Willow-like lattice, engines, and out-of-time-order correlators."""

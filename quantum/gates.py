@@ -1,0 +1,152 @@
+"""The gate set, as matrices with exact inverses.
+
+    phased_x(theta, phi) = exp[-i (theta/2) (cos phi X + sin phi Y)]
+    rz(theta) = exp(-i theta Z / 2)
+    fsim(theta, phi) = [[1, 0, 0, 0], [0, cos theta, -i sin theta, 0], [0, -i sin theta, cos theta, 0],
+                        [0, 0, 0, exp(-i phi)]]
+    iswap_like(phi) = fsim(pi/2, phi), CZ = fsim(0, pi)
+
+The two-qubit gate of the echo experiment is an iSWAP followed by a controlled phase of about 0.35 rad; we fix it as
+fsim(pi/2, pi/9), which is `cirq_google.WILLOW`. Mind the sign: this fsim has -i off the diagonal, `cirq.ISWAP` +i; the
+two differ by a half turn about z of both qubits. Angles in radians. In a two-qubit matrix the first qubit is the more
+significant bit. One-qubit angles of the echo circuits (theta/pi of 1/4, 1/2, 3/4 and a free axis) are second-hand.
+
+Sources: Google Quantum AI and collaborators, Nature 646, 825 (2025), DOI 10.1038/s41586-025-09526-6; cirq_google 1.7.0,
+`ops/willow_gate.py`; B. Foxen et al., Phys. Rev. Lett. 125, 120504 (2020), DOI 10.1103/PhysRevLett.125.120504 (fsim).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from quantum._checks import check_choice
+
+# The controlled phase of `cirq_google.WILLOW`; its docstring says that it varies between processors.
+WILLOW_PHASE = math.pi / 9
+
+_FIXED = {
+    "i": [[1, 0], [0, 1]],
+    "x": [[0, 1], [1, 0]],
+    "y": [[0, -1j], [1j, 0]],
+    "z": [[1, 0], [0, -1]],
+    "h": [[math.sqrt(0.5), math.sqrt(0.5)], [math.sqrt(0.5), -math.sqrt(0.5)]],
+    "s": [[1, 0], [0, 1j]],
+    "s_dagger": [[1, 0], [0, -1j]],
+    "cz": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, -1]],
+}
+# Number of parameters and of qubits of the others; `matrix` carries its elements, so its number is free.
+_FAMILIES = {"phased_x": (2, 1), "rz": (1, 1), "fsim": (2, 2), "matrix": (None, None)}
+_PARTNERS = {"s": "s_dagger", "s_dagger": "s"}
+_UNITARY_TOLERANCE = 1e-6  # a gate handed over in single precision must pass
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A one- or two-qubit gate; equal gates compare equal and hash alike.
+
+    Attributes:
+        name: i, x, y, z, h, s, s_dagger, cz, phased_x, rz, fsim or matrix.
+        parameters: Angles in radians; for `matrix` the real and imaginary parts of its elements, row by row.
+
+    Raises:
+        ValueError: If the name is unknown, a parameter is missing or not finite, or a matrix is not unitary.
+    """
+
+    name: str
+    parameters: tuple[float, ...] = ()
+
+    def __post_init__(self):
+        check_choice(self.name, "name", (*_FIXED, *_FAMILIES))
+        wanted = 0 if self.name in _FIXED else _FAMILIES[self.name][0]
+        if wanted is not None and len(self.parameters) != wanted:
+            raise ValueError(
+                f"`parameters` of `{self.name}` must hold {wanted} angles, but holds {len(self.parameters)}."
+            )
+        if not all(math.isfinite(p) for p in self.parameters):
+            raise ValueError(
+                f"`parameters` of `{self.name}` must be finite, but are {self.parameters}."
+            )
+
+    @property
+    def n_qubits(self) -> int:
+        """Number of qubits it acts on."""
+        if self.name == "matrix":
+            return 1 if len(self.parameters) == 8 else 2
+        return _FAMILIES[self.name][1] if self.name in _FAMILIES else 2 if self.name == "cz" else 1  # type: ignore[return-value]
+
+    def matrix(self) -> np.ndarray:
+        """Unitary matrix, complex128, (2, 2) or (4, 4)."""
+        if self.name in _FIXED:
+            return np.array(_FIXED[self.name], dtype=complex)
+        if self.name == "matrix":
+            size = 2**self.n_qubits
+            pairs = np.array(self.parameters).reshape(size, size, 2)
+            return pairs[..., 0] + 1j * pairs[..., 1]
+        if self.name == "rz":
+            half = self.parameters[0] / 2
+            return np.diag(np.exp([-1j * half, 1j * half]))
+        if self.name == "phased_x":
+            theta, phi = self.parameters
+            turn = -1j * math.sin(theta / 2)
+            cosine = math.cos(theta / 2)
+            return np.array([[cosine, turn * np.exp(-1j * phi)], [turn * np.exp(1j * phi), cosine]])
+        theta, phi = self.parameters
+        swap = np.eye(4, dtype=complex)
+        swap[1, 1] = swap[2, 2] = math.cos(theta)
+        swap[1, 2] = swap[2, 1] = -1j * math.sin(theta)
+        swap[3, 3] = np.exp(-1j * phi)
+        return swap
+
+    def inverse(self) -> "Gate":
+        """The exact inverse; inverting twice gives the same gate back."""
+        if self.name == "matrix":
+            return matrix_gate(self.matrix().conj().T)
+        if self.name == "phased_x":
+            return Gate("phased_x", (-self.parameters[0], self.parameters[1]))
+        if self.name in _FAMILIES:
+            return Gate(self.name, tuple(-p for p in self.parameters))
+        return Gate(_PARTNERS.get(self.name, self.name))
+
+
+def matrix_gate(matrix: np.ndarray) -> Gate:
+    """Gate of any unitary matrix, (2, 2) or (4, 4).
+
+    Raises:
+        ValueError: If the shape is another one or the matrix is not unitary.
+    """
+    array = np.asarray(matrix, dtype=complex)
+    if array.shape not in ((2, 2), (4, 4)):
+        raise ValueError(f"`matrix` must be (2, 2) or (4, 4), but its shape is {array.shape}.")
+    error = np.abs(array @ array.conj().T - np.eye(len(array))).max()
+    if not error < _UNITARY_TOLERANCE:
+        raise ValueError(f"`matrix` must be unitary, but U U^dagger misses 1 by {error:.2g}.")
+    return Gate(
+        "matrix", tuple(np.stack([np.real(array), np.imag(array)], axis=-1).ravel().tolist())
+    )
+
+
+def phased_x(theta: float | int, phi: float | int) -> Gate:
+    """Turn by `theta` rad about the axis at angle `phi` rad in the x-y plane."""
+    return Gate("phased_x", (float(theta), float(phi)))
+
+
+def rz(theta: float | int) -> Gate:
+    """Turn by `theta` rad about z."""
+    return Gate("rz", (float(theta),))
+
+
+def fsim(theta: float | int, phi: float | int) -> Gate:
+    """Swap angle `theta` and controlled phase `phi`, both in rad."""
+    return Gate("fsim", (float(theta), float(phi)))
+
+
+def iswap_like(phase: float | int = WILLOW_PHASE) -> Gate:
+    """The echo experiment's two-qubit gate, fsim(pi/2, phase); the default is `cirq_google.WILLOW`."""
+    return fsim(math.pi / 2, phase)
+
+
+def pauli_gate(letter: str) -> Gate:
+    """The gate of I, X, Y or Z."""
+    check_choice(letter, "letter", tuple("IXYZ"))
+    return Gate(letter.lower())
