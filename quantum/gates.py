@@ -35,8 +35,9 @@ _FIXED = {
     "s_dagger": [[1, 0], [0, -1j]],
     "cz": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, -1]],
 }
-# Number of parameters and of qubits of the others; `matrix` carries its elements, so its number is free.
-_FAMILIES = {"phased_x": (2, 1), "rz": (1, 1), "fsim": (2, 2), "matrix": (None, None)}
+# Number of parameters of the others; a matrix carries its elements.
+_FAMILIES = {"phased_x": (2,), "rz": (1,), "fsim": (2,), "matrix": (8, 32)}
+_TWO_QUBIT = ("cz", "fsim")
 _PARTNERS = {"s": "s_dagger", "s_dagger": "s"}
 _UNITARY_TOLERANCE = 1e-6  # a gate handed over in single precision must pass
 
@@ -58,10 +59,11 @@ class Gate:
 
     def __post_init__(self):
         check_choice(self.name, "name", (*_FIXED, *_FAMILIES))
-        wanted = 0 if self.name in _FIXED else _FAMILIES[self.name][0]
-        if wanted is not None and len(self.parameters) != wanted:
+        wanted = _FAMILIES.get(self.name, (0,))
+        if len(self.parameters) not in wanted:
+            rule = " or ".join(str(n) for n in wanted)
             raise ValueError(
-                f"`parameters` of `{self.name}` must hold {wanted} angles, but holds {len(self.parameters)}."
+                f"`parameters` of `{self.name}` must hold {rule} numbers, but holds {len(self.parameters)}."
             )
         if not all(math.isfinite(p) for p in self.parameters):
             raise ValueError(
@@ -73,7 +75,7 @@ class Gate:
         """Number of qubits it acts on."""
         if self.name == "matrix":
             return 1 if len(self.parameters) == 8 else 2
-        return _FAMILIES[self.name][1] if self.name in _FAMILIES else 2 if self.name == "cz" else 1  # type: ignore[return-value]
+        return 2 if self.name in _TWO_QUBIT else 1
 
     def matrix(self) -> np.ndarray:
         """Unitary matrix, complex128, (2, 2) or (4, 4)."""
