@@ -162,6 +162,7 @@ def random_circuit(
     seed: int,
     *,
     order: str = DEFAULT_ORDER,
+    aligned: bool = False,
     two_qubit: Gate | None = None,
     angles: tuple[float, ...] = ECHO_ANGLES,
     redraw: bool = True,
@@ -173,6 +174,7 @@ def random_circuit(
         n_cycles: Cycles, each one moment of one-qubit and one of two-qubit gates.
         seed: Seed of the draw.
         order: Coupler groups walked through in turn, letters of ABCD; our choice, the paper's is unknown.
+        aligned: Whether the groups are the aligned ones of `Lattice.group` instead of the staggered ones.
         two_qubit: Gate on every coupler of the group; the iSWAP-like gate by default.
         angles: One-qubit angles in rad, one is drawn; the axis is uniform in the x-y plane.
         redraw: Whether the angle is drawn for every gate, or once for the circuit.
@@ -194,7 +196,7 @@ def random_circuit(
         turns = rng.choice(angles, size=n) if redraw else np.full(n, fixed)
         axes = rng.uniform(-math.pi, math.pi, size=n)
         moments.append(tuple(Operation(phased_x(turns[q], axes[q]), (q,)) for q in range(n)))
-        pairs = lattice.group(order[cycle % len(order)])
+        pairs = lattice.group(order[cycle % len(order)], aligned=aligned)
         moments.append(tuple(Operation(gate, pair) for pair in pairs))
     return Circuit(lattice.n_qubits, tuple(moments))
 

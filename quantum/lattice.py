@@ -3,8 +3,9 @@
 A lattice is a set of sites (row, column) of the square grid; two qubits are coupled where their sites touch. Qubits
 are numbered along the rows, and qubit 0 is the most significant bit of a state's index. Couplers fall into four
 groups, each a set of disjoint pairs: A and B hold the horizontal ones, C and D the vertical ones, A and C those that
-start (left or upper end) on an even row + column. The order in which a circuit walks through the groups is not
-published for the echo experiment, so it is a parameter everywhere.
+start (left or upper end) on an even row + column: neighbouring rows are staggered like bricks. Aligned groups go by
+the column alone (A and B) or the row alone (C and D), so that all rows or columns move together. Neither the groups nor
+the order in which a circuit of the echo experiment walks through them is known to us: both are parameters everywhere.
 
 Sources: rows of the 105-qubit chip as `willow_pink` in cirq_google 1.7.0; sub-lattices of Fig. 4b of Google Quantum AI
 and collaborators, Nature 646, 825-830 (2025), DOI 10.1038/s41586-025-09526-6, read off the published circuits and a
@@ -77,11 +78,12 @@ class Lattice:
             )
         return self.numbers[site]
 
-    def group(self, name: str) -> tuple[tuple[int, int], ...]:
+    def group(self, name: str, *, aligned: bool = False) -> tuple[tuple[int, int], ...]:
         """Disjoint coupled pairs of one group.
 
         Args:
             name: A or B (horizontal), C or D (vertical); A and C start on an even row + column.
+            aligned: Whether A starts on an even column and C on an even row instead.
 
         Raises:
             ValueError: If there is no such group.
@@ -92,7 +94,8 @@ class Lattice:
         pairs = []
         for row, column in self.sites:
             other = (row + step[0], column + step[1])
-            if (row + column) % 2 == parity and other in self.numbers:
+            place = (column if name in "AB" else row) if aligned else row + column
+            if place % 2 == parity and other in self.numbers:
                 pairs.append((self.numbers[row, column], self.numbers[other]))
         return tuple(pairs)
 
