@@ -156,6 +156,27 @@ def light_cone(circuit: Circuit, qubits: Iterable[int]) -> Circuit:
     return _without_gaps(circuit.n_qubits, reversed(kept))
 
 
+def restrict(circuit: Circuit, keep: Iterable[int] = ()) -> tuple[Circuit, tuple[int, ...]]:
+    """The same operations on only the qubits that any of them uses, renumbered in the same order.
+
+    Args:
+        circuit: The circuit; prune it first, so that few qubits are used.
+        keep: Further qubits to keep, such as those that are measured.
+
+    Returns:
+        The smaller circuit, and the old number of each of its qubits. Qubits left out stay in |0>. A circuit without
+        any operation keeps its first qubit.
+    """
+    used = {q for op in circuit.operations() for q in op.qubits} | set(keep)
+    kept = tuple(sorted(used or {0}))
+    number = {old: new for new, old in enumerate(kept)}
+    moments = tuple(
+        tuple(Operation(op.gate, tuple(number[q] for q in op.qubits)) for op in moment)
+        for moment in circuit.moments
+    )
+    return Circuit(len(kept), moments), kept
+
+
 def random_circuit(
     lattice: Lattice,
     n_cycles: int,
