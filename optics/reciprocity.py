@@ -179,6 +179,7 @@ def _pairs(first, second):
     return flat[0] @ flat[1].T
 
 
+@jax.jit
 def _overlap(true, forward):
     """From two independent measurements of each form; products within a measurement would carry its noise."""
     (x1, x2), (y1, y2) = true, forward
