@@ -1,7 +1,11 @@
 """One call for an observable on a circuit, on any engine.
 
 Every engine is a module with `state(circuit, precision)` and `expectations(circuits, observables, precision)`; it is
-imported when it is first used, so that nobody pays for a simulator they do not run.
+imported when it is first used, so that nobody pays for a simulator they do not run. Qubits that neither a gate nor an
+observable touches stay in |0> and are left out before a run: an echo in one corner of the 105-qubit chip costs what
+its light cone costs. What is left must fit into memory.
+
+`auto` picks by size and precision, see `choose`.
 """
 
 import importlib
@@ -12,7 +16,8 @@ from typing import Literal
 import numpy as np
 
 from quantum._checks import check_choice
-from quantum.circuit import Circuit
+from quantum.circuit import Circuit, restrict
+from quantum.memory import check_memory
 from quantum.pauli import PauliString
 
 Precision = Literal["single", "double"]
@@ -20,7 +25,14 @@ Precision = Literal["single", "double"]
 ENGINES = {
     "reference": "quantum.statevector",
     "cirq": "quantum.cirq_engine",
+    "qiskit": "quantum.qiskit_engine",
 }
+# What `pip install` wants where an import fails, by the module that is missing.
+_PACKAGES = {
+    "cirq": "cirq-core", "cirq_google": "cirq-google", "qsimcirq": "qsimcirq", "qiskit": "qiskit",
+    "qiskit_aer": "qiskit-aer", "jax": "jax",
+}  # fmt: skip
+_N_STATES = 3  # held at a time, by an engine that does not say
 
 
 def expectation(
@@ -30,7 +42,7 @@ def expectation(
     engine: str = "auto",
     precision: Precision = "single",
 ) -> float:
-    """Expectation value of a Pauli string after a circuit that starts from |0...0>."""
+    """Expectation value of a Pauli string after a circuit that starts from |0...0>; see `expectations`."""
     return float(expectations([circuit], [observable], engine=engine, precision=precision)[0, 0])
 
 
@@ -41,15 +53,76 @@ def expectations(
     engine: str = "auto",
     precision: Precision = "single",
 ) -> np.ndarray:
-    """Expectation values of every observable after every circuit, (circuits, observables)."""
-    return _module(engine).expectations(circuits, observables, precision)
+    """Expectation values of every observable after every circuit, (circuits, observables).
+
+    Args:
+        circuits: Circuits that start from |0...0>; those that touch the same qubits go to the engine as one batch.
+        observables: Pauli strings.
+        engine: Name in `ENGINES`, or `auto`.
+        precision: "single" (about 1e-6) or "double" (about 1e-14).
+
+    Raises:
+        ValueError: If the engine or precision is unknown, its package is missing, an observable acts on a qubit that a
+            circuit lacks, or the touched qubits do not fit into memory.
+    """
+    check_choice(engine, "engine", ("auto", *ENGINES))
+    check_choice(precision, "precision", ("single", "double"))
+    found = np.empty((len(circuits), len(observables)))
+    for touched, group in _by_touched(circuits, observables).items():
+        places = {qubit: place for place, qubit in enumerate(touched)}
+        strings = [PauliString.on({places[q]: p for q, p in o.factors}) for o in observables]
+        module = _ready(engine, len(touched), precision)
+        rows, small = zip(*group, strict=True)
+        found[list(rows)] = module.expectations(small, strings, precision)
+    return found
 
 
 def state(circuit: Circuit, *, engine: str = "auto", precision: Precision = "single") -> np.ndarray:
-    """State after a circuit that starts from |0...0>, flat of length 2^n."""
-    return _module(engine).state(circuit, precision)
+    """State after a circuit that starts from |0...0>, flat of length 2^n, qubit 0 the most significant bit.
 
-
-def _module(engine: str) -> ModuleType:
+    Raises:
+        ValueError: As `expectations`, but for all qubits of the circuit.
+    """
     check_choice(engine, "engine", ("auto", *ENGINES))
-    return importlib.import_module(ENGINES["cirq" if engine == "auto" else engine])
+    check_choice(precision, "precision", ("single", "double"))
+    return _ready(engine, circuit.n_qubits, precision).state(circuit, precision)
+
+
+def choose(n_qubits: int, precision: Precision = "single") -> str:
+    """The engine that `auto` takes for a circuit on `n_qubits` qubits."""
+    del n_qubits
+    return "cirq" if precision == "single" else "qiskit"
+
+
+def _ready(engine: str, n_qubits: int, precision: Precision) -> ModuleType:
+    """Module of an engine, once its package is there and its states fit into memory."""
+    name = choose(n_qubits, precision) if engine == "auto" else engine
+    try:
+        module = importlib.import_module(ENGINES[name])
+    except ModuleNotFoundError as error:
+        package = _PACKAGES.get((error.name or "").split(".")[0])
+        if package is None:
+            raise
+        raise ValueError(
+            f"`engine` must be installed, but `{name}` lacks the package `{package}`; "
+            f"`pip install {package}`, or choose one of {', '.join(e for e in ENGINES if e != name)}."
+        ) from error
+    held = getattr(module, "N_STATES", {}).get(precision, _N_STATES)
+    check_memory(n_qubits, precision, held)
+    return module
+
+
+def _by_touched(
+    circuits: Sequence[Circuit], observables: Sequence[PauliString]
+) -> dict[tuple[int, ...], list[tuple[int, Circuit]]]:
+    """Place in `circuits` and what is left of each circuit, by the qubits that it or an observable touches."""
+    watched = {qubit for observable in observables for qubit in observable.qubits}
+    groups: dict[tuple[int, ...], list[tuple[int, Circuit]]] = {}
+    for row, circuit in enumerate(circuits):
+        if watched and max(watched) >= circuit.n_qubits:
+            raise ValueError(
+                f"`observables` must act on qubits 0 to {circuit.n_qubits - 1}, but one acts on {max(watched)}."
+            )
+        small, touched = restrict(circuit, watched)
+        groups.setdefault(touched, []).append((row, small))
+    return groups
