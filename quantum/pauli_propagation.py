@@ -147,6 +147,35 @@ def propagate(
     return PauliSum(circuit.n_qubits, bits, coefficients, norm, total, peak)
 
 
+def propagate_while(
+    circuit: Circuit, observable: PauliString, most_terms: int
+) -> tuple[PauliSum, Circuit]:
+    """Propagates exactly as far back as at most `most_terms` strings allow.
+
+    Args:
+        circuit: U.
+        observable: O.
+        most_terms: Largest number of strings.
+
+    Returns:
+        The sum so far, and the circuit that it has still to go through: U^dagger O U = rest^dagger (sum) rest.
+    """
+    check_count(most_terms, "most_terms", 1)
+    bits, coefficients = pack([observable], circuit.n_qubits), np.ones(1)
+    pruned = light_cone(circuit, observable.qubits)
+    for number in range(len(pruned) - 1, -1, -1):
+        for done, operation in enumerate(pruned.moments[number]):
+            further = _conjugate(bits, coefficients, operation)
+            keep = np.abs(further[1]) > _ROUNDING
+            if np.count_nonzero(keep) > most_terms:
+                left = (*pruned.moments[:number], pruned.moments[number][done:])
+                return PauliSum(circuit.n_qubits, bits, coefficients), Circuit(
+                    circuit.n_qubits, left
+                )
+            bits, coefficients = further[0][keep], further[1][keep]
+    return PauliSum(circuit.n_qubits, bits, coefficients), Circuit(circuit.n_qubits)
+
+
 def expectations(
     circuits: Sequence[Circuit], observables: Sequence[PauliString], precision: str = "double"
 ) -> np.ndarray:
