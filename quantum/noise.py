@@ -15,7 +15,7 @@ their times, and a qubit without a gate in a moment idles through it. So for a c
 - readout maps <Z> to (1 - e0 - e1) <Z> + e1 - e0, with e0 = P(read 1 | 0), e1 = P(read 0 | 1).
 
 Presets. `willow_pink`: medians of the calibration in cirq_google 1.7.0 (time stamp 2024-08-16); its CZ error is listed
-per XEB cycle, from which we take the two one-qubit errors of that cycle (our choice). `willow_qec` and `willow_rcs`: the
+per XEB cycle, from which we take the two one-qubit errors of that cycle (our choice). `willow_qec`, `willow_rcs`: the
 two columns of the Willow specification sheet, second-hand (from memory, not checked against the sheet), taken as Pauli
 errors (our choice); it lists no T_phi, so that of `willow_pink` stands in (our choice), and one readout error, used for
 both outcomes. The error of the iSWAP-like gate in the echo run is not known to us; `willow_rcs` is the default.
