@@ -31,7 +31,7 @@ lint: .venv/.installed-dev
 	$(BIN)/codespell $$(git ls-files)
 
 notebooks: .venv/.installed-test
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 notebooks
+	$(BIN)/python -m pytest --numprocesses=2 --nbmake --nbmake-timeout=600 notebooks
 
 bench: .venv/.installed
 	$(BIN)/lightecho bench
