@@ -7,6 +7,7 @@ Arrangements: "broad" are chiplets side by side, each with its own sub-task, rea
 are chiplets in series, the last one read directly (`optics.taichi.in_series`).
 """
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Literal, NamedTuple
@@ -203,9 +204,11 @@ def train(
     state = (moving, jax.vmap(optimiser.init)(moving))
     losses: list[np.ndarray] = []
     static = (arrangement, n_symbols, bool(np.any(np.asarray(runs.error) > 0)))
+    # Calls of equal length share a program.
+    each = math.ceil(chips.n_steps / math.ceil(chips.n_steps / steps_per_call))
     with context.progress(label, chips.n_steps) as ticker:
-        for first in range(0, chips.n_steps, steps_per_call):
-            n_now = min(steps_per_call, chips.n_steps - first)
+        for first in range(0, chips.n_steps, each):
+            n_now = min(each, chips.n_steps - first)
             state, found = _train_steps(
                 state, fixed, diffractor, runs, task.x_train, task.y_train, first, n_now,
                 chips, rate, static,

@@ -1,3 +1,6 @@
+import dataclasses
+
+import numpy as np
 import pytest
 
 from experiments import exceptional_point
@@ -44,8 +47,18 @@ def test_sheets_descent_growth_and_turn_are_drawn(outcome):
     assert figure.axes[2].get_xlabel() == "Laser sweeps"
 
 
-def test_a_noise_that_cannot_be_is_named():
-    import dataclasses
+def test_orders_are_judged_by_the_same_residual(outcome, monkeypatch):
+    # A splitting of 0.2 couplings leaves (0.2 / 2)^q: 0.01 at order two, 0.001 at order three. The bar is 0.0025, that of
+    # 0.1 couplings at order two.
+    piece = {k.removeprefix("order2."): v[0] for k, v in outcome.arrays.items()}
+    piece |= {k: np.full_like(v, 0.2) for k, v in piece.items() if k.startswith("splitting.")}
+    monkeypatch.setattr(exceptional_point, "_device", lambda *_: piece)
+    metrics = exceptional_point.run(dataclasses.replace(TINY, order_three=True)).metrics
+    assert metrics["found.forward_mode"].value == 0
+    assert metrics["found.forward_mode.order_three"].value == 1
+    assert metrics["exponent.order_three"].value == metrics["exponent.near"].value
 
+
+def test_a_noise_that_cannot_be_is_named():
     with precision("double"), pytest.raises(ValueError, match="`field_noise` must lie between"):
         exceptional_point.run(dataclasses.replace(TINY, field_noise=-1.0))
