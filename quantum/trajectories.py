@@ -25,7 +25,8 @@ import numpy as np
 
 from quantum import engines
 from quantum._checks import check_choice, check_count
-from quantum.channels import PAULI_LETTERS, pauli_matrices
+from quantum.batched_states import BatchedStates
+from quantum.channels import PAULI_LETTERS
 from quantum.circuit import Circuit, Moment, Operation
 from quantum.engines import Precision
 from quantum.gates import pauli_gate
@@ -34,6 +35,7 @@ from quantum.pauli import PauliString
 
 _BATCH_QUBITS = 14
 _BATCH_AMPLITUDES = 2**21  # at once, 17 MB in single precision
+_DTYPES = {"single": np.complex64, "double": np.complex128}
 # Where an error struck: (number of the step, number of the Pauli string in the order of `Channel.paulis`).
 Errors = dict[int, int]
 
@@ -84,25 +86,110 @@ def expectation(
     check_count(n_trajectories, "n_trajectories", 2)
     check_choice(kind, "kind", ("pauli", "jumps"))
     seen = circuit.seen_from(observable.qubits)
-    dtype = np.complex64 if precision == "single" else np.complex128
     if kind == "jumps":
         check_choice(engine, "engine", ("auto", "batch"), "Jumps run on no other engine.")
+        dtype = _DTYPES[precision]
         values = run_batch(seen, [{}] * n_trajectories, observable, dtype, seed=seed)
         return Estimate(float(values.mean()), _stderr(values), n_trajectories)
     seen = seen.twirled()
     weight, drawn = draw_errors(seen, n_trajectories, seed)
     if not drawn:
         drawn = [{}] * 2  # no channel, nothing to average
-    if engine == "batch" or (engine == "auto" and circuit.n_qubits <= _BATCH_QUBITS):
-        values = run_batch(seen, [{}, *drawn], observable, dtype)
-    else:
-        circuits = [with_errors(seen, errors) for errors in ({}, *drawn)]
-        values = engines.expectations(circuits, [observable], engine=engine, precision=precision)
-        values = values[:, 0]
+    values = _values(seen, [{}, *drawn], observable, engine, precision)
     struck = values[1:]
     mean = weight * values[0] + (1 - weight) * struck.mean()
     error = (1 - weight) * _stderr(struck)
     return Estimate(float(mean), error, n_trajectories, float(values[0]), weight)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Expectation values of one circuit under several noise models, from the same trajectories.
+
+    Attributes:
+        values: One estimate for each model.
+        covariance: Their covariance, (models, models): the same trajectories make errors move together.
+        clean: Value without any error.
+    """
+
+    values: np.ndarray
+    covariance: np.ndarray
+    clean: float
+
+
+def reweighted(
+    circuits: Sequence[NoisyCircuit],
+    observable: PauliString,
+    n_trajectories: int,
+    seed: int,
+    *,
+    engine: str = "auto",
+    precision: Precision = "single",
+) -> Ensemble:
+    """Noisy expectation values under several noise models for the price of one.
+
+    The value of a trajectory depends on where Paulis struck, not on how likely that was. So trajectories are drawn from
+    the first circuit's noise and weighted with the ratio of probabilities for each of the others. Put the noisiest
+    first: weights from strong to weak noise stay small, the other way they explode.
+
+    Args:
+        circuits: The same circuit with different noise in the same places; channels are twirled.
+        observable: What is measured.
+        n_trajectories: Trajectories to draw, at least 2.
+        seed: Seed of the draw.
+        engine: "batch" or the name of an engine; "auto" takes batch for few qubits.
+        precision: "single" or "double".
+
+    Raises:
+        ValueError: If gates or places of faults differ, the first has no noise, or a model holds an error that the
+            first excludes.
+    """
+    check_count(n_trajectories, "n_trajectories", 2)
+    seen = [circuit.seen_from(observable.qubits).twirled() for circuit in circuits]
+    layouts = {tuple((type(s).__name__, s.qubits) for s in c.steps) for c in seen}
+    if len(layouts) != 1 or not seen[0].faults:
+        raise ValueError(
+            "`circuits` must be one circuit with noise in the same places, but differ or have none."
+        )
+    _, drawn = draw_errors(seen[0], n_trajectories, seed)
+    values = _values(seen[0], [{}, *drawn], observable, engine, precision)
+    tables = [_tables(circuit) for circuit in seen]
+    found, deviations = [], []
+    for table in tables:
+        clean_weight, ratios = _ratios(tables[0], table, drawn)
+        if clean_weight == 1:
+            found.append(values[0])
+            deviations.append(np.zeros(n_trajectories))
+            continue
+        shares = ratios / ratios.sum()
+        mean = shares @ values[1:]
+        found.append(clean_weight * values[0] + (1 - clean_weight) * mean)
+        deviations.append((1 - clean_weight) * shares * (values[1:] - mean))
+    matrix = np.array(deviations)
+    correction = n_trajectories / (n_trajectories - 1)
+    return Ensemble(np.array(found), correction * matrix @ matrix.T, float(values[0]))
+
+
+def _tables(circuit: NoisyCircuit) -> dict[int, np.ndarray]:
+    """Pauli probabilities of every fault by the number of its step."""
+    return {
+        k: _pauli_table(step) for k, step in enumerate(circuit.steps) if isinstance(step, Fault)
+    }
+
+
+def _ratios(
+    drawn_from: dict[int, np.ndarray], table: dict[int, np.ndarray], drawn: list[Errors]
+) -> tuple[float, np.ndarray]:
+    """Probability of no error in `table`, and how much likelier each trajectory is there, up to a common factor."""
+    clean = float(np.prod([p[0] for p in table.values()]))
+    ratios = []
+    for errors in drawn:
+        struck = [
+            table[k][e] / table[k][0] * drawn_from[k][0] / drawn_from[k][e]
+            for k, e in errors.items()
+        ]
+        ratios.append(np.prod(struck))
+    return clean, np.array(ratios)
 
 
 def draw_errors(
@@ -113,8 +200,8 @@ def draw_errors(
     Raises:
         ValueError: If a channel is not a Pauli channel; `NoisyCircuit.twirled` makes it one.
     """
-    places = [k for k, step in enumerate(circuit.steps) if isinstance(step, Fault)]
-    tables = [_pauli_table(circuit.steps[k]) for k in places]
+    by_place = _tables(circuit)
+    places, tables = list(by_place), list(by_place.values())
     rates = np.array([1 - table[0] for table in tables])
     before = np.concatenate([[1.0], np.cumprod(1 - rates)])
     if before[-1] == 1:
@@ -166,7 +253,7 @@ def run_batch(
 
 
 def _run_part(circuit, errors, observable, dtype, rng) -> np.ndarray:
-    batch = _Batch(circuit.n_qubits, len(errors), dtype)
+    batch = BatchedStates(circuit.n_qubits, len(errors), dtype)
     at: dict[int, list[tuple[int, int]]] = {}
     for trajectory, struck in enumerate(errors):
         for place, pauli in struck.items():
@@ -181,77 +268,17 @@ def _run_part(circuit, errors, observable, dtype, rng) -> np.ndarray:
     return batch.expectations(observable)
 
 
-class _Batch:
-    """States of all trajectories: n axes of size 2 in the order `self.order`, then the trajectory."""
-
-    def __init__(self, n_qubits: int, n_trajectories: int, dtype: type):
-        self.order = list(range(n_qubits))
-        self.state = np.zeros((2,) * n_qubits + (n_trajectories,), dtype)
-        self.state[(0,) * n_qubits] = 1
-        self.waiting: dict[int, np.ndarray] = {}
-
-    def play(self, operation: Operation) -> None:
-        """One gate on all trajectories."""
-        matrix = operation.gate.matrix()
-        if len(operation.qubits) == 1:
-            (qubit,) = operation.qubits
-            self.waiting[qubit] = matrix @ self.waiting.get(qubit, np.eye(2))
-            return
-        first, second = (self.waiting.pop(q, np.eye(2)) for q in operation.qubits)
-        self._apply(matrix @ np.kron(first, second), operation.qubits)
-
-    def strike(self, qubits: tuple[int, ...], trajectory: int, pauli: int) -> None:
-        """A Pauli string on one trajectory."""
-        self._settle(qubits)
-        column = self.state[..., trajectory]
-        self.state[..., trajectory] = self._contract(
-            column, pauli_matrices(len(qubits))[pauli], qubits
-        )
-
-    def jump(self, fault: Fault, rng: np.random.Generator) -> None:
-        """A Kraus operator on every trajectory, each drawn with its probability."""
-        self._settle(fault.qubits)
-        kraus = fault.channel.kraus
-        size, axes = kraus.shape[1], [self.order.index(q) for q in fault.qubits]
-        front = np.moveaxis(self.state, axes, range(len(axes)))
-        states = front.reshape(size, -1, self.state.shape[-1])
-        reduced = np.einsum("iat,jat->tij", states, states.conj())
-        weights = np.einsum("kij,tjl,kil->tk", kraus, reduced, kraus.conj()).real
-        weights = np.maximum(weights, 0)
-        cumulative = np.cumsum(weights, axis=1)
-        chosen = (rng.random(len(weights))[:, None] * cumulative[:, -1:] > cumulative).sum(axis=1)
-        norms = np.sqrt(weights[np.arange(len(weights)), chosen])
-        picked = (kraus[chosen] / norms[:, None, None]).astype(self.state.dtype)
-        played = np.einsum("tij,jat->iat", picked, states).reshape(front.shape)
-        self.state = np.moveaxis(played, range(len(axes)), axes)
-
-    def expectations(self, observable: PauliString) -> np.ndarray:
-        """Expectation value of a Pauli string on every trajectory."""
-        self._settle(tuple(self.waiting))
-        turned = self.state
-        for operation in observable.moment():
-            turned = self._contract(turned, operation.gate.matrix(), operation.qubits)
-        axes = tuple(range(self.state.ndim - 1))
-        norms = np.sum(np.abs(self.state) ** 2, axis=axes, dtype=float)
-        return np.sum(np.real(self.state.conj() * turned), axis=axes, dtype=float) / norms
-
-    def _settle(self, qubits: tuple[int, ...]) -> None:
-        for qubit in qubits:
-            if qubit in self.waiting:
-                self._apply(self.waiting.pop(qubit), (qubit,))
-
-    def _apply(self, matrix: np.ndarray, qubits: tuple[int, ...]) -> None:
-        k, axes = len(qubits), [self.order.index(q) for q in qubits]
-        gate = matrix.astype(self.state.dtype).reshape((2,) * (2 * k))
-        # The new axes stay in front; moving them back would cost another pass through memory.
-        self.state = np.tensordot(gate, self.state, axes=(range(k, 2 * k), axes))
-        self.order = [*qubits, *(q for q in self.order if q not in qubits)]
-
-    def _contract(self, tensor: np.ndarray, matrix: np.ndarray, qubits: tuple[int, ...]):
-        k, axes = len(qubits), [self.order.index(q) for q in qubits]
-        gate = matrix.astype(tensor.dtype).reshape((2,) * (2 * k))
-        moved = np.tensordot(gate, tensor, axes=(range(k, 2 * k), axes))
-        return np.moveaxis(moved, range(k), axes)
+def _values(
+    circuit: NoisyCircuit,
+    errors: list[Errors],
+    observable: PauliString,
+    engine: str,
+    precision: Precision,
+) -> np.ndarray:
+    if engine == "batch" or (engine == "auto" and circuit.n_qubits <= _BATCH_QUBITS):
+        return run_batch(circuit, errors, observable, _DTYPES[precision])
+    circuits = [with_errors(circuit, struck) for struck in errors]
+    return engines.expectations(circuits, [observable], engine=engine, precision=precision)[:, 0]
 
 
 def _pauli_table(step: Operation | Fault) -> np.ndarray:
