@@ -48,7 +48,7 @@ def test_sheets_descent_growth_and_turn_are_drawn(outcome):
 
 
 def test_orders_are_judged_by_the_same_residual(outcome, monkeypatch):
-    # A splitting of 0.2 couplings leaves (0.2 / 2)^q: 0.01 at order two, 0.001 at order three. The bar is 0.0025, that of
+    # A splitting of 0.2 couplings leaves (0.2 / 2)^q, 0.01 at order two and 0.001 at three; the bar is the 0.0025 of
     # 0.1 couplings at order two.
     piece = {k.removeprefix("order2."): v[0] for k, v in outcome.arrays.items()}
     piece |= {k: np.full_like(v, 0.2) for k, v in piece.items() if k.startswith("splitting.")}
