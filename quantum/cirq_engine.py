@@ -11,6 +11,8 @@ Sources: Cirq and qsim, Google Quantum AI, DOI 10.5281/zenodo.4062499 (Cirq), 10
 """
 
 import functools
+import importlib
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +22,7 @@ import numpy as np
 import qsimcirq
 
 from quantum import statevector
-from quantum.circuit import Circuit, Operation
+from quantum.circuit import Circuit, Moment, Operation
 from quantum.gates import Gate, fsim, matrix_gate, phased_x, rz
 from quantum.memory import n_threads
 from quantum.pauli import PauliString
@@ -88,6 +90,50 @@ def from_cirq(circuit: cirq.Circuit, qubits: Sequence[cirq.Qid] | None = None) -
         gates = [(_read_gate(op, place), op.qubits) for op in moment if op.qubits]
         moments.append(tuple(Operation(g, tuple(numbers[q] for q in on)) for g, on in gates))
     return Circuit(max(len(order), 1), tuple(moments))
+
+
+def read_json(
+    text: str, source: str
+) -> tuple[tuple[Moment, ...], int, tuple[tuple[int, int], ...]]:
+    """A measured circuit on the square grid from Cirq's JSON text, which is parsed and never executed.
+
+    Args:
+        text: The JSON text.
+        source: Where it came from, for messages.
+
+    Returns:
+        The moments without the last one, the number of the one qubit that the last one measures, and (row, column) of
+        every qubit in order.
+
+    Raises:
+        ValueError: If the text is truncated, holds a type unknown to Cirq, an unfit gate or other qubits, or the last
+            moment is not the measurement of one qubit.
+    """
+    importlib.import_module("cirq_google")  # makes its gates known to Cirq's reader
+    try:
+        read = cirq.read_json(json_text=text)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"`path` must be whole, but {source} breaks off or is damaged at character {error.pos}."
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"`path` must hold types that Cirq knows, but of {source} it says: {' '.join(str(error).split())}"
+        ) from error
+    if not isinstance(read, cirq.Circuit) or len(read) < 2:
+        raise ValueError(f"`path` must hold a circuit, but {source} holds {type(read).__name__}.")
+    qubits = sorted(read.all_qubits())
+    if not all(isinstance(qubit, cirq.GridQubit) for qubit in qubits):
+        raise ValueError(
+            f"`path` must place its qubits on a grid, but {qubits[0]!r} of {source} is not."
+        )
+    last = list(read[-1])
+    if len(last) != 1 or not cirq.is_measurement(last[0]) or len(last[0].qubits) != 1:
+        raise ValueError(
+            f"`path` must end with the measurement of one qubit, but {source} ends with {last}."
+        )
+    sites = tuple((int(q.row), int(q.col)) for q in qubits)  # pyright: ignore[reportAttributeAccessIssue]
+    return from_cirq(read[:-1], qubits).moments, qubits.index(last[0].qubits[0]), sites
 
 
 def state(circuit: Circuit, precision: str = "single") -> np.ndarray:

@@ -32,6 +32,8 @@ _PACKAGES = {
     "cirq": "cirq-core", "cirq_google": "cirq-google", "qsimcirq": "qsimcirq", "qiskit": "qiskit",
     "qiskit_aer": "qiskit-aer", "jax": "jax",
 }  # fmt: skip
+# Largest circuit on which handing it over takes longer than running it here.
+_SMALL = {"single": 10, "double": 14}
 _N_STATES = 3  # held at a time, by an engine that does not say
 
 
@@ -89,8 +91,14 @@ def state(circuit: Circuit, *, engine: str = "auto", precision: Precision = "sin
 
 
 def choose(n_qubits: int, precision: Precision = "single") -> str:
-    """The engine that `auto` takes for a circuit on `n_qubits` qubits."""
-    del n_qubits
+    """The engine that `auto` takes for a circuit on `n_qubits` qubits: the fastest of those measured one by one.
+
+    Milliseconds for 10 cycles of a literal OTOC(2) on two cores, `reference` / `cirq` / `qiskit`: 8 qubits 5 / 7 / 7
+    in single and 5 / 24 / 7 in double precision, 10 qubits 7 / 8 / 9 and 7 / 32 / 9, 12 qubits 12 / 10 / 18 and
+    13 / 46 / 16, 14 qubits 31 / 13 / 41 and 30 / 82 / 42, 18 qubits - / 36 / 390 and - / 670 / 350.
+    """
+    if n_qubits <= _SMALL[precision]:
+        return "reference"
     return "cirq" if precision == "single" else "qiskit"
 
 

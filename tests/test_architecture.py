@@ -18,6 +18,12 @@ TESTED_ELSEWHERE = {
     "experiments/peers": "tests/experiments/test_bench_propagation.py runs them as processes",
 }
 
+# Simulators that only their own bridge may import, so that the rest of the library runs without them.
+BRIDGES = {
+    "quantum/cirq_engine.py": {"cirq", "cirq_google", "qsimcirq"},
+    "quantum/qiskit_engine.py": {"qiskit", "qiskit_aer"},
+}
+
 
 def modules(*packages):
     paths = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
@@ -40,6 +46,13 @@ def imported(path):
 def test_a_library_imports_none_of_its_neighbours(path):
     own = path.relative_to(ROOT).parts[0]
     forbidden = {*PACKAGES, "tests", "notebooks", "matplotlib"} - {own}
+    assert not forbidden & set(imported(path))
+
+
+@pytest.mark.parametrize("path", modules(*PACKAGES))
+def test_a_simulator_is_imported_by_its_bridge_alone(path):
+    own = BRIDGES.get(path.relative_to(ROOT).as_posix(), set())
+    forbidden = set().union(*BRIDGES.values()) - own
     assert not forbidden & set(imported(path))
 
 
