@@ -7,7 +7,8 @@ all at once; time is proportional to gates times strings, and 105 qubits are no 
 
 The Clifford variant of an echo circuit has the same couplers, and one-qubit turns by multiples of pi/2 about axes at
 multiples of pi/2 in the x-y plane. Doping replaces chosen one-qubit turns by pi/2 about an axis halfway between, as in
-the 2021 experiment, and only inside both light cones: elsewhere a gate cannot be felt.
+the 2021 experiment, and only inside both light cones: a gate outside that of B cancels against its inverse, and one
+outside that of M changes no more than the input state, which at infinite temperature is nothing.
 
 Sources: S. Aaronson, D. Gottesman, Phys. Rev. A 70, 052328 (2004), DOI 10.1103/PhysRevA.70.052328; X. Mi et al.,
 Science 374, 1479 (2021), DOI 10.1126/science.abg5029 (doping). Leaves out: measurement and stabiliser states.
