@@ -30,6 +30,8 @@ EXPERIMENTS: dict[str, str] = {
     "exceptional_point": "experiments.exceptional_point",
     "taichi_classification": "experiments.taichi_classification",
     "taichi_depth": "experiments.taichi_depth",
+    "otoc_interference": "experiments.otoc_interference",
+    "otoc_decay": "experiments.otoc_decay",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.bench_propagation",

@@ -15,10 +15,13 @@ Decays. A fit of two parameters in the logarithm of the values, weighted with th
     exponential  A exp(-t / tau),        power law  A t^(-alpha),        both optionally  sqrt(model^2 + floor^2)
 
 with a known floor, such as the 2^(-n/2) to which the standard deviation of a scrambled register of n qubits saturates.
-Both laws have two parameters, so chi^2 alone ranks them; the Akaike weight says how clearly.
+Both laws have two parameters, so chi^2 alone ranks them; the Akaike weight says how clearly. Where even the better law
+misses the points by more than their errors, chi^2 is divided by its excess per degree of freedom (quasi-likelihood), so
+that a bad fit of both is not taken for a clear verdict; the parameters' errors do not contain that excess.
 
 Sources: B. Efron and R. Tibshirani, An Introduction to the Bootstrap, Chapman and Hall (1993), chapters 6 and 13;
-H. Akaike, IEEE Trans. Autom. Control 19, 716 (1974), DOI 10.1109/TAC.1974.1100705.
+H. Akaike, IEEE Trans. Autom. Control 19, 716 (1974), DOI 10.1109/TAC.1974.1100705;
+K. P. Burnham and D. R. Anderson, Model Selection and Multimodel Inference, Springer (2002), on quasi-likelihood.
 """
 
 import math
@@ -232,6 +235,7 @@ def fit_decay(
 
     Raises:
         ValueError: If the law is unknown, there are fewer than three points, or a number is not positive and finite.
+        FloatingPointError: If the points do not fix both parameters, such as when all lie on the floor.
     """
     if law not in _LAWS:
         raise ValueError(f"`law` must be one of {', '.join(_LAWS)}, but is {law!r}.")
@@ -254,6 +258,10 @@ def fit_decay(
     design = np.stack([np.ones_like(t), _LAWS[law](t)], axis=1)
     start = np.linalg.lstsq(weight[:, None] * design, weight * target, rcond=None)[0]
     found = least_squares(residuals, start, method="lm", x_scale="jac", xtol=1e-12, ftol=1e-12)
+    if np.linalg.matrix_rank(found.jac) < _N_PARAMETERS:
+        raise FloatingPointError(
+            "`value` must stand clear of `floor` at three or more different times, or the points fix no rate."
+        )
     covariance = np.linalg.inv(found.jac.T @ found.jac)
     log_error, rate_error = np.sqrt(np.diag(covariance))
     amplitude = math.exp(found.x[0])
@@ -285,9 +293,15 @@ class DecayComparison:
         return self.exponential.akaike - self.power_law.akaike
 
     @property
+    def excess(self) -> float:
+        """Chi^2 per degree of freedom of the better law, at least 1: how far the points scatter beyond their errors."""
+        free = self.power_law.degrees_of_freedom
+        return max(1.0, min(self.exponential.chi_squared, self.power_law.chi_squared) / free)
+
+    @property
     def power_law_weight(self) -> float:
         """Akaike weight of the power law against the exponential, 0 to 1; 1/2 says that the data cannot tell."""
-        return float(0.5 * (1 + math.tanh(self.difference / 4)))
+        return float(0.5 * (1 + math.tanh(self.difference / self.excess / 4)))
 
 
 def compare_decays(

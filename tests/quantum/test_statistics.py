@@ -180,6 +180,18 @@ def test_an_ignored_floor_makes_an_exponential_look_like_a_power_law():
     assert statistics.compare_decays(TIMES, value, error, floor=0.03).power_law_weight < 0.01
 
 
+def test_the_weight_is_that_of_akaike_softened_by_scatter_beyond_the_errors():
+    value, error = synthetic("power_law", np.random.default_rng(16), relative=0.3)
+    fair = statistics.compare_decays(TIMES, value, error)
+    odds = math.exp(fair.difference / fair.excess / 2)
+    assert fair.power_law_weight == pytest.approx(odds / (1 + odds), rel=1e-9)
+    # Errors five times too small: chi^2 grows by 25, and so does the excess; the verdict stays.
+    vain = statistics.compare_decays(TIMES, value, error / 5)
+    assert vain.difference == pytest.approx(25 * fair.difference, rel=1e-6)
+    assert vain.excess == pytest.approx(25 * fair.power_law.chi_squared / 15, rel=1e-6)
+    assert abs(math.log(vain.power_law_weight / fair.power_law_weight)) < 0.1
+
+
 def test_time_constant_is_the_inverse_rate_with_its_error():
     fit = statistics.fit_decay(
         TIMES, *synthetic("exponential", np.random.default_rng(14)), "exponential"
@@ -226,6 +238,11 @@ ONES = np.ones(4)
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_points_that_fix_no_rate_are_named():
+    with pytest.raises(FloatingPointError, match="`value` must stand clear of `floor`"):
+        statistics.fit_decay(2 * ONES, ONES, ONES, "exponential")
 
 
 def test_an_exact_estimate_has_no_noise_to_divide_by():
