@@ -20,7 +20,7 @@ from the published circuits by third parties, who drew 20 pairs of strings per c
 Left out: noise and finite shots, which experiments add.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,10 +80,6 @@ class Interference:
         """Standard deviation of the off-diagonal part over circuits, less what the finite number of strings adds."""
         spread = self.off_diagonal.var(ddof=1) - np.mean(self.stderr**2)
         return float(np.sqrt(max(spread, 0.0)))
-
-    def select(self, circuits: np.ndarray) -> "Interference":
-        """The same for some of the circuits."""
-        return Interference(self.total[circuits], self.inserted[circuits])
 
 
 def measure_interference(
@@ -179,27 +175,6 @@ def pauli_weights(echo: Echo) -> np.ndarray:
     struck = PauliString.on(dict.fromkeys(echo.butterflies, echo.butterfly))
     at_cut = after.conj().T @ _dense(struck.moment(), n) @ after
     return np.real(_to_paulis(at_cut)) ** 2  # hermitian, so its coefficients are real
-
-
-def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Pearson correlation of two samples."""
-    return float(np.corrcoef(first, second)[0, 1])
-
-
-def jackknife(
-    statistic: Callable[[Interference], float], ensemble: Interference
-) -> tuple[float, float]:
-    """A statistic over circuits and its standard error, leaving out one circuit at a time.
-
-    Asks nothing of the distribution, which is skewed here.
-
-    Raises:
-        ValueError: If there are fewer than three circuits.
-    """
-    n = len(ensemble.total)
-    check_count(n, "circuits", 3, "A spread over circuits needs a few of them.")
-    left = [statistic(ensemble.select(np.arange(n) != i)) for i in range(n)]
-    return statistic(ensemble), float(np.sqrt((n - 1) * np.var(left)))
 
 
 def _channel_factors(echo: Echo) -> np.ndarray:

@@ -10,7 +10,6 @@ from quantum.interference import (
     diagonal,
     draw_insertions,
     exact_diagonal,
-    jackknife,
     measure_interference,
     off_diagonal,
     pauli_weights,
@@ -170,14 +169,6 @@ def test_sd_is_freed_from_the_noise_of_the_strings():
     assert ensemble.off_diagonal.std() > 0.03
 
 
-def test_jackknife_of_a_mean_is_its_standard_error():
-    values = np.random.default_rng(1).normal(size=12)
-    ensemble = Interference(values, np.zeros((12, 2)))
-    mean, stderr = jackknife(lambda e: float(e.total.mean()), ensemble)
-    assert mean == pytest.approx(values.mean())
-    assert stderr == pytest.approx(values.std(ddof=1) / np.sqrt(12), rel=1e-12)
-
-
 def test_bad_input_is_named():
     echo = two_qubit_echo(2, 3)
     with pytest.raises(ValueError, match="`n_strings` must be at least 2"):
@@ -192,5 +183,3 @@ def test_bad_input_is_named():
         exact_diagonal(Echo(random_circuit(rectangle(1, 11), 2, 0), 0, (5,), cut=1))
     with pytest.raises(ValueError, match="`inserted` must be"):
         Interference(np.zeros(3), np.zeros((2, 4)))
-    with pytest.raises(ValueError, match="`circuits` must be at least 3"):
-        jackknife(lambda e: 0.0, Interference(np.zeros(2), np.zeros((2, 4))))
