@@ -189,7 +189,7 @@ class Extrapolation:
 
 
 def fit_extrapolation(
-    scales: Sequence[float], values: np.ndarray, law: str = "gaussian"
+    scales: Sequence[float | int] | np.ndarray, values: np.ndarray, law: str = "gaussian"
 ) -> Extrapolation:
     """Learns the law of decay from an ensemble, which all its circuits share, each with an S_0 of its own.
 
@@ -232,7 +232,10 @@ def fit_extrapolation(
 
 
 def extrapolate_to_zero(
-    scales: Sequence[float], values: np.ndarray, errors: np.ndarray, law: str = "gaussian"
+    scales: Sequence[float | int] | np.ndarray,
+    values: np.ndarray,
+    errors: np.ndarray,
+    law: str = "gaussian",
 ) -> Estimate:
     """Zero-noise value of one signal of constant sign: log S is a polynomial in lambda, weighted by the errors.
 
