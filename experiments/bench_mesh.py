@@ -13,19 +13,18 @@ engine that is missing, or not asked because of `sax_ports`, is reported as not 
 not know that a mesh is a chain of columns; that is what its time is for.
 """
 
-import os
-import tempfile
-from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.context import Context
-from experiments.peers.engine import Engine, EngineError, EngineSpec
+from experiments.peers.engine import EngineSpec
 from experiments.plotting import label, new_figure, style
 from experiments.records import Measurement, Outcome, Reference
+from experiments.timing import load_average, per_round, ratio, time_in_turn
 
 CLAIM = "A mesh gradient is faster than sax, neurophox and matrix products, at a compile time flat in depth."
 PAPER_FIGURE = "none (our benchmark)"
@@ -90,20 +89,33 @@ SCALES = {
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Times all engines that are there, in turn, size by size."""
     context = context or Context()
-    load = os.getloadavg()[0]
-    metrics = {"load_average": Measurement(load)}
-    if load > 0.5:
-        context.log(f"warning: others use this machine (load {load:.1f}), so that ratios are rough")
+    metrics = {"load_average": load_average(context)}
     arrays: dict[str, np.ndarray] = {}
     absent: list[str] = []
+    specs = [spec for spec in ENGINES if config.peers or spec.package == "lightecho"]
+    limits = {"sax": config.sax_ports, "neurophox.xla": config.xla_ports}
     for n in config.ports:
-        seconds = _compare(config, n, metrics, absent, context)
-        for name, times in seconds.items():
-            arrays[f"seconds.{name}.{n}"] = times
-            rounds = Measurement.from_samples(1e3 * np.median(times, axis=1), "ms")
-            metrics[f"step_time.{name}.{n}"] = rounds
-            if name != OURS and OURS in seconds:
-                metrics[f"ratio.{name}.{n}"] = ratio(seconds[OURS], times)
+        times = time_in_turn(
+            specs, partial(make_task, config, n), context,
+            size=f"{n} ports", rounds=config.rounds, steps=config.steps,
+            patience=config.patience, tolerance=AGREEMENT,
+            excluded={
+                name: f"its compile time; `{name}` stops at {limit}"
+                for name, limit in limits.items() if n > limit
+            },
+        )  # fmt: skip
+        absent += times.absent
+        for name, first in times.first_calls.items():
+            metrics[f"first_call.{name}.{n}"] = Measurement(first, unit="s")
+        for name, difference in times.differences.items():
+            metrics[f"difference.{name}.{n}"] = Measurement(difference["gradient"])
+        for name, seconds in times.seconds.items():
+            arrays[f"seconds.{name}.{n}"] = seconds
+            metrics[f"step_time.{name}.{n}"] = Measurement.from_samples(
+                1e3 * per_round(seconds), "ms"
+            )
+            if name != OURS and OURS in times.seconds:
+                metrics[f"ratio.{name}.{n}"] = ratio(times.seconds[OURS], seconds)
     arrays["not_run"] = np.array(absent, dtype=str)
     return Outcome("bench_mesh", config, metrics, arrays, REFERENCES)
 
@@ -119,9 +131,7 @@ def plot(outcome: Outcome) -> Figure:
             continue
         spread = 1e3 * np.array(
             [
-                np.quantile(
-                    np.median(outcome.arrays[f"seconds.{engine.name}.{n}"], axis=1), (0, 0.5, 1)
-                )
+                np.quantile(per_round(outcome.arrays[f"seconds.{engine.name}.{n}"]), (0, 0.5, 1))
                 for n in sizes
             ]
         )
@@ -139,11 +149,6 @@ def plot(outcome: Outcome) -> Figure:
         panel.set_xticks([], minor=True)
     panels[0].legend(fontsize="small")
     return figure
-
-
-def ratio(ours: np.ndarray, other: np.ndarray) -> Measurement:
-    """Our time over the other's, formed in each round; below 1 where we are faster."""
-    return Measurement.from_samples(np.median(ours, axis=1) / np.median(other, axis=1))
 
 
 def make_task(config: Config, n_ports: int, folder: Path) -> dict:
@@ -166,67 +171,3 @@ def make_task(config: Config, n_ports: int, folder: Path) -> dict:
         target=np.abs(normal()) ** 2,
     )
     return {"arrays": str(path), "n_ports": n_ports}
-
-
-def agreement(name: str, found, truth) -> float:
-    """Relative difference of the gradients.
-
-    Raises:
-        EngineError: If loss, gradient or output powers differ, so that it did other work.
-    """
-    differences = {
-        part: float(np.linalg.norm(found[part] - truth[part]) / np.linalg.norm(truth[part]))
-        for part in ("loss", "gradient", "intensity")
-    }
-    if not max(differences.values()) <= AGREEMENT:
-        raise EngineError(f"results of {name} differ from ours by {differences}")
-    return differences["gradient"]
-
-
-def _compare(config, n_ports, metrics, absent, context) -> dict[str, np.ndarray]:
-    """Seconds (rounds, steps) by engine; adds to `metrics`, and to `absent` a line for each that did not run."""
-    seconds: dict[str, list[list[float]]] = {}
-    limits = {"sax": config.sax_ports, "neurophox.xla": config.xla_ports}
-
-    def drop(name: str, error: EngineError) -> None:
-        seconds.pop(name, None)
-        absent.append(f"{name}, {n_ports} ports: not run, {error}")
-        context.log(absent[-1])
-
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        task = make_task(config, n_ports, Path(folder))
-        engines, truth = [], None
-        for spec in ENGINES:
-            if spec.package != "lightecho" and not config.peers:
-                continue
-            try:
-                if n_ports > limits.get(spec.name, n_ports):
-                    raise EngineError(
-                        f"its compile time; `{spec.name}` stops at {limits[spec.name]}"
-                    )
-                engine = Engine(spec, config.patience)
-                stack.callback(engine.close)
-                start = engine.ask("prepare", task=task | {"variant": spec.variant})
-                engine.ask("check", to=f"{folder}/check.npz")
-                with np.load(f"{folder}/check.npz") as arrays:
-                    found = dict(arrays)
-                truth = found if truth is None else truth
-                difference = agreement(spec.name, found, truth)
-                metrics[f"first_call.{spec.name}.{n_ports}"] = Measurement(
-                    start["first_s"], unit="s"
-                )
-                metrics[f"difference.{spec.name}.{n_ports}"] = Measurement(difference)
-                engines.append(engine)
-                seconds[spec.name] = []
-            except EngineError as error:
-                drop(spec.name, error)
-        with context.progress(f"rounds, {n_ports} ports", config.rounds) as ticker:
-            for _ in range(config.rounds):
-                for engine in [e for e in engines if e.spec.name in seconds]:
-                    try:
-                        turn = engine.ask("round", steps=config.steps)["seconds"]
-                        seconds[engine.spec.name].append(turn)
-                    except EngineError as error:
-                        drop(engine.spec.name, error)
-                ticker.advance()
-    return {name: np.array(rounds) for name, rounds in seconds.items()}

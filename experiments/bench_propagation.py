@@ -12,21 +12,19 @@ found as `experiments.peers.engine` says: `python -m experiments.bench_propagati
 chromatix. An engine that is missing is reported as not run.
 """
 
-import os
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.context import Context
-from experiments.peers.engine import Engine, EngineError, EngineSpec, make_environment
+from experiments.peers.engine import EngineError, EngineSpec, make_environment
 from experiments.plotting import label, new_figure
 from experiments.records import Measurement, Outcome, Reference
+from experiments.timing import Times, load_average, per_round, ratio, time_in_turn
 
 CLAIM = "A training step takes less than half the time of chromatix and torchoptics."
 PAPER_FIGURE = "none (our benchmark)"
@@ -105,28 +103,22 @@ SCALES = {
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Times all engines that are there, in turn, then our own methods over window sizes."""
     context = context or Context()
-    metrics: dict[str, Measurement] = {}
-    # Threads that wait by spinning, as those of torch do, suffer most from company.
-    load = os.getloadavg()[0]
-    metrics["load_average"] = Measurement(load)
-    if load > 0.5:
-        context.log(f"warning: others use this machine (load {load:.1f}), so that ratios are rough")
+    metrics = {"load_average": load_average(context)}
     arrays: dict[str, np.ndarray] = {}
     chosen = [e for e in ENGINES if config.peers or e.package == "lightecho"]
-    seconds, absent = _compare(config, config.pixels, config.distance, chosen, metrics, context)
-    for name, times in seconds.items():
-        arrays[f"seconds.{name}"] = times
-        metrics |= _summary(f"step_time.{name}", times)
-        if name != OURS:
-            metrics[f"ratio.{name}"] = _ratio(seconds[OURS], times)
+    times = _compare(config, config.pixels, chosen, context)
+    for name, seconds in times.seconds.items():
+        arrays[f"seconds.{name}"] = seconds
+        metrics |= _summary(f"step_time.{name}", seconds)
+        if name != OURS and OURS in times.seconds:
+            metrics[f"ratio.{name}"] = ratio(times.seconds[OURS], seconds)
+    metrics |= _besides(times)
     for n in config.sizes:
-        # At this distance all sizes sample the transfer function as the main one does.
-        distance = config.distance * n / config.pixels
         own = [e for e in ENGINES if e.package == "lightecho"]
-        for name, times in _compare(config, n, distance, own, {}, context)[0].items():
-            arrays[f"seconds.{name}.{n}"] = times
-            metrics[f"size.{name}.{n}"] = _milliseconds(times)
-    arrays["not_run"] = np.array(absent, dtype=str)
+        for name, seconds in _compare(config, n, own, context).seconds.items():
+            arrays[f"seconds.{name}.{n}"] = seconds
+            metrics[f"size.{name}.{n}"] = _milliseconds(seconds)
+    arrays["not_run"] = np.array(times.absent, dtype=str)
     return Outcome("bench_propagation", config, metrics, arrays, REFERENCES)
 
 
@@ -137,7 +129,7 @@ def plot(outcome: Outcome) -> Figure:
     measured = [e.name for e in ENGINES if f"seconds.{e.name}" in outcome.arrays]
     for row, name in enumerate(reversed(measured)):
         low, middle, high = 1e3 * np.quantile(
-            _per_round(outcome.arrays[f"seconds.{name}"]), (0, 0.5, 1)
+            per_round(outcome.arrays[f"seconds.{name}"]), (0, 0.5, 1)
         )
         engines.barh(row, middle, color="C0" if name.startswith("lightecho") else "0.6")
         engines.plot([low, high], [row, row], color="k", lw=1)
@@ -155,62 +147,20 @@ def plot(outcome: Outcome) -> Figure:
     sizes.legend()
     absent = outcome.arrays["not_run"]
     if absent.size:
-        names = ", ".join(str(line).split(":")[0] for line in absent)
+        names = ", ".join(str(line).split(",")[0] for line in absent)
         engines.set_title(f"not run: {names}", fontsize="small")
     return figure
 
 
-def _compare(config, pixels, distance, specs, metrics, context) -> tuple[dict, list[str]]:
-    """Seconds (rounds, steps) by engine, and a line for each that did not run."""
-    absent: list[str] = []
-    seconds: dict[str, list[list[float]]] = {}
-
-    def drop(spec: EngineSpec, error: EngineError) -> None:
-        seconds.pop(spec.name, None)
-        absent.append(f"{spec.name}: not run, {error}")
-        context.log(absent[-1])
-
-    with _workers() as (folder, engines):
-        task = _write_task(config, pixels, distance, folder)
-        truth = None
-        for spec in specs:
-            try:
-                engine = Engine(spec, config.patience)
-                engines.append(engine)
-                metrics |= _started(engine, task)
-                found = _check(engine, folder / "check.npz")
-                truth = found if truth is None else truth
-                metrics |= _agreement(spec.name, found, truth)
-                seconds[spec.name] = []
-            except EngineError as error:
-                drop(spec, error)
-        with context.progress(f"rounds, {pixels} px", config.rounds) as ticker:
-            for _ in range(config.rounds):
-                for engine in [e for e in engines if e.spec.name in seconds]:
-                    try:
-                        turn = engine.ask("round", steps=config.steps)["seconds"]
-                        seconds[engine.spec.name].append(turn)
-                    except EngineError as error:
-                        drop(engine.spec, error)
-                ticker.advance()
-        for engine in [e for e in engines if e.spec.name in seconds]:
-            peak = engine.ask("finish")["peak_mib"]
-            metrics[f"peak_memory.{engine.spec.name}"] = Measurement(peak, unit="MiB")
-    return {name: np.array(rounds) for name, rounds in seconds.items()}, absent
+def _compare(config: Config, pixels: int, specs, context: Context) -> Times:
+    return time_in_turn(
+        specs, partial(_write_task, config, pixels), context,
+        size=f"{pixels} px", rounds=config.rounds, steps=config.steps,
+        patience=config.patience, tolerance=AGREEMENT,
+    )  # fmt: skip
 
 
-@contextmanager
-def _workers() -> Iterator[tuple[Path, list[Engine]]]:
-    engines: list[Engine] = []
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            yield Path(folder), engines
-        finally:
-            for engine in engines:
-                engine.close()
-
-
-def _write_task(config: Config, pixels: int, distance: float, folder: Path) -> dict:
+def _write_task(config: Config, pixels: int, folder: Path) -> dict:
     """Random amplitudes on the middle half, random phases, one bright square as target."""
     rng = np.random.default_rng(config.seed)
     fields = np.zeros((config.batch, pixels, pixels), np.complex64)
@@ -228,60 +178,35 @@ def _write_task(config: Config, pixels: int, distance: float, folder: Path) -> d
         "shape": [pixels, pixels],
         "pixel_pitch": config.pixel_pitch,
         "wavelength": config.wavelength,
-        "distance": distance,
+        # So all sizes sample the transfer function as the main one does.
+        "distance": config.distance * pixels / config.pixels,
         "learning_rate": 0.01,
     }
 
 
-def _started(engine: Engine, task: dict) -> dict[str, Measurement]:
-    """Import and compile time, apart from the steps."""
-    start = engine.ask("prepare", task=task | {"variant": engine.spec.variant})
-    return {
-        f"first_call.{engine.spec.name}": Measurement(start["first_s"], unit="s"),
-        f"import.{engine.spec.name}": Measurement(start["import_s"], unit="s"),
-    }
-
-
-def _check(engine: Engine, path: Path) -> dict[str, np.ndarray]:
-    engine.ask("check", to=str(path))
-    with np.load(path) as found:
-        return dict(found)
-
-
-def _agreement(name: str, found, truth) -> dict[str, Measurement]:
-    differences = {
-        part: float(np.linalg.norm(found[part] - truth[part]) / np.linalg.norm(truth[part]))
-        for part in ("loss", "gradient", "intensity")
-    }
-    if not max(differences.values()) <= AGREEMENT:
-        raise EngineError(
-            f"its results differ from ours by {differences}, so its time says nothing"
-        )
-    return {f"difference.{part}.{name}": Measurement(d) for part, d in differences.items()}
-
-
-def _per_round(seconds: np.ndarray) -> np.ndarray:
-    return np.median(seconds, axis=1)
+def _besides(times: Times) -> dict[str, Measurement]:
+    """What is measured besides the steps."""
+    metrics = {f"first_call.{k}": Measurement(v, unit="s") for k, v in times.first_calls.items()}
+    metrics |= {f"import.{k}": Measurement(v, unit="s") for k, v in times.imports.items()}
+    for name, by_part in times.differences.items():
+        metrics |= {f"difference.{part}.{name}": Measurement(d) for part, d in by_part.items()}
+    metrics |= {f"peak_memory.{k}": Measurement(v, unit="MiB") for k, v in times.peaks.items()}
+    return metrics
 
 
 def _milliseconds(seconds: np.ndarray) -> Measurement:
-    rounds = _per_round(seconds)
+    rounds = per_round(seconds)
     spread = Measurement.from_samples(1e3 * rounds, "ms")
     return Measurement(float(np.median(1e3 * rounds)), spread.stderr, "ms", rounds.size)
 
 
 def _summary(name: str, seconds: np.ndarray) -> dict[str, Measurement]:
-    rounds = 1e3 * _per_round(seconds)
+    rounds = 1e3 * per_round(seconds)
     return {
         name: _milliseconds(seconds),
         f"{name}.min": Measurement(rounds.min(), unit="ms", n=rounds.size),
         f"{name}.max": Measurement(rounds.max(), unit="ms", n=rounds.size),
     }
-
-
-def _ratio(ours: np.ndarray, other: np.ndarray) -> Measurement:
-    """Our time over the other's, formed in each round."""
-    return Measurement.from_samples(_per_round(ours) / _per_round(other))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 import dataclasses
 
-import numpy as np
 import pytest
 
 from experiments import bench_mesh as bench
@@ -28,18 +27,6 @@ def test_mesh_and_matrix_products_do_the_same_work_and_are_timed(outcome):
 def test_figure_shows_what_ran(outcome):
     axes = bench.plot(outcome).axes
     assert [len(panel.lines) for panel in axes] == [2, 2]
-
-
-def test_ratio_is_formed_within_each_round():
-    ours, other = np.array([[1.0, 1.0, 9.0], [4.0, 4.0, 4.0]]), np.array([[2.0] * 3, [8.0] * 3])
-    found = bench.ratio(ours, other)
-    assert (found.value, found.stderr, found.n) == (0.5, 0.0, 2)
-
-
-def test_engine_with_other_results_is_refused():
-    truth = {"loss": np.ones(1), "gradient": np.ones(4), "intensity": np.ones(4)}
-    with pytest.raises(EngineError, match="results of other differ from ours"):
-        bench.agreement("other", truth | {"gradient": np.array([1, 1, 1, 1.01])}, truth)
 
 
 def test_missing_peers_are_reported_and_not_invented(monkeypatch):

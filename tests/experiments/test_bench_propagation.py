@@ -14,6 +14,7 @@ from experiments.peers.engine import (
     find_interpreter,
     make_environment,
 )
+from experiments.timing import Times, prepare, workers
 
 TINY = dataclasses.replace(
     bench.SCALES["quick"], pixels=16, distance=3e-3, batch=2, layers=2, sizes=(), peers=False
@@ -35,30 +36,43 @@ def test_every_own_method_does_the_same_work_and_is_timed(outcome):
     assert outcome.metrics["difference.gradient.lightecho.fft"].value > 0  # other arithmetic
 
 
-def test_ratio_is_formed_within_each_round():
-    ours, other = np.array([[1.0, 1.0, 9.0], [4.0, 4.0, 4.0]]), np.array([[2.0] * 3, [8.0] * 3])
-    ratio = bench._ratio(ours, other)
-    assert (ratio.value, ratio.stderr, ratio.n) == (0.5, 0.0, 2)
-
-
 def test_peak_memory_is_that_of_the_worker(outcome):
     # JAX alone takes more than 100 MiB; a benchmark of 16 px must stay below a few GiB.
     assert 100 < outcome.metrics["peak_memory.lightecho.matrix"].value < 4000
 
 
+class Stub:
+    """A worker that answers at once."""
+
+    def __init__(self, spec, _):
+        self.spec = spec
+
+    def ask(self, do, **details):
+        if do == "check":
+            np.savez(details["to"], loss=np.ones(1), gradient=np.ones(4), intensity=np.ones(4))
+        seconds = [0.25] * details.get("steps", 0)
+        return {"import_s": 1.0, "first_s": 2.0, "seconds": seconds, "peak_mib": 3.0}
+
+    def close(self):
+        pass
+
+
 def test_missing_peer_is_reported_and_not_invented(monkeypatch):
     monkeypatch.setenv("LIGHTECHO_CHROMATIX_PYTHON", "/nowhere/python")
     monkeypatch.setattr(bench, "ENGINES", (bench.ENGINES[0], bench.ENGINES[3]))
+    start = lambda spec, wait: (Engine if spec.package == "chromatix" else Stub)(spec, wait)  # noqa: E731
+    monkeypatch.setattr("experiments.timing.Engine", start)
     config = dataclasses.replace(TINY, peers=True, sizes=(8,))
     lines = []
     context = Context()
     monkeypatch.setattr(context, "log", lines.append)
     outcome = bench.run(config, context)
-    said = "chromatix.documented: not run, No such file or directory: /nowhere/python"
+    said = "chromatix.documented, 16 px: not run, No such file or directory: /nowhere/python"
     assert [line for line in lines if "warning" not in line] == [said]
     assert outcome.arrays["not_run"].tolist() == [said]
     assert not any("chromatix" in name for name in outcome.metrics)
-    assert outcome.metrics["size.lightecho.matrix.8"].value > 0
+    assert outcome.metrics["size.lightecho.matrix.8"].value == 250
+    assert outcome.metrics["first_call.lightecho.matrix"].value == 2
 
 
 def test_worker_that_cannot_import_its_package_says_so_in_one_line(monkeypatch):
@@ -110,19 +124,11 @@ def test_environment_that_cannot_be_made_says_so(monkeypatch, tmp_path):
 
 
 def _prepared(spec):
-    with bench._workers() as (folder, engines):
+    with workers() as (folder, engines):
         engine = Engine(spec, 60)
         engines.append(engine)
-        bench._started(engine, bench._write_task(TINY, 16, 3e-3, folder))
-
-
-def test_engine_with_other_results_is_refused():
-    truth = {"loss": np.ones(1), "gradient": np.ones(4), "intensity": np.ones(4)}
-    found = truth | {"gradient": np.array([1.0, 1.0, 1.0, 1.01])}
-    with pytest.raises(EngineError, match="differ from ours"):
-        bench._agreement("other", found, truth)
-    with pytest.raises(EngineError, match="differ from ours"):
-        bench._agreement("other", truth | {"loss": np.array([np.nan])}, truth)
+        nothing = Times({}, {}, {}, {}, {}, [])
+        prepare(engine, bench._write_task(TINY, 16, folder), nothing, folder / "check.npz")
 
 
 def test_dead_worker_is_named_and_others_go_on():
@@ -160,13 +166,12 @@ def test_bad_configuration_is_named(change, message):
 @pytest.mark.interop
 @pytest.mark.parametrize("spec", bench.ENGINES[3:], ids=lambda spec: spec.name)
 def test_peer_agrees_on_loss_gradient_and_intensity(spec):
-    metrics = {}
     try:
         find_interpreter(spec.package)
     except EngineError as error:
         pytest.skip(str(error))
-    times, absent = bench._compare(TINY, 16, 3e-3, [bench.ENGINES[0], spec], metrics, Context())
-    assert not absent
-    assert set(times) == {bench.OURS, spec.name}
+    times = bench._compare(TINY, 16, [bench.ENGINES[0], spec], Context())
+    assert not times.absent
+    assert set(times.seconds) == {bench.OURS, spec.name}
     # Peers sample the kernel in single precision: phases up to 2 pi N / 4 = 25 rad, times 6e-8.
-    assert metrics[f"difference.gradient.{spec.name}"].value < 2e-5
+    assert times.differences[spec.name]["gradient"] < 2e-5
