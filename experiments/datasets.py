@@ -44,6 +44,7 @@ _GARMENTS = (
 )
 _CLASSES = {"mnist": _DIGITS, "fashion_mnist": _GARMENTS}
 _BOTH = "fashion_and_mnist"  # the 20 classes of Fashion-MNIST, then MNIST
+_JOINED = ("fashion_mnist", "mnist")
 NAMES = ("digits", "iris", "mnist", "fashion_mnist", _BOTH, "omniglot")
 _FILES = {
     "x_train": "train-images-idx3-ubyte.gz",
@@ -172,7 +173,7 @@ def load(name: str, folder: Path | str | None = None) -> Dataset:
     if name in ("digits", "iris"):
         return _from_scikit_learn(name)
     if name == _BOTH:
-        return _join(load("fashion_mnist", folder), load("mnist", folder))
+        return _join(*(load(single, folder) for single in _JOINED))
     if name == "omniglot":
         found = omniglot.find(folder)
         return Dataset(*omniglot.read(folder), ", ".join(str(path) for path in found))
@@ -185,12 +186,30 @@ def available(name: str, folder: Path | str | None = None) -> bool:
     if name in ("digits", "iris"):
         return True
     if name == _BOTH:
-        return available("mnist", folder) and available("fashion_mnist", folder)
+        return all(available(single, folder) for single in _JOINED)
     try:
         look = omniglot.find(folder) if name == "omniglot" else find(name, folder)
         return look is not None
     except UserError:
         return False
+
+
+def first_available(*names: str) -> str:
+    """First of these data sets that is at hand, else the digits of scikit-learn, which always are."""
+    return next(filter(available, names), "digits")
+
+
+def stand_in_note(wanted: Sequence[str]) -> str:
+    """Says that the digits stand in for data sets that are not at hand, and how to get those; "" where all are."""
+    missing = [name for name in wanted if not available(name)]
+    if not missing:
+        return ""
+    singles = [single for name in missing for single in (_JOINED if name == _BOTH else (name,))]
+    files = " and ".join(f"{single}.npz" for single in singles)
+    return (
+        f"data: the digits of scikit-learn stand in for {' and '.join(missing)}, not found here; put {files} into a "
+        "folder and set LIGHTECHO_DATA to it."
+    )
 
 
 def find(name: str, folder: Path | str | None = None) -> Path | None:

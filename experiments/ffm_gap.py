@@ -65,13 +65,13 @@ class Config:
     seed: int = 100
 
 
-_FASHION = "fashion_mnist" if datasets.available("fashion_mnist") else "digits"
+WANTED_DATA = {"laptop": ("fashion_mnist",)}
 SCALES = {
     "quick": Config(
         depths=(2,), strokes=(-0.4, -0.6), astigmatisms=(0.0, 0.3), repeats=1, n_test=128,
         optics=Optics(pixels=32, distance=3e-3, n_steps=40),
     ),
-    "laptop": Config(dataset=_FASHION),
+    "laptop": Config(dataset=datasets.first_available(*WANTED_DATA["laptop"])),
     "paper": Config(
         dataset="fashion_mnist", optics=Optics(pixels=400, distance=0.388, n_steps=3000, batch_size=64)
     ),

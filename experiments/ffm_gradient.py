@@ -31,7 +31,7 @@ from optics.twin import Geometry, make_twin
 
 CLAIM = "Forward-mode gradients are exact under symmetric errors of any size, and need a registered camera otherwise."
 PAPER_FIGURE = "principle (Fig. 1), fact sheet 3.6"
-EXPECTED_TIME = {"quick": "20 s", "laptop": "20 s", "paper": "1 min"}
+EXPECTED_TIME = {"quick": "10 s", "laptop": "20 s", "paper": "1 min"}
 TOLERANCES = {"cosine.*": 0.02}
 
 RULES = {"ffm": ForwardMode(), "physics_aware": PhysicsAware(), "in_silico": InSilico()}

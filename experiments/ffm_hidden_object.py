@@ -59,7 +59,7 @@ from optics.weak_light import reachable_frame_rate
 
 CLAIM = "Forward mode trains one wavefront that shows all cells of a moving hidden object at once, in single frames."
 PAPER_FIGURE = "Fig. 4a-b"
-EXPECTED_TIME = {"quick": "25 s", "laptop": "2 min", "paper": "an hour on a GPU"}
+EXPECTED_TIME = {"quick": "20 s", "laptop": "2 min", "paper": "an hour on a GPU"}
 TOLERANCES = {
     "cell_error.*": 10.0,
     "psnr.*": 3.0,

@@ -65,13 +65,13 @@ class Config:
             )
 
 
-_FASHION = "fashion_mnist" if datasets.available("fashion_mnist") else "digits"
+WANTED_DATA = {"laptop": ("fashion_mnist",)}
 SCALES = {
     "quick": Config(
         n_classes=4, depths=(2,), activations=("linear", "saturable", "square_law"), repeats=1, n_test=128,
         optics=Optics(pixels=32, distance=3e-3, n_steps=60),
     ),
-    "laptop": Config(dataset=_FASHION, optics=Optics(n_steps=300)),
+    "laptop": Config(dataset=datasets.first_available(*WANTED_DATA["laptop"]), optics=Optics(n_steps=300)),
     "paper": Config(
         dataset="fashion_mnist", depths=(2, 4, 8), n_test=0,
         optics=Optics(pixels=400, distance=0.388, n_steps=3000, batch_size=64),

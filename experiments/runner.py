@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from experiments import provenance
+from experiments import datasets, provenance
 from experiments.context import Context, precision
 from experiments.errors import UserError
 from experiments.registry import load
@@ -45,7 +45,11 @@ def run_and_store(
     pieces = store.pieces(name, config, provenance.code_fingerprint(), force)
     with on_device(device), precision(precision_of(config)):
         start = time.monotonic()
-        outcome = module.run(config, Context(pieces))
+        context = Context(pieces)
+        note = data_note(module, config)
+        if note:
+            context.log(note)
+        outcome = module.run(config, context)
         seconds = time.monotonic() - start + pieces.reused_seconds
         record = provenance.record(seconds, precision_of(config), pieces.reused, command or [])
     scale = scale_of(config, module.SCALES)
@@ -58,6 +62,15 @@ def run_and_store(
     stored = store.save(outcome, scale, record, figure)
     pieces.discard()
     return stored, False
+
+
+def data_note(module: Any, config: Any) -> str:
+    """Line for a run on the digits where its scale wants other data, as `WANTED_DATA` of the module says; else ""."""
+    used = getattr(config, "datasets", (getattr(config, "dataset", None),))
+    wanted, scale = getattr(module, "WANTED_DATA", {}), scale_of(config, module.SCALES)
+    # Which scale a custom configuration comes from is not known.
+    names = wanted.get("laptop" if scale == "custom" else scale, ())
+    return datasets.stand_in_note(names) if tuple(used) == ("digits",) else ""
 
 
 def precision_of(config: Any) -> str:

@@ -274,3 +274,15 @@ def test_the_joined_set_needs_both(tmp_path):
     assert not available("fashion_and_mnist", tmp_path)
     with pytest.raises(UserError, match=r"no .*fashion_mnist\.npz"):
         load("fashion_and_mnist", tmp_path)
+
+
+def test_digits_stand_in_for_what_is_not_at_hand(tmp_path, monkeypatch):
+    assert datasets.first_available("fashion_mnist", "mnist") == "digits"
+    note = datasets.stand_in_note(["fashion_and_mnist"])
+    assert "digits of scikit-learn stand in for fashion_and_mnist" in note
+    assert "put fashion_mnist.npz and mnist.npz into a folder and set LIGHTECHO_DATA" in note
+    np.savez(tmp_path / "mnist.npz", **images())
+    monkeypatch.setenv("LIGHTECHO_DATA", str(tmp_path))
+    assert datasets.first_available("fashion_mnist", "mnist") == "mnist"
+    assert "mnist" not in datasets.stand_in_note(["mnist"])
+    assert "for fashion_mnist, not" in datasets.stand_in_note(["mnist", "fashion_mnist"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.errors import NonFiniteError, UserError
-from experiments.runner import on_device, run_and_store, scale_of
+from experiments.runner import data_note, on_device, run_and_store, scale_of
 from experiments.storage import Store, digest
 from tests.experiments.pendulum import SCALES, Config
 
@@ -132,3 +132,22 @@ def test_provenance_says_where_the_numbers_come_from(store):
     assert record["versions"]["jax"] == jax.__version__
     assert record["command"] == ["lightecho", "run"]
     assert 0 < record["wall_time_s"] < 10
+
+
+def test_a_run_says_when_digits_stand_in_for_other_data(registered, store, monkeypatch, capsys):
+    @dataclasses.dataclass(frozen=True)
+    class WithData(Config):
+        dataset: str = "digits"
+
+    scales = {"quick": WithData(), "laptop": WithData(lengths=(1.0,))}
+    monkeypatch.setattr(registered, "SCALES", scales)
+    monkeypatch.setattr(registered, "WANTED_DATA", {"laptop": ("mnist",)}, raising=False)
+    monkeypatch.setattr("experiments.datasets.available", lambda *_: False)
+    monkeypatch.setattr("experiments.context.Context.log", lambda _, line: print(line))
+    run_and_store("pendulum", scales["laptop"], store)
+    assert "data: the digits of scikit-learn stand in for mnist" in capsys.readouterr().out
+    assert data_note(registered, WithData(lengths=(3.0,)))
+    assert not data_note(registered, scales["quick"])
+    assert not data_note(registered, WithData(lengths=(1.0,), dataset="mnist"))
+    monkeypatch.setattr("experiments.datasets.available", lambda *_: True)
+    assert not data_note(registered, scales["laptop"])
