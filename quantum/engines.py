@@ -26,6 +26,8 @@ ENGINES = {
     "reference": "quantum.statevector",
     "cirq": "quantum.cirq_engine",
     "qiskit": "quantum.qiskit_engine",
+    "tensor_network": "quantum.tensor_network",
+    "jax": "quantum.jax_engine",
 }
 # What `pip install` wants where an import fails, by the module that is missing.
 _PACKAGES = {
