@@ -14,7 +14,7 @@ import functools
 import importlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cirq
@@ -32,6 +32,7 @@ N_STATES = {"single": 1, "double": 4}
 _MOST_FUSED = (
     4  # qubits of a fused gate; fastest of 2, 3, 4 or within a third of it from 18 qubits on
 )
+_MOST_FUSED_BLOCKS = 3  # the same for blocks that are fused already
 
 _FIXED = {
     "i": cirq.I, "x": cirq.X, "y": cirq.Y, "z": cirq.Z, "h": cirq.H, "s": cirq.S, "s_dagger": cirq.S**-1, "cz": cirq.CZ,
@@ -161,6 +162,32 @@ def expectations(
         norm = statevector.expectation(final, PauliString())
         found[row] = [statevector.expectation(final, o) / norm for o in observables]
     return found
+
+
+def run_blocks(
+    n_qubits: int,
+    blocks: Iterable[tuple[tuple[int, ...], np.ndarray]],
+    start: np.ndarray | None = None,
+) -> np.ndarray:
+    """State after fused blocks on qsim, complex64; hands over in a tenth of the time that a Cirq circuit takes.
+
+    Args:
+        n_qubits: Number of qubits.
+        blocks: Qubits and matrix of every block in time order, as `program.blocks` gives them.
+        start: State before, complex64; it stays as it is. All qubits in |0> by default.
+    """
+    circuit = qsimcirq.qsim.Circuit()  # pyright: ignore[reportAttributeAccessIssue]
+    circuit.num_qubits = n_qubits
+    for time, (support, matrix) in enumerate(blocks):
+        elements = np.ascontiguousarray(matrix, dtype=complex).view(float).ravel().tolist()
+        places = [n_qubits - 1 - qubit for qubit in support]  # qsim counts from the other end
+        qsimcirq.qsim.add_matrix_gate(time, places, elements, circuit)  # pyright: ignore[reportAttributeAccessIssue]
+    options = qsimcirq.QSimOptions(  # pyright: ignore[reportPrivateImportUsage]
+        max_fused_gate_size=_MOST_FUSED_BLOCKS, cpu_threads=n_threads(n_qubits)
+    )
+    given = options.as_dict() | {"c": circuit, "s": 0}
+    before = 0 if start is None else start.astype(np.complex64).view(np.float32)
+    return qsimcirq.qsim.qsim_simulate_fullstate(given, before).view(np.complex64)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @functools.lru_cache(maxsize=65536)

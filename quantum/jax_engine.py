@@ -151,6 +151,26 @@ def sharded_state(
         return run(structure, jnp.asarray(matrices, dtype), start)
 
 
+def ensemble_after(
+    opening: tuple[Structure, np.ndarray],
+    rest: tuple[Structure, np.ndarray],
+    observable: PauliString,
+    precision: str = "single",
+) -> np.ndarray:
+    """Expectation values of circuits that open alike, (circuits,); the opening runs once.
+
+    Args:
+        opening: Program of the common part.
+        rest: Structure of what follows and block matrices of every circuit, (circuits, steps, slots, ...).
+        observable: What is measured.
+        precision: "single" or "double".
+    """
+    with _precision(precision) as dtype:
+        start = _final(opening[0], jnp.asarray(opening[1], dtype))
+        matrices = jnp.asarray(rest[1], dtype)
+        return np.asarray(ensemble(rest[0], matrices, start, (observable,)))[:, 0]
+
+
 def angle_matrices(name: str, angles: Float[Array, "gates 2"]) -> Complex[Array, "gates 4 4"]:
     """Padded matrices of `phased_x` or `fsim` gates as a differentiable function of their two angles in rad.
 
