@@ -22,6 +22,11 @@ class BatchedStates:
         self.state[(0,) * n_qubits] = 1
         self.waiting: dict[int, np.ndarray] = {}
 
+    def fork(self) -> int:
+        """Adds a copy of the first trajectory; number of the copy."""
+        self.state = np.concatenate([self.state, self.state[..., :1]], axis=-1)
+        return self.state.shape[-1] - 1
+
     def play(self, operation: Operation) -> None:
         """One gate on all trajectories."""
         matrix = operation.gate.matrix()

@@ -158,6 +158,7 @@ def twirl_probabilities(channel: Channel) -> np.ndarray:
     return np.sum(np.abs(overlaps) ** 2, axis=1)
 
 
+@lru_cache(maxsize=4096)
 def twirled(channel: Channel) -> Channel:
     """The Pauli channel that is left after averaging a channel over all Pauli frames."""
     if channel.paulis is not None:

@@ -35,10 +35,11 @@ from quantum.gates import Gate, matrix_gate, pauli_gate
 from quantum.noise import Frame, NoiseModel
 from quantum.otoc import Echo, echo_circuit
 from quantum.pauli import PauliString
-from quantum.statistics import Estimate
+from quantum.statistics import Estimate, signal_to_noise
 
 DECOUPLED_DEPHASING = 0.25  # our choice
 LAWS = ("linear", "exponential", "gaussian")
+_MOST_SAMPLING = 0.8  # no more of a noise power than this is put down to sampling (our choice)
 _PRODUCT_TOLERANCE = 1e-9  # second singular value of a product of one-qubit gates, up to rounding
 
 
@@ -270,6 +271,32 @@ def extrapolate_to_zero(
     if law == "linear":
         return Estimate(start, error)
     return Estimate(float(sign * np.exp(start)), float(np.exp(start)) * error)
+
+
+def device_signal_to_noise(
+    exact: np.ndarray, estimate: np.ndarray, sampling_error: np.ndarray, kind: str = "raw"
+) -> tuple[Estimate, float]:
+    """`statistics.signal_to_noise` without the noise that a simulation adds by drawing few trajectories.
+
+    A device draws a new trajectory for every shot, so its noise is systematic error plus shot noise. The mean square of
+    the sampling errors is taken off the noise power, at most 80 % of it; the ratio is then a lower bound.
+
+    Args:
+        exact: Noiseless value of every circuit.
+        estimate: Mitigated value of every circuit.
+        sampling_error: Standard error of each from the finite number of trajectories.
+        kind: raw, rescaled or correlated, as in `statistics.signal_to_noise`.
+
+    Returns:
+        The ratio, and the share of the noise power that is sampling, before the limit.
+    """
+    found = signal_to_noise(exact, estimate, kind=kind)
+    x, y = np.asarray(exact, float), np.asarray(estimate, float)
+    slope = 1.0 if kind == "raw" else float(np.cov(x, y, bias=True)[0, 1] / np.var(y))
+    residual = y - x if kind == "raw" else x - x.mean() - slope * (y - y.mean())
+    share = slope**2 * float(np.mean(np.square(sampling_error)) / np.mean(residual**2))
+    gain = (1 - min(share, _MOST_SAMPLING)) ** -0.5
+    return Estimate(gain * found.value, gain * found.stderr), share
 
 
 def _factors(matrix: np.ndarray) -> tuple[Gate, Gate] | None:

@@ -13,8 +13,8 @@ Any other channel: true Kraus jumps. Operator k strikes with probability |K_k ps
 norm; for relaxation the state also drifts towards |0> while nothing jumps (J. Dalibard, Y. Castin, K. Moelmer,
 Phys. Rev. Lett. 68, 580 (1992), DOI 10.1103/PhysRevLett.68.580).
 
-The engine here ("batch") walks through the gates once for all trajectories, the trajectory index last; one-qubit gates
-wait until they can be multiplied into a two-qubit gate. It is fastest below about 14 qubits, above that qsim is.
+The engine here ("batch") walks through the gates once for all trajectories; each is copied off the state without
+errors where its first error strikes. It is fastest below about 14 qubits, above that qsim is.
 Trajectory noise of the estimate is ours, not the device's: `stderr` says how large it is.
 """
 
@@ -93,9 +93,9 @@ def expectation(
         return Estimate(float(values.mean()), _stderr(values), n_trajectories)
     seen = seen.twirled()
     weight, drawn = draw_errors(seen, n_trajectories, seed)
-    if not drawn:
-        drawn = [{}] * 2  # no channel, nothing to average
     values = _values(seen, [{}, *drawn], observable, engine, precision)
+    if not drawn:  # no channel, nothing to average
+        return Estimate(float(values[0]), 0.0, n_trajectories, float(values[0]), 1.0)
     struck = values[1:]
     mean = weight * values[0] + (1 - weight) * struck.mean()
     error = (1 - weight) * _stderr(struck)
@@ -253,19 +253,24 @@ def run_batch(
 
 
 def _run_part(circuit, errors, observable, dtype, rng) -> np.ndarray:
-    batch = BatchedStates(circuit.n_qubits, len(errors), dtype)
     at: dict[int, list[tuple[int, int]]] = {}
     for trajectory, struck in enumerate(errors):
         for place, pauli in struck.items():
             at.setdefault(place, []).append((trajectory, pauli))
+    # Trajectories are one until their first error, so column 0 stays without any and the others fork off it there.
+    batch = BatchedStates(circuit.n_qubits, 1 if rng is None else len(errors), dtype)
+    column = {} if rng is None else {k: k for k in range(len(errors))}
     for number, step in enumerate(circuit.steps):
         if isinstance(step, Operation):
             batch.play(step)
         elif rng is not None:
             batch.jump(step, rng)
         for trajectory, pauli in at.get(number, ()):
-            batch.strike(step.qubits, trajectory, pauli)
-    return batch.expectations(observable)
+            if trajectory not in column:
+                column[trajectory] = batch.fork()
+            batch.strike(step.qubits, column[trajectory], pauli)
+    values = batch.expectations(observable)
+    return values[[column.get(k, 0) for k in range(len(errors))]]
 
 
 def _values(
