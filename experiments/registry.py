@@ -32,6 +32,7 @@ EXPERIMENTS: dict[str, str] = {
     "taichi_depth": "experiments.taichi_depth",
     "otoc_interference": "experiments.otoc_interference",
     "otoc_decay": "experiments.otoc_decay",
+    "otoc_noise": "experiments.otoc_noise",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.bench_propagation",
