@@ -15,6 +15,7 @@ Science 374, 1479 (2021), DOI 10.1126/science.abg5029 (doping). Leaves out: meas
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -162,15 +163,23 @@ def dope(circuit: Circuit, n_gates: int, measured: int, butterfly: int, seed: in
 
 
 def _turn(bits: np.ndarray, signs: np.ndarray, operation: Operation):
-    if not is_clifford_gate(operation.gate):
-        shown = f"{operation.gate.name}{operation.gate.parameters}"
-        raise ValueError(
-            f"`circuit` must be Clifford, but holds {shown}; use `pauli_propagation.propagate`."
-        )
-    matrix = np.rint(transfer_matrix(operation.gate)).astype(np.int64)
-    targets = np.abs(matrix).argmax(axis=1)
     codes = operation_code(bits, operation)
-    return turned(bits, operation, codes ^ targets[codes]), signs * matrix[codes, targets[codes]]
+    changes, factors = _table(operation.gate)
+    return turned(bits, operation, changes[codes]), signs * factors[codes]
+
+
+@lru_cache(maxsize=4096)
+def _table(gate: Gate) -> tuple[np.ndarray, np.ndarray]:
+    """What a letter is changed by (exclusive or) and the sign, for every letter or pair of letters."""
+    if not is_clifford_gate(gate):
+        raise ValueError(
+            f"`circuit` must be Clifford, but holds {gate.name}{gate.parameters}; use "
+            f"`pauli_propagation.propagate`."
+        )
+    matrix = np.rint(transfer_matrix(gate)).astype(np.int64)
+    rows = np.arange(len(matrix))
+    targets = np.abs(matrix).argmax(axis=1)
+    return (rows ^ targets).astype(np.uint8), matrix[rows, targets]
 
 
 def _to_quarter_axis(operation: Operation) -> Operation:
