@@ -30,8 +30,10 @@ EXPERIMENTS: dict[str, str] = {
     "exceptional_point": "experiments.exceptional_point",
     "taichi_classification": "experiments.taichi_classification",
     "taichi_depth": "experiments.taichi_depth",
+    "otoc_spreading": "experiments.otoc_spreading",
     "otoc_interference": "experiments.otoc_interference",
     "otoc_decay": "experiments.otoc_decay",
+    "random_circuit_sampling": "experiments.random_circuit_sampling",
     "otoc_noise": "experiments.otoc_noise",
 }
 BENCHMARKS: dict[str, str] = {
