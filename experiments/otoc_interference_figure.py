@@ -11,14 +11,15 @@ from experiments.records import Outcome, Reference
 def draw(outcome: Outcome) -> Figure:
     """Every order: mean and spread; what insertion does circuit by circuit; distributions; the larger layouts."""
     config, arrays = outcome.config, outcome.arrays
-    figure = new_figure(columns=2, height=6.0)
-    grid = figure.add_gridspec(3, 3, height_ratios=(1, 0.8, 1.5))
+    figure = new_figure(columns=2, height=6.6)
+    grid = figure.add_gridspec(4, 3, height_ratios=(1, 0.7, 0.7, 1.6))
     mean = figure.add_subplot(grid[0, :])
     spread = figure.add_subplot(grid[1, :], sharex=mean)
-    _draw_orders(mean, spread, outcome)
-    _draw_insertion(figure.add_subplot(grid[2, 0]), outcome)
-    _draw_distribution(figure.add_subplot(grid[2, 1]), config, arrays)
-    _draw_sizes(figure.add_subplot(grid[2, 2]), outcome)
+    rho = figure.add_subplot(grid[2, :], sharex=mean)
+    _draw_orders((mean, spread, rho), outcome)
+    _draw_insertion(figure.add_subplot(grid[3, 0]), outcome)
+    _draw_distribution(figure.add_subplot(grid[3, 1]), config, arrays)
+    _draw_sizes(figure.add_subplot(grid[3, 2]), outcome)
     return figure
 
 
@@ -26,27 +27,32 @@ def _reference(name: str) -> Reference | None:
     return next((r for r in REFERENCES if r.name == name), None)
 
 
-def _draw_orders(mean, spread, outcome: Outcome) -> None:
+def _draw_orders(rows, outcome: Outcome) -> None:
     config = outcome.config
     n = n_qubits(config, config.sizes[0])
-    for place, order in enumerate(config.orders):
-        color = PALETTE[1] if order == config.order else PALETTE[2 if order.islower() else 0]
-        for axes, part in ((mean, "mean"), (spread, "sd")):
-            found = outcome.metrics[f"order.{order_name(order)}.{part}"]
-            axes.errorbar(place, found.value, found.stderr, fmt="o", ms=3, color=color)
-    for axes, part, text in ((mean, "mean", "mean"), (spread, "sd", "sd")):
-        reference = _reference(f"off_diagonal.n{n}.{part}")
+    parts = (
+        ("mean", "Off-diag. mean", f"off_diagonal.n{n}.mean"),
+        ("sd", "Off-diag. sd", f"off_diagonal.n{n}.sd"),
+        ("correlation", "Correlation", "correlation.with_insertion"),
+    )
+    for axes, (part, text, published) in zip(rows, parts, strict=True):
+        for place, order in enumerate(config.orders):
+            color = PALETTE[1] if order == config.order else PALETTE[2 if order.islower() else 0]
+            found = outcome.metrics.get(f"order.{order_name(order)}.{part}")
+            if found:
+                axes.errorbar(place, found.value, found.stderr, fmt="o", ms=3, color=color)
+        reference = _reference(published)
         if reference:
             reference_band(axes, reference, name="published (order unknown)")
         axes.axhline(0, color="k", lw=0.5)
-        axes.set_ylabel(f"Off-diagonal {text}")
-    mean.tick_params(labelbottom=False)
-    spread.set_xticks(range(len(config.orders)), config.orders, rotation=90, fontsize=6)
-    spread.set_xlabel("Layer order; lower case: aligned groups")
+        axes.set_ylabel(text)
+        axes.tick_params(labelbottom=axes is rows[-1])
+    rows[-1].set_xticks(range(len(config.orders)), config.orders, rotation=90, fontsize=6)
+    rows[-1].set_xlabel("Layer order; lower case: aligned groups")
     for k, name in ((0, "staggered"), (2, "aligned"), (1, f"default {config.order}")):
-        mean.plot([], [], "o", ms=3, color=PALETTE[k], label=name)
-    mean.legend(ncols=4, fontsize=6, loc="best")
-    mean.set_title(
+        rows[0].plot([], [], "o", ms=3, color=PALETTE[k], label=name)
+    rows[0].legend(ncols=4, fontsize=6, loc="best")
+    rows[0].set_title(
         f"{n} qubits, same gates for all orders; bars: one standard error, {config.order_circuits} circuits"
     )
 
@@ -61,10 +67,11 @@ def _draw_insertion(axes, outcome: Outcome) -> None:
         (outcome.arrays["measured"], PALETTE[1], ".", "without_insertion", "none, finite shots"),
     )
     for values, color, marker, name, text in pairs:
-        rho = metrics[f"correlation.{name}"].value
-        axes.plot(total, values, marker, ms=3, color=color, label=f"{text}: {rho:.3f}")
+        rho = metrics.get(f"correlation.{name}")
+        text += f": {rho.value:.3f}" if rho else ""
+        axes.plot(total, values, marker, ms=3, color=color, label=text)
     axes.set(xlabel="C$^{(4)}$ without insertion", ylabel="C$^{(4)}$ measured")
-    axes.legend(fontsize=5.5, title="correlation", title_fontsize=6)
+    axes.legend(fontsize=5.5, title="correlation", title_fontsize=6, loc="best")
     axes.set_title(f"{n} qubits, {outcome.config.order}")
 
 
@@ -83,33 +90,30 @@ def _draw_distribution(axes, config, arrays) -> None:
 
 
 def _draw_sizes(axes, outcome: Outcome) -> None:
-    config = outcome.config
+    """Means of the main order, and of the orders followed up, on every layout."""
+    config, metrics = outcome.config, outcome.metrics
     sizes = [n_qubits(config, size) for size in config.sizes]
-    shown = [n for n, *_ in GOLDEN if n <= max(*sizes, 36)]
+    shown = [n for n in GOLDEN if n <= max(*sizes, 36)]
     for n in shown:
         reference = _reference(f"off_diagonal.n{n}.mean")
         if reference:
             reference_band(
-                axes, reference, at=n, width=2.5, name="published" if n == shown[0] else ""
+                axes, reference, at=n, width=3, name="published" if n == shown[0] else ""
             )
-    for n in sizes:
-        series = [(config.order, f"off_diagonal.n{n}.mean")]
-        if n != sizes[0]:
-            series += [
-                (order, f"order.n{n}.{order_name(order)}.mean") for order in config.larger_orders
-            ]
-        else:
-            series += [
-                (o, f"order.{order_name(o)}.mean")
-                for o in config.larger_orders
-                if o in config.orders
-            ]
-        for k, (order, name) in enumerate(series):
-            found = outcome.metrics[name]
+    for n in sizes[1:]:
+        followed = [
+            m for k, m in metrics.items() if k.startswith(f"order.n{n}.") and k.endswith("mean")
+        ]
+        for place, found in enumerate(followed):
+            x = n + 1.2 * (place + 1) / len(followed)
             axes.errorbar(
-                n + 0.6 * k, found.value, found.stderr, fmt="o", ms=3, color=PALETTE[(1, 0, 2, 3, 4, 5)[k % 6]],
-                label=order if n == sizes[-1] else None,
+                x, found.value, found.stderr, fmt=".", ms=2, lw=0.7, color=PALETTE[0],
+                label="orders left after the first size" if n == sizes[1] and place == 0 else None,
             )  # fmt: skip
+    for n in sizes:
+        found = metrics[f"off_diagonal.n{n}.mean"]
+        text = config.order if n == sizes[0] else None
+        axes.errorbar(n, found.value, found.stderr, fmt="o", ms=3, color=PALETTE[1], label=text)
     axes.axhline(0, color="k", lw=0.5)
     axes.set(xlabel="Qubits", ylabel="Off-diagonal mean")
-    axes.legend(fontsize=6)
+    axes.legend(fontsize=5.5)

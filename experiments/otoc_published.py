@@ -5,6 +5,7 @@ written down by a third party from the published data: means from plot legends, 
 """
 
 import itertools
+from typing import NamedTuple
 
 from experiments.records import Reference
 from quantum.lattice import EchoLayout, echo_layout, rectangle_layout
@@ -17,26 +18,37 @@ SD_READING = 0.001  # read by eye, as the fact sheet states
 
 _ORDER = "layer order and theta are our choice"
 _BEYOND = "beyond our scales; shown for the trend"
-# Qubits, mean, its error, standard deviation over circuits, kind.
-GOLDEN = (
-    (18, -0.0203, 0.0025, 0.018, "exact; the mean's error is sd / sqrt(50 circuits)"),
-    (23, -0.0094, None, 0.011, "exact; number of circuits unknown"),
-    (27, -0.0255, None, 0.021, "exact"),
-    (31, -0.0145, None, 0.011, "exact"),
-    (36, -0.0144, None, 0.016, "exact, " + _BEYOND),
-    (40, -0.0150, None, 0.010, "exact, " + _BEYOND),
-    (65, -0.0064, None, 0.007, "experiment, " + _BEYOND),
-)
+
+
+class Golden(NamedTuple):
+    """Off-diagonal part of OTOC(2) over circuits: mean, its standard error where known, spread, kind of value."""
+
+    mean: float
+    mean_error: float | None
+    sd: float
+    kind: str
+
+
+# By the number of qubits.
+GOLDEN = {
+    18: Golden(-0.0203, 0.0025, 0.018, "exact; the mean's error is sd / sqrt(50 circuits)"),
+    23: Golden(-0.0094, None, 0.011, "exact; number of circuits unknown"),
+    27: Golden(-0.0255, None, 0.021, "exact"),
+    31: Golden(-0.0145, None, 0.011, "exact"),
+    36: Golden(-0.0144, None, 0.016, "exact, " + _BEYOND),
+    40: Golden(-0.0150, None, 0.010, "exact, " + _BEYOND),
+    65: Golden(-0.0064, None, 0.007, "experiment, " + _BEYOND),
+}
 REFERENCES = (
     *(
         Reference(f"off_diagonal.n{n}.mean", mean, error, "", "Fig. 4b (65: 4a, 40: 3e)", "read off a plot", False,
                   f"second-hand, from legends drawn of the published values; {kind}; {_ORDER}")
-        for n, mean, error, _, kind in GOLDEN
+        for n, (mean, error, _, kind) in GOLDEN.items()
     ),
     *(
         Reference(f"off_diagonal.n{n}.sd", sd, SD_READING, "", "Fig. 4b (65: 4a, 40: 3e)", "read off a plot", False,
                   f"second-hand, read by eye; {kind}; {_ORDER}")
-        for n, _, _, sd, kind in GOLDEN
+        for n, (_, _, sd, kind) in GOLDEN.items()
     ),
     Reference("off_diagonal.n18.share_negative", None, None, "", "Fig. 4b", "read off a plot", False,
               "second-hand: nearly all values are negative, without a number"),

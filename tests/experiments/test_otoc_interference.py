@@ -6,7 +6,7 @@ import pytest
 from experiments import otoc_interference
 from experiments.otoc_published import ALL_ORDERS, GOLDEN, layout_of, order_name
 from quantum.circuit import random_circuit
-from quantum.interference import exact_diagonal
+from quantum.interference import Interference, exact_diagonal
 from quantum.otoc import correlator, make_echo
 
 TINY = otoc_interference.Config(
@@ -15,7 +15,7 @@ TINY = otoc_interference.Config(
     circuits=(5, 3),
     strings=(12, 2),
     orders=("ACBD", "acbd"),
-    larger_orders=("ABDC",),
+    follow_up=3,
     order_circuits=3,
     order_strings=2,
     shots=1000,
@@ -61,7 +61,9 @@ def test_every_order_is_reported_on_the_same_circuits(outcome):
         total = outcome.arrays[f"order.{order_name(order)}.total"]
         expected = [correlator(echoes(order, number), engine="reference") for number in range(3)]
         np.testing.assert_allclose(total, expected, atol=1e-12)
-    assert "order.n8.staggered_ABDC.mean" in outcome.metrics
+    # Nothing is published for a rectangle, so nothing is excluded; the main order has a run of its own.
+    assert "order.n8.aligned_ACBD.mean" in outcome.metrics
+    assert "order.n8.staggered_ACBD.mean" not in outcome.metrics
     # The order of the main run is one of them: the same circuits, the same numbers.
     np.testing.assert_array_equal(
         outcome.arrays["order.staggered_ACBD.total"], outcome.arrays["n6.total"][:3]
@@ -80,26 +82,47 @@ def test_both_larger_scales_try_all_48_orders():
         assert otoc_interference.SCALES[scale].orders == ALL_ORDERS
 
 
-def test_orders_near_the_published_mean_are_counted():
-    config = dataclasses.replace(TINY, sizes=("18", "2x4"))
-    values = {"ACBD": GOLDEN[0][1], "acbd": 0.5}
-    rng = np.random.default_rng(0)
-    found = {}
-    for order, mean in values.items():
-        spread = 1e-3 * rng.normal(size=10)
-        found[f"order.{order_name(order)}"] = otoc_interference.Interference(
-            mean + spread - spread.mean(), np.zeros((10, 2))
-        )
-    counted = otoc_interference._matching_orders(config, found)
-    assert counted["orders_near.mean"].value == 1
-    # The spread of 0.001 is far from the published 0.018.
-    assert counted["orders_near.mean_and_sd"].value == 0
+def test_an_order_is_near_if_mean_and_spread_are():
+    pattern = np.resize([1.0, -1.0], 20) * np.sqrt(19 / 20)
+
+    def near(mean, sd):
+        ensemble = Interference(mean + sd * pattern, np.zeros((20, 2)))
+        return otoc_interference._is_near(ensemble, 18)
+
+    golden = GOLDEN[18]
+    assert near(golden.mean, golden.sd)
+    # Errors: 0.018 / sqrt(20) = 0.004 of the mean beside 0.0025, next to none of a spread of two values beside 0.001.
+    assert not near(golden.mean - 0.012, golden.sd)
+    assert near(golden.mean - 0.007, golden.sd)
+    assert not near(golden.mean, golden.sd + 0.005)
+
+
+def test_orders_are_counted_where_something_is_published():
+    config = dataclasses.replace(TINY, sizes=("18", "23"))
+    spread = GOLDEN[23].sd * np.resize([1.0, -1.0], 20)
+    at_23 = Interference(GOLDEN[23].mean + spread, np.zeros((20, 2)))
+    found = {"n23": at_23, "order.n23.aligned_ACBD": Interference(spread + 0.1, np.zeros((20, 2)))}
+    counted = otoc_interference._counts(config, found, ["ACBD", "acbd"])
+    assert {name: (m.value, m.n) for name, m in counted.items()} == {
+        "orders_near.n18": (2, 2),
+        "orders_near.n23": (1, 2),
+    }
+
+
+def test_an_echo_that_never_closes_has_no_correlation():
+    # Two cycles do not join opposite corners: every value is 1, and nothing varies.
+    still = otoc_interference.run(
+        dataclasses.replace(TINY, sizes=("2x3",), circuits=(3,), strings=(2,), rectangle_cycles=2)
+    )
+    assert still.metrics["total.n6.mean"].value == pytest.approx(1)
+    assert not any("correlation" in name for name in still.metrics)
+    still.figure()
 
 
 def test_figure_shows_orders_insertion_distribution_and_sizes(outcome):
     figure = outcome.figure()
-    assert len(figure.axes) == 5
-    assert [t.get_text() for t in figure.axes[1].get_xticklabels()] == ["ACBD", "acbd"]
+    assert len(figure.axes) == 6
+    assert [t.get_text() for t in figure.axes[2].get_xticklabels()] == ["ACBD", "acbd"]
 
 
 def test_bad_settings_are_named():
@@ -110,6 +133,8 @@ def test_bad_settings_are_named():
         replace(TINY, circuits=(3,))
     with pytest.raises(ValueError, match="`strings` must be at least 2, but is 1"):
         replace(TINY, order_strings=1)
+    with pytest.raises(ValueError, match="`follow_up` must be 0 or at least 3"):
+        replace(TINY, follow_up=1)
     with pytest.raises(ValueError, match="`shots` must be at least 1"):
         replace(TINY, shots=0)
     with pytest.raises(ValueError, match="`sizes` must hold numbers of qubits or rows x columns"):
