@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
-from optics._checks import check_finite, check_in_range, check_shape
+from optics._checks import check_finite, check_in_range, check_shape, is_concrete
 from optics.bench import FRAMES_PER_FIELD as FRAMES_PER_FIELD
 from optics.mesh import Mesh, check_ports
 from optics.mesh_imperfections import (
@@ -91,8 +91,8 @@ class MeshBench(eqx.Module):
     """
 
     _twin: Any = eqx.field(repr=False)
-    _detector_noise: Float[Array, ""] = eqx.field(repr=False)
-    _tap_noise: Float[Array, ""] = eqx.field(repr=False)
+    _detector_noise: Float[Array, ""] | None = eqx.field(repr=False)
+    _tap_noise: Float[Array, ""] | None = eqx.field(repr=False)
     core: Any
 
     def __init__(
@@ -108,7 +108,7 @@ class MeshBench(eqx.Module):
         Args:
             core: Nominal core.
             twin: The drawn hardware.
-            detector_noise: Noise at the ports, rms relative to the rms over ports of each sample.
+            detector_noise: Noise at the ports, rms relative to the rms over ports of each sample; 0 draws none.
             tap_noise: The same at the taps, relative to the rms over the shifters of one kind.
 
         Raises:
@@ -118,8 +118,11 @@ class MeshBench(eqx.Module):
             check_in_range(size, name, 0, float("inf"))
         self.core = core
         self._twin = twin
-        self._detector_noise = jnp.asarray(detector_noise, float)
-        self._tap_noise = jnp.asarray(tap_noise, float)
+        # Random numbers for a noise of nothing would cost more than the light.
+        self._detector_noise, self._tap_noise = (
+            None if is_concrete(size) and size == 0 else jnp.asarray(size, float)
+            for size in (detector_noise, tap_noise)
+        )
 
     def measure_field(
         self,
@@ -248,7 +251,9 @@ def make_mesh_bench(
 
 
 def _noisy(values, size, key, axes: int):
-    """Adds white noise with the given rms, relative to the rms over the last `axes` axes."""
+    """Adds white noise with the given rms, relative to the rms over the last `axes` axes; None adds nothing."""
+    if size is None:
+        return values
     power = jnp.mean(jnp.abs(values) ** 2, axis=tuple(range(-axes, 0)), keepdims=True)
     noise = jax.random.normal(key, values.shape, values.dtype)
     return (values + size * jnp.sqrt(power) * noise).astype(values.dtype)

@@ -72,6 +72,14 @@ def test_noise_of_the_taps_has_the_stated_size():
         assert abs(rms / 0.1 - 1) < 0.06
 
 
+@pytest.mark.parametrize(("size", "draws"), [(0.0, False), (0.1, True)])
+def test_random_numbers_are_drawn_only_for_a_noise(chip, size, draws):
+    bench = MeshBench(MESH, chip, detector_noise=size, tap_noise=size)
+    for how in ("measure_field", "measure_field_backward", "measure_intensity", "measure_taps"):
+        program = jax.make_jaxpr(lambda key, how=how: getattr(bench, how)(FIELDS, PHASES, key=key))
+        assert ("random_bits" in str(program(KEY))) == draws
+
+
 def test_same_key_is_the_same_chip_and_another_key_another():
     benches = [
         make_mesh_bench(MESH, mesh_preset("careful"), key=jax.random.key(k)) for k in (3, 3, 4)
