@@ -197,15 +197,19 @@ def _circuit(config: Config, layout: EchoLayout, index: int) -> dict[str, np.nda
     unitary = random_circuit(layout.lattice, layout.n_cycles, seed, order=config.order)
     echo = make_echo(layout, unitary)
     result = {}
-    for name, circuit in (("signal", echo_circuit(echo)), ("reference", reference_circuit(echo))):
+    circuits = (("signal", echo_circuit(echo)), ("reference", reference_circuit(echo)))
+    for draw, (name, circuit) in enumerate(circuits):
         noisy = [add_noise(circuit, model) for model in _models(config)]
-        found = reweighted(noisy, echo.observable, config.trajectories, seed, engine=config.engine)
+        # Another draw for each, or the errors of signal and reference would not be independent.
+        found = reweighted(
+            noisy, echo.observable, config.trajectories, 2 * seed + draw, engine=config.engine
+        )
         result[name], result[f"{name}_covariance"] = found.values[1:], found.covariance[1:, 1:]
         result["exact" if name == "signal" else "reference_exact"] = np.array(found.clean)
     turning = NoiseModel(
         theta_error=config.theta_error, phi_error=config.phi_error, seed=config.seed
     )
-    circuit = echo_circuit(echo)
+    circuit = circuits[0][1]
     frames = [None, *(pauli_frame(seed * config.frames + k) for k in range(config.frames))]
     turned = [add_noise(circuit, turning, frame=frame) for frame in frames]
     # Without channels there is nothing to draw: one exact run each.
@@ -293,15 +297,15 @@ def _fidelity_metrics(stack, size: str) -> dict[str, Measurement]:
 
 
 def _against_shots(config: Config, stack, rng) -> np.ndarray:
-    """Rescaled ratio of raw and normalised values for every number of shots, (2, shots), averaged over draws."""
+    """Rescaled ratio of raw and normalised values for every number of shots, (2, shots), noise power averaged."""
     table = np.zeros((2, len(SHOTS)))
     for column, shots in enumerate(SHOTS):
         for _ in range(SHOT_DRAWS):
             done, _ = _plain(config, stack, shots, rng)
             for row, name in enumerate(("raw", "normalised")):
                 ratio, _ = device_signal_to_noise(stack["exact"], *done[name], "rescaled")
-                table[row, column] += ratio.value / SHOT_DRAWS
-    return table
+                table[row, column] += ratio.value**-2 / SHOT_DRAWS
+    return table**-0.5
 
 
 @style()
