@@ -39,6 +39,7 @@ EXPERIMENTS: dict[str, str] = {
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.bench_propagation",
     "bench_mesh": "experiments.bench_mesh",
+    "bench_otoc": "experiments.bench_otoc",
 }
 INTERFACE = (
     "CLAIM",

@@ -248,7 +248,12 @@ def _final(structure: Structure, matrices: Array) -> Array:
 
 
 @partial(jax.jit, static_argnums=(0, 2))
-def _value(structure: Structure, matrices: Array, observable: PauliString) -> Array:
+def measure(
+    structure: Structure,
+    matrices: Complex[Array, "steps slots rows columns"],
+    observable: PauliString,
+) -> Float[Array, ""]:
+    """<P> after one program from |0...0>; compiled once for all circuits of a structure."""
     return expectation(
         evolve(structure, matrices, zero_state(structure.n_qubits, matrices.dtype)), observable
     )

@@ -132,7 +132,7 @@ def test_memory_is_three_states_and_the_program_does_not_grow_with_depth():
         there = circuits.random_circuit(grid, n_cycles, 0)
         circuit = otoc.echo_circuit(otoc.Echo(there, 0, (7,)), prune=False)
         structure, matrices = program.make_program(circuit)
-        lowered = jax_engine._value.lower(
+        lowered = jax_engine.measure.lower(
             structure, jnp.asarray(matrices, jnp.complex64), PauliString.on({0: "Z"})
         )
         sizes.append(lowered.as_text().count("\n"))
