@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 
 from quantum._checks import check_count
-from quantum.circuit import DEFAULT_ORDER, Circuit, Operation, random_circuit
+from quantum.circuit import DEFAULT_ORDER, Circuit, Operation, light_cone, random_circuit
 from quantum.gates import Gate, iswap_like, phased_x
 from quantum.lattice import Lattice
 from quantum.packed_pauli import (
@@ -79,7 +79,8 @@ def conjugate(circuit: Circuit, string: PauliString) -> tuple[int, PauliString]:
 def otoc_signs(circuit: Circuit, butterfly: PauliString) -> np.ndarray:
     """C^(2) = <B(t) Z B(t) Z> = +-1 for Z on every qubit, (qubits,), the same for every input state."""
     n = circuit.n_qubits
-    _, evolved = conjugate_packed(circuit, pack([butterfly], n))
+    # Only the gates in the cone of B turn anything.
+    _, evolved = conjugate_packed(light_cone(circuit, butterfly.qubits), pack([butterfly], n))
     measured = pack([PauliString.on({q: "Z"}) for q in range(n)], n)
     return commutation_signs(measured, evolved[0])
 
