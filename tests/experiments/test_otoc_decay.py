@@ -5,6 +5,10 @@ import numpy as np
 import pytest
 
 from experiments import otoc_decay
+from quantum import statevector
+from quantum.circuit import random_circuit
+from quantum.otoc import echo_circuit, make_echo
+from quantum.pauli import PauliString
 from quantum.statistics import scrambled_std
 
 TINY = otoc_decay.Config(
@@ -35,6 +39,20 @@ def test_echoes_are_one_until_the_cones_meet(outcome):
         values = outcome.arrays[f"{name}.ABCD"]
         np.testing.assert_allclose(values[:3], 1, atol=1e-12)
         assert values[5].std() > 0.05
+
+
+def test_values_are_those_of_the_literal_circuits_of_each_order(outcome):
+    word = int(np.random.SeedSequence((0, 8)).generate_state(30)[7])
+    layout = TINY.layout()
+    unitary = random_circuit(layout.lattice, 8, word, order="ABCD")
+    for name, k in (("otoc", 1), ("otoc2", 2)):
+        echo = make_echo(layout, unitary, order=k)
+        state = statevector.run(echo_circuit(echo, prune=False))
+        wanted = statevector.expectation(state, echo.observable)
+        assert outcome.arrays[f"{name}.ABCD"][6, 7] == pytest.approx(wanted, abs=1e-12)
+    state = statevector.run(unitary)
+    wanted = statevector.expectation(state, PauliString.on({layout.measured: "Z"}))
+    assert outcome.arrays["toc.ABCD"][6, 7] == pytest.approx(wanted, abs=1e-12)
 
 
 def test_a_scrambled_register_ends_at_its_floor(outcome):

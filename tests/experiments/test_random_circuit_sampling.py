@@ -49,6 +49,12 @@ def test_the_digital_model_at_the_size_of_willow_is_the_one_by_hand(outcome):
     assert "memory" in willow.note
 
 
+def test_circuits_have_a_last_layer_of_one_qubit_gates(outcome):
+    # 2 x 4: A and B hold 3 pairs each, C and D 2 each; 12 cycles of ABCDCDAB are A, B, C, D three times each.
+    by_hand = (1 - 3.6e-4) ** (8 * 13) * (1 - 1.4e-3) ** 30 * (1 - 6.7e-3) ** 8
+    assert outcome.metrics["digital.x1"].value == pytest.approx(by_hand, rel=1e-9)
+
+
 def test_fidelity_and_statistics_are_drawn(outcome):
     figure = outcome.figure()
     assert [axes.get_xlabel() for axes in figure.axes] == ["Cycles", "Probability × 2ⁿ"]

@@ -57,6 +57,15 @@ def test_exact_distributions_give_the_weight_without_error():
     assert xeb.linear_fidelity(ideal, haar(3)) == pytest.approx(0, abs=4 / math.sqrt(D))
 
 
+def test_linear_and_logarithmic_scores_differ_where_theory_says():
+    # q ~ p^2 with y = D p exponential: linear E[y^3] / 2 - 1 = 2, logarithmic E[y^2 log y] / 2 + gamma = 3 / 2.
+    ideal = haar(8, 2**18)
+    squared = ideal**2 / np.sum(ideal**2)
+    # sqrt(E[y^6]) / 2 = 13 for one level, of 2^18.
+    assert xeb.linear_fidelity(ideal, squared) == pytest.approx(2, abs=4 * 13 / 2**9)
+    assert xeb.log_fidelity(ideal, squared) == pytest.approx(1.5, abs=4 * 5 / 2**9)
+
+
 def test_the_linear_score_is_that_of_the_literature_for_porter_thomas_statistics():
     ideal, samples = haar(4), xeb.sample(haar(4), 5000, 0)
     wanted = D * ideal[samples].mean() - 1
@@ -129,14 +138,27 @@ def test_trajectories_average_to_the_density_matrix(circuit, output):
     assert within(output.log(), xeb.log_fidelity(output.ideal, exact))
 
 
-def test_purity_from_trajectories_is_that_of_the_exact_distribution(circuit):
-    rho = density_matrix.run(noise.add_noise(circuit, MODEL))
-    exact = xeb.speckle_purity(np.sum(xeb.flip_bits(np.real(np.diag(rho)), 0.01, 0.03) ** 2), 64)
-    found = np.array([
-        xeb.noisy_output(circuit, MODEL, 10, seed, engine="reference").purity()
-        for seed in range(30)
-    ])  # fmt: skip
-    assert abs(found.mean() - exact) < 4 * found.std(ddof=1) / math.sqrt(30)
+def test_few_trajectories_give_purity_without_bias_and_an_honest_error(circuit):
+    model = MODEL.scaled(4)
+    rho = density_matrix.run(noise.add_noise(circuit, model))
+    read = xeb.flip_bits(np.real(np.diag(rho)), 0.01, 0.03)
+    outputs = [xeb.noisy_output(circuit, model, 4, seed, engine="reference") for seed in range(60)]
+    purity = np.array([output.purity() for output in outputs])
+    # Pairs of a trajectory with itself would add about a quarter.
+    error = purity.std(ddof=1) / math.sqrt(60)
+    assert abs(purity.mean() - xeb.speckle_purity(np.sum(read**2), 64)) < 4 * error < 0.1
+    linear = [output.linear() for output in outputs]
+    spread = np.std([e.value for e in linear], ddof=1)
+    # The spread of 60 runs is known to 9 %, heavy tails make it 15 %.
+    assert math.sqrt(np.mean([e.stderr**2 for e in linear])) == pytest.approx(spread, rel=0.45)
+
+
+def test_the_error_is_that_of_the_trajectories_with_an_error_alone(output):
+    scores = output.struck @ (output.ideal / np.sum(output.ideal**2))
+    scale = np.sum((output.ideal - 1 / 64) ** 2) / np.sum(output.ideal**2)
+    wanted = (1 - output.clean_weight) * scores.std(ddof=1) / scale / math.sqrt(100)
+    assert 0.2 < output.clean_weight < 0.8
+    assert output.linear().stderr == pytest.approx(wanted, rel=1e-10)
 
 
 def test_xeb_is_the_fidelity_of_the_depolarised_circuit_and_that_of_the_digital_model():

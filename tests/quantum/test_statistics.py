@@ -74,6 +74,15 @@ def test_raw_signal_to_noise_is_the_ratio_that_went_in_and_its_error_covers_it()
     assert 0.61 < covered(found, 4.0) < 0.75
 
 
+def test_noise_in_proportion_to_the_signal_leaves_its_ratio_without_error():
+    rng = np.random.default_rng(5)
+    exact = rng.normal(size=50)
+    noise = (exact - exact.mean()) * rng.choice([-0.25, 0.25], size=50)
+    found = statistics.signal_to_noise(exact, exact + noise)
+    assert found.value == pytest.approx(4, rel=1e-12)
+    assert found.stderr < 1e-12
+
+
 def test_rescaled_signal_to_noise_is_the_raw_one_after_the_best_scale_and_offset():
     exact, estimate = noisy_ensemble(np.random.default_rng(6), 0.02, 0.01)
     damped = 0.1 * estimate - 3
