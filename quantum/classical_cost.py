@@ -7,11 +7,12 @@
                           16 x 16 matrix on them, 32 4^c flop; 4 bytes of coefficient and 2 bits a qubit for each string
     Monte Carlo           rms error s / sqrt(N) against a signal of standard deviation d over circuits, so
                           N = (SNR s / d)^2 samples. For loops of four strings drawn from the 1-norm of N_s strings with
-                          Gaussian coefficients the spread of one sample is s = (2 / pi)^(3/2) N_s
+                          Gaussian coefficients the spread of one sample is s = (2 / pi)^(3/2) N_s / sqrt(2)
     contraction           flop of the plan / speed of the machine
 
 The last line of Monte Carlo: with L = sum |b| and b normal of variance 1 / N_s, L^2 = 2 N_s / pi and the variance is
-L^3 sum |b_a b_b b_c| b_d^2 = L^6 / N_s = (2 / pi)^3 N_s^2; `quantum.pauli_paths.sample_off_diagonal` is this
+L^3 sum |b_a b_b b_c| b_d^2 = L^6 / N_s = (2 / pi)^3 N_s^2, of which loops with an imaginary phase, half of them, give
+nothing; `quantum.pauli_paths.sample_off_diagonal` is this
 estimator. Every count is an upper bound of the plainest form of its method: the paper reports a cached Monte Carlo with
 an SNR of 1.1 at 40 qubits, out of reach of drawn loops, so its algorithm (not in our sources) is a better one.
 
@@ -19,7 +20,7 @@ The machine is Frontier: 9,408 nodes of 4 AMD MI250X (TOP500 and its own descrip
 EFLOP/s in double precision, TOP500 of June 2024). The single precision used here is derived: AMD's data sheet gives
 47.9 TFLOP/s (vector units), 128 GiB and 3.2768 TB/s for one MI250X. The share of the peak that a contraction reaches
 is unknown in the paper (Google Quantum AI and collaborators, Nature 646, 825 (2025), DOI 10.1038/s41586-025-09526-6):
-it is a parameter here, and its default is our choice. Left out: messages between nodes, so that every time is too short.
+it is a parameter here, and its default is our choice. Left out: messages between nodes, so every time is too short.
 """
 
 import math
@@ -159,7 +160,7 @@ def loop_sample_sd(n_strings: float | int) -> float:
     """Spread of one drawn loop of four Pauli strings, for that many strings with Gaussian coefficients."""
     if not n_strings >= 1:
         raise ValueError(f"`n_strings` must be at least 1, but is {n_strings:g}.")
-    return float((2 / math.pi) ** 1.5 * n_strings)
+    return float((2 / math.pi) ** 1.5 * n_strings / math.sqrt(2))
 
 
 def monte_carlo_cost(

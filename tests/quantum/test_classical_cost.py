@@ -59,17 +59,16 @@ def test_the_spread_of_drawn_loops_follows_the_formula(evolved):
     n_samples = 20000
     _, error = sample_off_diagonal(evolved, PauliString.parse("ZIII"), n_samples, seed=0)
     measured = error * math.sqrt(n_samples)
-    # Loops that do not close or whose phase is imaginary give zero, half of them: a factor sqrt(2); coefficients
-    # are Gaussian only roughly, their sixth power of the mean modulus within a factor 1.5.
-    assert measured == pytest.approx(cost.loop_sample_sd(evolved.n_terms) / math.sqrt(2), rel=0.4)
+    # The coefficients of 255 strings are Gaussian only roughly: L^6 strays by some 10 % from circuit to circuit.
+    assert measured == pytest.approx(cost.loop_sample_sd(evolved.n_terms), rel=0.1)
 
 
 def test_the_spread_of_gaussian_coefficients_is_exact():
     b = np.random.default_rng(0).normal(size=400_000)
     b /= np.linalg.norm(b)
     total = np.abs(b).sum()
-    # L^3 sum over all loops of |b_a b_b b_c| b_d^2, d running over every string in turn.
-    variance = total**6 * np.mean(b**2)
+    # L^3 sum over all loops of |b_a b_b b_c| b_d^2, d running over every string in turn; half of them count.
+    variance = total**6 * np.mean(b**2) / 2
     # L has a relative error of 0.76 / sqrt(n), so L^3 one of 0.4 %.
     assert math.sqrt(variance) == pytest.approx(cost.loop_sample_sd(len(b)), rel=0.015)
 
