@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from experiments.plotting import GREY, PALETTE, label
 from experiments.records import Outcome
@@ -35,15 +36,9 @@ def draw_sizes(axes: Axes, outcome: Outcome, sizes: list[int]) -> None:
             axes.errorbar(*zip(*points, strict=True), fmt="o-", color=color, label=_say(name))
     for n, reference in ((40, outcome.references[0]), (65, outcome.references[1])):
         axes.errorbar(n, reference.value or 0.0, reference.uncertainty or 0.0, fmt="s", color=GREY)
-    axes.annotate(
-        "paper (40, 65 qubits),\nnot comparable",
-        (68, 5.5),
-        ha="right",
-        va="bottom",
-        color=GREY,
-        fontsize=7,
-    )
+    axes.plot([], [], "s", color=GREY, label="paper, not comparable")
     axes.set(xlabel="Qubits", ylabel="SNR after rescale", yscale="log")
+    _plain_ticks(axes)
     axes.legend(fontsize=6)
 
 
@@ -75,6 +70,7 @@ def draw_methods(axes: Axes, outcome: Outcome, size: str) -> None:
         )  # fmt: skip
     axes.set_xticks(place, [_say(name) for name in names], rotation=35, ha="right")
     axes.set(ylabel=label(f"SNR, {size[1:]} qubits"), yscale="log")
+    _plain_ticks(axes)
     axes.legend()
 
 
@@ -91,6 +87,13 @@ def draw_shots(axes: Axes, outcome: Outcome, size: str) -> None:
         ylabel=f"SNR after rescale, {size[1:]} qubits",
     )
     axes.legend()
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Numbers 1, 2, 5, 10, ... on a logarithmic axis of little more than a decade."""
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _say(name: str) -> str:

@@ -141,3 +141,14 @@ def test_bad_input_is_named(echo, noisy):
     for call, message in cases:
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_reweighting_is_right_for_strong_noise_too():
+    # Three flips, each followed by depolarisation that shrinks <Z> by 1 - 4 e / 3.
+    flips = Circuit(1, ((Operation(pauli_gate("X"), (0,)),),) * 3)
+    rates = np.array([0.6, 0.4, 0.1])
+    circuits = [add_noise(flips, NoiseModel(one_qubit_error=rate)) for rate in rates]
+    found = reweighted(circuits, PauliString.on({0: "Z"}), 4000, 1)
+    stderr = np.sqrt(np.diag(found.covariance))
+    assert np.all(np.abs(found.values + (1 - 4 * rates / 3) ** 3) < 4 * stderr)
+    assert stderr.max() < 0.02
