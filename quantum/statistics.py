@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import least_squares
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 # Logarithm of each law per unit of its rate: 1 / tau or alpha.
 _LAWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -208,7 +208,7 @@ class DecayFit:
     def p_value(self) -> float:
         """Chance of a chi^2 this large or larger if the law were true and the errors right; 1 with none to spare."""
         free = self.degrees_of_freedom
-        return float(chi2.sf(self.chi_squared, free)) if free else 1.0
+        return float(chdtrc(free, self.chi_squared)) if free else 1.0
 
     @property
     def akaike(self) -> float:
