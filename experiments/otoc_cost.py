@@ -207,7 +207,7 @@ def plot(outcome: Outcome) -> Figure:
     """Operations of every method, time on the machine model, and memory, against qubits; the paper's point in grey."""
     config, arrays = outcome.config, outcome.arrays
     machine = classical_cost.make_frontier(config.efficiency)
-    figure = new_figure(columns=2, height=3.0)
+    figure = new_figure(columns=2, height=3.4)
     panels = figure.subplots(1, 3)
     for number, order in enumerate(config.orders):
         line = ("-", "--", ":", "-.")[number % 4]
@@ -219,10 +219,14 @@ def plot(outcome: Outcome) -> Figure:
                 [c.memory_bytes for c in costs],
             )
             for axes, value in zip(panels, values, strict=True):
-                name = method.replace("_", " ") if number == 0 else None
-                axes.semilogy(sizes, value, line, color=color, marker=marker, label=name)
+                name = method.replace("_", " ") if number == 0 and axes is panels[0] else None
+                axes.semilogy(sizes, value, line, color=color, label=name)
+                for size, y, cost in zip(sizes, value, costs, strict=True):
+                    face = color if cost.fits else "white"
+                    axes.plot(size, y, marker, color=color, markerfacecolor=face)
     low, high = (3.2 * classical_cost.SECONDS_PER_YEAR * machine.peak_flops * e for e in (0.1, 1))
-    panels[0].fill_between([63.5, 66.5], low, high, color=GREY, alpha=0.6, label="paper, 10-100 % of peak")  # fmt: skip
+    name = "paper, 3.2 years at 10-100 % of peak"
+    panels[0].fill_between([63.5, 66.5], low, high, color=GREY, alpha=0.6, label=name)
     panels[1].plot([65], [3.2], "*", color=GREY, markersize=9, label="paper, 3.2 years", zorder=5)
     willow = WILLOW_HOURS * 3600 / classical_cost.SECONDS_PER_YEAR
     panels[1].axhline(willow, color=GREY, label="Willow, 2.1 h")
@@ -234,10 +238,9 @@ def plot(outcome: Outcome) -> Figure:
     # The sizes of drawn loops would press all else together.
     panels[0].set_ylim(1e7, 1e60)
     panels[1].set_ylim(1e-18, 1e30)
-    panels[0].legend(loc="upper left", fontsize=6)
-    handles = [panels[1].get_legend_handles_labels(), panels[2].get_legend_handles_labels()]
-    panels[1].legend(handles[0][0][-2:], handles[0][1][-2:], loc="upper left", fontsize=6)
-    panels[2].legend(handles[1][0][-1:], handles[1][1][-1:], loc="upper left", fontsize=6)
+    panels[1].legend(loc="upper left", fontsize=6)
+    panels[2].legend(loc="upper left", fontsize=6)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(
         "Layer orders " + ", ".join(config.orders) + " (solid first); every one our choice"
     )
