@@ -38,7 +38,7 @@ __all__ = ["CLAIM", "EXPECTED_TIME", "PAPER_FIGURE", "REFERENCES", "SCALES", "Co
 
 CLAIM = "A butterfly spreads over the chip as a front behind the light cone: its speed, by three methods."
 PAPER_FIGURE = "four steps of the echo; picture of our own"
-EXPECTED_TIME = {"quick": "10 s", "laptop": "3 min", "paper": "hours, 100 GB; not run by us"}
+EXPECTED_TIME = {"quick": "10 s", "laptop": "2 min", "paper": "hours, 100 GB; not run by us"}
 TOLERANCES = {
     "velocity.*": 0.05,
     "difference.*": 0.02,

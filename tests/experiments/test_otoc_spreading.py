@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import otoc_spreading
+from experiments.otoc_spreading_figure import plot
 
 # Seven cycles walk once and a half through the order; cones of at most 8 qubits need no compiled simulator.
 TINY = otoc_spreading.Config(
@@ -57,7 +58,7 @@ def test_the_four_steps_end_in_the_echo_and_are_drawn(outcome):
         otoc_spreading.random_circuit(chip, TINY.cycles, 0)[:6], centre
     )
     np.testing.assert_allclose(back, first, atol=1e-6)
-    labels = [axes.get_ylabel() for axes in outcome.figure().axes]
+    labels = [axes.get_ylabel() for axes in plot(outcome).axes]
     assert "Front radius (steps)" in labels
     assert r"Mean OTOC $C^{(2)}$" in labels
 

@@ -126,6 +126,20 @@ def test_the_variance_of_off_diagonal_loops_grows_with_the_number_of_strings():
         assert 0.5 * 4**n / 2**0.5 < error * 4000**0.5 < 4**n
 
 
+def test_signs_drown_the_second_order_but_not_the_first():
+    noise, signs = [], []
+    for lattice, cycles in ((rectangle(2, 2), 5), (rectangle(1, 5), 8)):
+        last = PauliString.on({lattice.n_qubits - 1: "X"})
+        sums = [propagate(random_circuit(lattice, cycles, seed), last) for seed in range(4)]
+        errors = [sample_off_diagonal(evolved, Z0, 10_000, seed=0)[1] for evolved in sums]
+        noise.append(100 * np.mean(errors))
+        signs.append(np.mean([abs(sum_loops(evolved, Z0).mean_sign) for evolved in sums]))
+    # One draw of the first order has a standard deviation of at most 1; here it grows with the strings, 240 to 770,
+    # about as their square, (770 / 240)^2 = 10; circuits differ by a factor of two.
+    assert 5 < noise[0] < noise[1] / 3
+    assert signs[1] < signs[0] < 0.1
+
+
 def test_bad_input_is_named(circuit, evolved):
     with pytest.raises(ValueError, match="`n_samples` must be at least 1, but is 0"):
         sample_paths(circuit, STRUCK, 0, seed=0)

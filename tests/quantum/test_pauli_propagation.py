@@ -95,11 +95,14 @@ def test_the_map_at_infinite_temperature_is_the_trace(circuit, evolved):
     )
 
 
-def test_what_is_dropped_is_what_is_missing_from_the_norm(circuit):
-    # At the last gate alone (one moment) the squares of what is dropped add up to the missing norm.
+def test_what_is_dropped_is_what_is_missing():
+    # After a single gate, all that is missing from the whole sum was dropped at once.
     one = Circuit(2, ((Operation(fsim(0.3, 0.2), (0, 1)),),))
     kept = propagate(one, PauliString.on({0: "X"}), Truncation(max_terms=2))
-    assert kept.n_terms == 2
+    whole = propagate(one, PauliString.on({0: "X"}))
+    assert (kept.n_terms, whole.n_terms > 3) == (2, True)
+    both = [np.abs(k.coefficients).sum() for k in (whole, kept)]
+    assert kept.dropped_sum == pytest.approx(both[0] - both[1], abs=1e-14)
     assert kept.norm_squared + kept.dropped_norm**2 == pytest.approx(1, abs=1e-14)
 
 
