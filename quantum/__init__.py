@@ -1,5 +1,6 @@
 """Quantum hardware simulation: circuits on a Willow-like lattice, engines, and out-of-time-order correlators."""
 
+from quantum.clifford import clifford_echo_circuit, dope, is_clifford, otoc_signs
 from quantum.cross_entropy import linear_xeb, log_xeb, noisy_output, speckle_purity
 from quantum.interference import (
     Interference,
@@ -8,20 +9,36 @@ from quantum.interference import (
     measure_interference,
     off_diagonal,
 )
+from quantum.pauli_paths import sample_off_diagonal, sample_paths, sum_loops
+from quantum.pauli_propagation import PauliSum, Truncation, propagate
 from quantum.statistics import bootstrap, compare_decays, fit_decay, signal_to_noise
+from quantum.wavefront import correlator_map, fit_velocity, four_steps
 
 __all__ = [
     "Interference",
+    "PauliSum",
+    "Truncation",
     "bootstrap",
+    "clifford_echo_circuit",
     "compare_decays",
+    "correlator_map",
     "diagonal",
+    "dope",
     "exact_diagonal",
     "fit_decay",
+    "fit_velocity",
+    "four_steps",
+    "is_clifford",
     "linear_xeb",
     "log_xeb",
     "measure_interference",
     "noisy_output",
     "off_diagonal",
+    "otoc_signs",
+    "propagate",
+    "sample_off_diagonal",
+    "sample_paths",
     "signal_to_noise",
     "speckle_purity",
+    "sum_loops",
 ]
