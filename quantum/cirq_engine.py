@@ -27,7 +27,7 @@ from quantum.gates import Gate, fsim, matrix_gate, phased_x, rz
 from quantum.memory import n_threads
 from quantum.pauli import PauliString
 
-# States held at a time, measured at 22 to 24 qubits.
+# States held at a time for expectation values, measured at 22 to 24 qubits.
 N_STATES = {"single": 1, "double": 4}
 _MOST_FUSED = (
     4  # qubits of a fused gate; fastest of 2, 3, 4 or within a third of it from 18 qubits on

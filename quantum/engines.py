@@ -36,6 +36,7 @@ _PACKAGES = {
 }  # fmt: skip
 # Largest circuit on which handing it over takes longer than running it here.
 _SMALL = {"single": 10, "double": 14}
+_COPIES = 2  # of a state that is handed over: Aer makes a double of a single
 _N_STATES = 3  # held at a time, by an engine that does not say
 
 
@@ -89,7 +90,8 @@ def state(circuit: Circuit, *, engine: str = "auto", precision: Precision = "sin
     """
     check_choice(engine, "engine", ("auto", *ENGINES))
     check_choice(precision, "precision", ("single", "double"))
-    return _ready(engine, circuit.n_qubits, precision).state(circuit, precision)
+    module = _ready(engine, circuit.n_qubits, precision, _COPIES)
+    return module.state(circuit, precision)
 
 
 def choose(n_qubits: int, precision: Precision = "single") -> str:
@@ -104,7 +106,7 @@ def choose(n_qubits: int, precision: Precision = "single") -> str:
     return "cirq" if precision == "single" else "qiskit"
 
 
-def _ready(engine: str, n_qubits: int, precision: Precision) -> ModuleType:
+def _ready(engine: str, n_qubits: int, precision: Precision, copies: int = 0) -> ModuleType:
     """Module of an engine, once its package is there and its states fit into memory."""
     name = choose(n_qubits, precision) if engine == "auto" else engine
     try:
@@ -118,7 +120,7 @@ def _ready(engine: str, n_qubits: int, precision: Precision) -> ModuleType:
             f"`pip install {package}`, or choose one of {', '.join(e for e in ENGINES if e != name)}."
         ) from error
     held = getattr(module, "N_STATES", {}).get(precision, _N_STATES)
-    check_memory(n_qubits, precision, held)
+    check_memory(n_qubits, precision, held + copies)
     return module
 
 

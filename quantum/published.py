@@ -108,12 +108,12 @@ def read_values(path: str | Path) -> dict[str, Any]:
     return found
 
 
-def coupler_order(unitary: Circuit, lattice: Lattice) -> str:
+def coupler_order(unitary: Circuit, lattice: Lattice, *, aligned: bool = False) -> str:
     """Group letter of every two-qubit moment, "?" where a moment fits no group; see `Lattice.group`.
 
     The order of the groups decides how large the signal is and is not stated in the paper's text as we know it.
     """
-    groups = {name: set(lattice.group(name)) for name in GROUPS}
+    groups = {name: set(lattice.group(name, aligned=aligned)) for name in GROUPS}
     letters = ""
     for moment in unitary.moments:
         pairs = {tuple(sorted(op.qubits)) for op in moment if len(op.qubits) == 2}

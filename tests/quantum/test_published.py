@@ -7,7 +7,7 @@ from quantum import published
 from quantum.circuit import Circuit, Operation, random_circuit
 from quantum.cirq_engine import to_cirq
 from quantum.gates import iswap_like
-from quantum.lattice import Lattice
+from quantum.lattice import Lattice, rectangle
 from quantum.otoc import Echo, echo_circuit
 
 # An odd corner of the chip, so that numbers and places cannot be mixed up.
@@ -54,6 +54,10 @@ def test_the_layout_of_a_file_is_its_places_on_the_chip(tmp_path):
 def test_the_order_of_the_coupler_groups_is_read_off():
     unitary = random_circuit(LATTICE, 4, 0, order="BDCA")
     assert published.coupler_order(unitary, LATTICE) == "BDCA"
+    block = rectangle(3, 3)
+    aligned = random_circuit(block, 4, 0, order="ADBC", aligned=True)
+    assert published.coupler_order(aligned, block, aligned=True) == "ADBC"
+    assert published.coupler_order(aligned, block) == "????"
     # A horizontal and a vertical coupler in one moment belong to no group.
     mixed = Circuit(5, ((Operation(iswap_like(), (0, 1)), Operation(iswap_like(), (2, 3))),) * 2)
     assert published.coupler_order(mixed, MIXED) == "??"
