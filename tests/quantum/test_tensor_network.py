@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from quantum import statevector, tensor_network
+from quantum import engines, statevector, tensor_network
 from quantum.circuit import Circuit, Operation, random_circuit
 from quantum.gates import Gate, fsim, iswap_like, matrix_gate, pauli_gate, phased_x, rz
 from quantum.lattice import rectangle, rectangle_layout
@@ -58,6 +58,15 @@ def test_any_string_on_a_literal_circuit_agrees_too():
 def test_the_state_comes_out_with_qubit_0_first(name):
     circuit = random_circuit(rectangle(2, 2), 5, 7, two_qubit=GATES[name])
     assert tensor_network.state(circuit) == pytest.approx(statevector.run(circuit), abs=1e-13)
+
+
+def test_the_common_call_knows_it_by_name():
+    echo = echo_of(1)
+    found = [
+        engines.expectation(echo_circuit(echo), echo.observable, engine=name, precision="double")
+        for name in ("tensor_network", "reference")
+    ]
+    assert found[0] == pytest.approx(found[1], abs=1e-12)
 
 
 def test_nothing_to_contract_is_still_a_number():
@@ -130,6 +139,8 @@ def test_slices_keep_to_the_limit_and_add_up(network):
     assert sliced.largest <= 2**7 < whole.largest
     assert sliced.n_slices > 1
     assert sliced.flops > whole.flops
+    at_once = tensor_network.search_plan(network, max_elements=2**7)  # no annealing, only slicing
+    assert at_once.largest <= 2**7
     values = [tensor_network.contract(network, plan) for plan in (whole, sliced)]
     assert values[1] == pytest.approx(values[0], abs=1e-12)
 
