@@ -47,11 +47,14 @@ def _draw_orders(rows, outcome: Outcome) -> None:
         axes.axhline(0, color="k", lw=0.5)
         axes.set_ylabel(text)
         axes.tick_params(labelbottom=axes is rows[-1])
+    # Most orders lie within 0.02 of zero, some far off; a mixed scale shows both.
+    rows[0].set_yscale("symlog", linthresh=0.02, linscale=2)
+    rows[0].set_yticks([-0.2, -0.05, -0.02, -0.01, 0], ["-0.2", "-0.05", "-0.02", "-0.01", "0"])
     rows[-1].set_xticks(range(len(config.orders)), config.orders, rotation=90, fontsize=6)
     rows[-1].set_xlabel("Layer order; lower case: aligned groups")
     for k, name in ((0, "staggered"), (2, "aligned"), (1, f"default {config.order}")):
         rows[0].plot([], [], "o", ms=3, color=PALETTE[k], label=name)
-    rows[0].legend(ncols=4, fontsize=6, loc="best")
+    rows[0].legend(ncols=4, fontsize=6, loc="lower right")
     rows[0].set_title(
         f"{n} qubits, same gates for all orders; bars: one standard error, {config.order_circuits} circuits"
     )
@@ -105,7 +108,7 @@ def _draw_sizes(axes, outcome: Outcome) -> None:
             m for k, m in metrics.items() if k.startswith(f"order.n{n}.") and k.endswith("mean")
         ]
         for place, found in enumerate(followed):
-            x = n + 1.2 * (place + 1) / len(followed)
+            x = n + 2.0 * (place + 1) / len(followed)
             axes.errorbar(
                 x, found.value, found.stderr, fmt=".", ms=2, lw=0.7, color=PALETTE[0],
                 label="orders left after the first size" if n == sizes[1] and place == 0 else None,
@@ -116,4 +119,4 @@ def _draw_sizes(axes, outcome: Outcome) -> None:
         axes.errorbar(n, found.value, found.stderr, fmt="o", ms=3, color=PALETTE[1], label=text)
     axes.axhline(0, color="k", lw=0.5)
     axes.set(xlabel="Qubits", ylabel="Off-diagonal mean")
-    axes.legend(fontsize=5.5)
+    axes.legend(fontsize=5.5, loc="lower left", bbox_to_anchor=(0, 1))
