@@ -19,11 +19,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import cirq
 import jax
 import jax.numpy as jnp
 import numpy as np
-import qsimcirq
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
@@ -253,23 +251,13 @@ def _check(name: str, values: np.ndarray, truth: np.ndarray) -> None:
 
 
 def _qsim(circuit: Circuit, echo: Echo, fused: int, threads: int) -> Callable[[], float]:
-    translated = cirq_engine.to_cirq(circuit)
-    line = cirq.LineQubit.range(circuit.n_qubits)
-    options = qsimcirq.QSimOptions(max_fused_gate_size=fused, cpu_threads=threads)  # pyright: ignore[reportPrivateImportUsage]
-    simulator = qsimcirq.QSimSimulator(options)  # pyright: ignore[reportPrivateImportUsage]
-    return lambda: _z(
-        simulator.simulate_into_1d_array(translated, qubit_order=line)[1], echo.measured
-    )
+    run = cirq_engine.prepared(circuit, most_fused=fused, threads=threads)
+    return lambda: _z(run(), echo.measured)
 
 
 def _cirq(circuit: Circuit, echo: Echo) -> Callable[[], float]:
-    translated = cirq_engine.to_cirq(circuit)
-    line = cirq.LineQubit.range(circuit.n_qubits)
-    simulator = cirq.Simulator(dtype=np.complex64)
-    return lambda: _z(
-        np.asarray(simulator.simulate(translated, qubit_order=line).final_state_vector),
-        echo.measured,
-    )
+    run = cirq_engine.prepared(circuit, own=True)
+    return lambda: _z(run(), echo.measured)
 
 
 def _jax(make: Callable[[], Circuit], echo: Echo) -> Callable[[], float]:

@@ -14,7 +14,7 @@ import functools
 import importlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import cirq
@@ -162,6 +162,27 @@ def expectations(
         norm = statevector.expectation(final, PauliString())
         found[row] = [statevector.expectation(final, o) / norm for o in observables]
     return found
+
+
+def prepared(
+    circuit: Circuit, *, most_fused: int = _MOST_FUSED, threads: int = 1, own: bool = False
+) -> Callable[[], np.ndarray]:
+    """A run in single precision with the translation to Cirq done beforehand, for benchmarks.
+
+    Args:
+        circuit: The circuit.
+        most_fused: Most qubits of a gate that qsim fuses.
+        threads: Threads of qsim.
+        own: Whether Cirq's own simulator runs it instead of qsim.
+    """
+    line = cirq.LineQubit.range(circuit.n_qubits)
+    program = to_cirq(circuit)
+    if own:
+        simulator = cirq.Simulator(dtype=np.complex64)
+        return lambda: np.asarray(simulator.simulate(program, qubit_order=line).final_state_vector)
+    options = qsimcirq.QSimOptions(max_fused_gate_size=most_fused, cpu_threads=threads)  # pyright: ignore[reportPrivateImportUsage]
+    qsim = qsimcirq.QSimSimulator(options)  # pyright: ignore[reportPrivateImportUsage]
+    return lambda: qsim.simulate_into_1d_array(program, qubit_order=line)[1]
 
 
 def run_blocks(
