@@ -44,10 +44,8 @@ _LARGEST_TENSOR = 2**27  # 2 GB in double precision
 _GREEDY_TREES = 8
 # Temperatures of the annealing in units of the log2 of a local cost; found on 18 and 36 qubits (our choice).
 _HOT, _COLD = 0.3, 0.01
-N_STATES = {
-    "single": 0,
-    "double": 0,
-}  # held by an expectation value: how much it needs depends on the circuit
+# States held for an expectation value: none, what a contraction needs depends on the circuit.
+N_STATES = {"single": 0, "double": 0}
 
 
 @dataclass(frozen=True)
