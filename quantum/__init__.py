@@ -1,5 +1,6 @@
 """Quantum hardware simulation: circuits on a Willow-like lattice, engines, and out-of-time-order correlators."""
 
+from quantum.classical_cost import contraction_cost, make_frontier, state_vector_cost
 from quantum.clifford import clifford_echo_circuit, dope, is_clifford, otoc_signs
 from quantum.cross_entropy import linear_xeb, log_xeb, noisy_output, speckle_purity
 from quantum.interference import (
@@ -21,6 +22,7 @@ __all__ = [
     "bootstrap",
     "clifford_echo_circuit",
     "compare_decays",
+    "contraction_cost",
     "correlator_map",
     "diagonal",
     "dope",
@@ -31,6 +33,7 @@ __all__ = [
     "is_clifford",
     "linear_xeb",
     "log_xeb",
+    "make_frontier",
     "measure_interference",
     "noisy_output",
     "off_diagonal",
@@ -40,5 +43,6 @@ __all__ = [
     "sample_paths",
     "signal_to_noise",
     "speckle_purity",
+    "state_vector_cost",
     "sum_loops",
 ]
