@@ -11,6 +11,10 @@ it. Every circuit is run along Pauli trajectories, and its XEB fidelity, linear 
 distribution itself (infinitely many samples; error from trajectories and circuits) and from drawn bitstrings. The
 root of the speckle purity needs no ideal probabilities. Digital error model: prod (1 - e) over gates and readouts.
 
+XEB lies a little above that model: in the first and the last cycles some errors leave the state or its bitstrings as
+they are. On 8 qubits with fourfold gate errors, 12 cycles and exact density matrices the excess is 2.7 %; faults in the
+first two cycles alone give 0.8 %, in the last two alone 1.1 %.
+
 `willow_xeb` is no simulation but the digital model at 103 qubits and 40 cycles: every qubit one gate a cycle and a last
 layer, couplers of the 105-qubit grid scaled to 103 qubits, a quarter of them a cycle (our choice).
 """
@@ -38,7 +42,7 @@ from quantum.noise import NoiseModel, willow_rcs
 
 CLAIM = "XEB fidelity of noisy random circuits falls with cycles as the digital error model says."
 PAPER_FIGURE = "Willow's RCS figures; no figure of the echo paper"
-EXPECTED_TIME = {"quick": "8 s", "laptop": "3 min", "paper": "an hour on an accelerator"}
+EXPECTED_TIME = {"quick": "8 s", "laptop": "4 min", "paper": "hours, 24 qubits, 16 GB"}
 TOLERANCES = {"xeb*": 0.1, "digital*": 0.01, "root_purity*": 0.1, "porter_thomas*": 0.3}
 TOLERANCES |= {"willow_xeb": 0.01}
 WILLOW_QUBITS = 103
@@ -98,13 +102,13 @@ class Config:
 SCALES = {
     "quick": Config(),
     "laptop": Config(rows=4, columns=5, cycles=(4, 8, 12, 16, 20, 24), n_circuits=4, engine="auto"),
-    "paper": Config(rows=5, columns=6, cycles=(8, 16, 24, 32, 40), n_circuits=10, engine="auto"),
+    "paper": Config(rows=4, columns=6, cycles=(8, 16, 24, 32, 40), n_circuits=10, engine="auto"),
 }
 REFERENCES = (
     Reference("willow_xeb", 0.1, None, "%", "fact sheet 14", "stated in text", False,
               "about, from memory; ours is the digital model with the specification's errors, no simulation"),
     Reference("xeb_over_digital.x1", 1.0, None, "", "digital error model", "derived", True,
-              "theory; errors that leave bitstrings alone put XEB a little above"),
+              "theory; in the first and last cycles some errors change no bitstring, so XEB is a little above"),
     Reference("porter_thomas", 2.0, None, "", "closed form", "derived", True,
               "D sum p^2 of many qubits; 2 D / (D + 1) at D levels"),
 )  # fmt: skip

@@ -30,6 +30,7 @@ from quantum import engines
 from quantum._checks import check_count, check_in_range
 from quantum.circuit import Circuit
 from quantum.engines import Precision
+from quantum.memory import check_memory
 from quantum.noise import NoiseModel, add_noise
 from quantum.statistics import Estimate, mean_with_error
 from quantum.trajectories import draw_errors, with_errors
@@ -203,9 +204,12 @@ def noisy_output(
         precision: "single" or "double".
 
     Raises:
-        ValueError: If there are too few trajectories, or the engine cannot run the circuit.
+        ValueError: If there are too few trajectories, the engine cannot run the circuit, or all distributions at once do
+            not fit into memory.
     """
     check_count(n_trajectories, "n_trajectories", 2, "One has no standard error.")
+    # States, probabilities and two copies on the way: eight complex64 arrays a trajectory, as measured.
+    check_memory(circuit.n_qubits, precision, 8 * (n_trajectories + 1))
     noisy = add_noise(circuit, model).twirled()
     weight, drawn = draw_errors(noisy, n_trajectories, seed)
     # Without any channel nothing can strike, and the weight of what is drawn is 0.

@@ -209,6 +209,7 @@ def test_a_perfect_device_has_fidelity_one_without_error(circuit):
         (lambda: xeb.flip_bits(MIXED, 1.5, 0), ValueError, "`readout_zero` must lie between"),
         (lambda: xeb.collision_probability(np.ones(1)), ValueError, "`samples` must be at least 2"),
         (lambda: xeb.noisy_output(Circuit(1), MODEL, 1, 0), ValueError, "`n_trajectories` must"),
+        (lambda: xeb.noisy_output(Circuit(50), MODEL, 4, 0), ValueError, "40 states of 50 qubits"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call, error, message):
