@@ -204,8 +204,8 @@ def noisy_output(
         precision: "single" or "double".
 
     Raises:
-        ValueError: If there are too few trajectories, the engine cannot run the circuit, or all distributions at once do
-            not fit into memory.
+        ValueError: If there are too few trajectories, the engine cannot run the circuit, or the distributions
+            do not fit into memory together.
     """
     check_count(n_trajectories, "n_trajectories", 2, "One has no standard error.")
     # States, probabilities and two copies on the way: eight complex64 arrays a trajectory, as measured.
