@@ -35,6 +35,7 @@ EXPERIMENTS: dict[str, str] = {
     "otoc_decay": "experiments.otoc_decay",
     "random_circuit_sampling": "experiments.random_circuit_sampling",
     "otoc_noise": "experiments.otoc_noise",
+    "otoc_verification": "experiments.otoc_verification",
     "otoc_cost": "experiments.otoc_cost",
 }
 BENCHMARKS: dict[str, str] = {
