@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments.audited_core import MeasuredCore, core_gradients
 from experiments.context import Context
 from experiments.plotting import PALETTE, new_figure
 from experiments.records import Measurement, Outcome, Reference
@@ -39,7 +40,7 @@ from optics.reciprocity import (
     relocations,
     white_probes,
 )
-from optics.symmetric_mesh import SymmetricCore, make_symmetric_core
+from optics.symmetric_mesh import make_symmetric_core
 from optics.twin import Geometry, make_twin
 
 CLAIM = "An audit by forward runs alone predicts how good the gradients of forward mode are."
@@ -318,18 +319,6 @@ def _forward_gradient(network, bench, field, targets, key, relocation):
     return gradient, error, jnp.exp(1j * network.phase)[:, None] * data.loaded
 
 
-class _Chip(eqx.Module):
-    """Symmetric core as built, with noise on what is measured."""
-
-    core: SymmetricCore
-    noise: float
-
-    def __call__(self, fields, *, key):
-        answer = self.core(fields)
-        rms = jnp.sqrt(jnp.mean(jnp.abs(answer) ** 2, axis=-1, keepdims=True))
-        return answer + self.noise * rms * jax.random.normal(key, answer.shape, answer.dtype)
-
-
 def _one_chip(config: Config, _, rng, key) -> dict[str, np.ndarray]:
     dtype, n = jnp.result_type(complex), config.ports
     keys = jax.random.split(key, 5)
@@ -339,11 +328,13 @@ def _one_chip(config: Config, _, rng, key) -> dict[str, np.ndarray]:
         dataclasses.replace(core.mesh, left_error=jnp.asarray(a), right_error=jnp.asarray(b))
         for a, b in (sizes[:2], sizes[2:])
     ]
-    chip = _Chip(dataclasses.replace(core, mesh=halves[0], mirror=halves[1]), config.field_noise)
+    chip = MeasuredCore(
+        dataclasses.replace(core, mesh=halves[0], mirror=halves[1]), config.field_noise
+    )
     phase = 2 * jnp.pi * jax.random.uniform(keys[1], (LAYERS, n))
     inputs = jax.random.normal(keys[2], (config.samples, n), dtype)
     target = jnp.zeros(n).at[n // 3].set(n)
-    true, ffm, errors, loaded = _chip_gradients(chip, phase, inputs, target, keys[3])
+    true, ffm, errors, loaded = core_gradients(chip, phase, inputs, target, keys[3])
 
     def run(fields, weights, k):
         loaded = fields if weights is None else jnp.exp(1j * weights)[None] * fields
@@ -354,33 +345,6 @@ def _one_chip(config: Config, _, rng, key) -> dict[str, np.ndarray]:
         **_predict(config, run, errors, loaded, phase, keys[0]),
         "measured": np.asarray(cosine(true, ffm)),
     }
-
-
-@eqx.filter_jit
-def _chip_gradients(chip, phase, x, target, key):
-    """True and forward-mode gradient of the phases, the error at the output, and the fields behind each modulator."""
-
-    def cost(y):
-        return jnp.mean(jnp.sum((jnp.abs(y) ** 2 - target[None]) ** 2, axis=-1))
-
-    def through(phase):
-        y = x
-        for layer in range(LAYERS):
-            y = chip.core(jnp.exp(1j * phase[layer])[None] * y)
-        return cost(y)
-
-    keys = jax.random.split(key, 2 * LAYERS)
-    y, loaded = x, []
-    for layer in range(LAYERS):
-        loaded.append(jnp.exp(1j * phase[layer])[None] * y)
-        y = chip(loaded[-1], key=keys[layer])
-    error = carried = jax.grad(cost)(y)
-    gradient = []
-    for layer in reversed(range(LAYERS)):
-        carried = chip(carried, key=keys[LAYERS + layer])
-        gradient.append(-jnp.sum(jnp.imag(loaded[layer] * carried), axis=0))
-        carried = jnp.exp(1j * phase[layer])[None] * carried
-    return jax.grad(through)(phase), jnp.stack(gradient[::-1]), error, jnp.stack(loaded)
 
 
 def plot(outcome: Outcome) -> Figure:

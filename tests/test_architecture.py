@@ -12,8 +12,10 @@ MAX_LINES = 400
 # Modules whose behaviour is tested through another one, each with the reason.
 TESTED_ELSEWHERE = {
     "experiments/errors.py": "three exception classes without code",
+    "experiments/otoc_interference_figure.py": "tests/experiments/test_otoc_interference.py draws it",
     "experiments/commands.py": "tests/experiments/test_main.py calls every command",
     "experiments/provenance.py": "tests/experiments/test_runner.py checks the record",
+    "experiments/audited_core.py": "tests/experiments/test_reciprocity_audit.py runs the chip family",
     "experiments/chip_figure.py": "tests/experiments/test_ffm_chip.py draws the figure",
     "experiments/peers": "tests/experiments/test_bench_propagation.py runs them as processes",
 }
