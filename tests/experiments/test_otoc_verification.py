@@ -6,7 +6,7 @@ import pytest
 from experiments import otoc_verification
 
 TINY = otoc_verification.Config(
-    n_qubits=4, n_cycles=4, n_circuits=1, n_strings=1, n_devices_circuits=8, gate_error=0.1,
+    n_qubits=4, n_cycles=4, n_circuits=2, n_strings=1, n_devices_circuits=8, gate_error=0.1,
     shots=(100, 100_000), repeats=10,
 )  # fmt: skip
 
@@ -26,6 +26,18 @@ def test_every_engine_gives_the_same_echo(outcome):
     # The echo is no trivial one, on which anything would agree.
     assert np.abs(outcome.arrays["values"][0, 0, 0]).min() > 1e-3
     assert np.abs(outcome.arrays["values"][0, 0, 0, :2]).max() < 0.999
+
+
+def test_one_engine_that_differs_in_one_value_is_seen():
+    methods, forms, quantities = len(otoc_verification.METHODS), 2, 3
+    circuits = np.random.default_rng(0).normal(size=(4, 1, 1, quantities))
+    values = np.broadcast_to(circuits, (4, methods, forms, quantities)).copy()
+    np.testing.assert_array_equal(otoc_verification.largest_spread(values, "double"), [0, 0, 0])
+    values[2, otoc_verification.METHODS.index(("jax", "double")), 1, 1] += 1e-3
+    np.testing.assert_allclose(
+        otoc_verification.largest_spread(values, "double"), [0, 1e-3, 0], atol=1e-15
+    )
+    np.testing.assert_array_equal(otoc_verification.largest_spread(values, "single"), [0, 0, 0])
 
 
 def test_pruning_spares_operations(outcome):
