@@ -267,8 +267,8 @@ def _draw_differences(figure, axes, table) -> None:
         axes.text(column, row, text, ha="center", va="center", fontsize=6, color="w" if dark else "k")  # fmt: skip
     axes.set_xticks(range(len(NAMES)), NAMES, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(NAMES)), NAMES)
-    axes.set_title("Largest difference\n(own: literal − pruned)")
-    figure.colorbar(shown, ax=axes, label="log10 of the difference", shrink=0.7)
+    axes.set_title("log10 of the largest difference\n(own: literal − pruned)")
+    figure.colorbar(shown, ax=axes, shrink=0.7)
 
 
 def _draw_times(axes, seconds) -> None:
