@@ -62,7 +62,7 @@ def test_the_kept_pairs_are_the_outer_and_the_inner_one():
     measured = before @ np.kron(MATRICES["Z"], MATRICES["I"]) @ before.conj().T
     psi = before[:, 0]
     right = np.einsum("cij,jk,dkl,l->cdi", paulis, measured, paulis, psi)
-    left = np.einsum("i,aij,jk,bkl->abl", psi.conj(), paulis, measured, paulis)
+    left = np.einsum("i,aij,jk,bkm->abm", psi.conj(), paulis, measured, paulis)
     terms = np.einsum("abi,ij,cdj,a,b,c,d->abcd", left, measured, right, b, b, b, b)
     # <P_a M' P_b M' P_c M' P_d>; M acts on |0> as 1.
     np.testing.assert_allclose(terms.sum(), correlator(echo, engine="reference"), atol=1e-12)
