@@ -39,8 +39,11 @@ TOLERANCES = {
     "difference.*.double": 1e-10,
     "difference.*.single": 1e-4,
     "operations.*": 1e-6,
-    "agreement.*": 1e-6,
-    "shots.*": 1e-6,
+    # A last digit of the exact values can move a single shot: about three standard errors.
+    "agreement.ideal": 0.1,
+    "agreement.gate_error": 2.0,
+    "shots.false_alarms": 0.04,
+    "shots.gate_error_found": 0.5,
 }
 # Engine and precision; Cirq in single precision is qsim, in double its own simulator.
 PRECISIONS: tuple[engines.Precision, ...] = ("single", "double")
