@@ -15,8 +15,8 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Every compiled program keeps several memory maps for the life of its process, and Linux grants a process
-# 65,530 of them (vm.max_map_count). One worker running a third of the suite passes that, and the compiler then
-# dies of a segmentation fault, far from any culprit. Clearing sooner than this only costs compiling again.
+# 65,530 of them by default (vm.max_map_count). A worker had 34,000 at 80 % of the suite, and one died of a
+# segmentation fault in the compiler near its end. Clearing sooner than needed only costs compiling again.
 _MOST_MEMORY_MAPS = 16_000
 
 
