@@ -3,6 +3,7 @@ import os
 import pytest
 
 from quantum import memory
+from quantum import memory
 from quantum.memory import available_bytes, check_memory, n_threads, state_bytes
 
 
@@ -40,9 +41,23 @@ def test_the_limit_of_a_control_group_counts(tmp_path, monkeypatch):
     assert available_bytes() == 3_000_000
 
 
-def test_small_states_run_on_one_thread():
+def test_small_states_run_on_one_thread_and_large_ones_on_all():
     assert n_threads(10) == 1
     assert n_threads(28) == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("running", "threads"), [("1/97", 4), ("3/97", 2), ("9/97", 1), ("odd", 1), (None, 1)]
+)
+def test_states_of_middling_size_take_idle_cores_only(tmp_path, monkeypatch, running, threads):
+    """The thread that asks is among those that run; a machine that does not say counts as busy."""
+    load = tmp_path / "loadavg"
+    if running:
+        load.write_text(f"0.31 0.25 0.10 {running} 1143\n")
+    monkeypatch.setattr(memory, "_RUNNING", load)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert n_threads(20) == threads
 
 
 @pytest.mark.parametrize(
