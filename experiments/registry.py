@@ -37,6 +37,7 @@ EXPERIMENTS: dict[str, str] = {
     "otoc_noise": "experiments.otoc_noise",
     "otoc_verification": "experiments.otoc_verification",
     "otoc_cost": "experiments.otoc_cost",
+    "hamiltonian_learning": "experiments.hamiltonian_learning",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.bench_propagation",
