@@ -80,7 +80,7 @@ def n_threads(n_qubits: int) -> int:
 
 
 def _n_others() -> int:
-    """Threads that run at this moment on this machine, without the one that asks; what cannot be read counts as busy."""
+    """Threads that run at this moment on this machine, but for the one that asks; unknown counts as busy."""
     try:
         running = int(_RUNNING.read_text().split()[3].split("/")[0])
     except (OSError, ValueError, IndexError):

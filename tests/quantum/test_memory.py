@@ -3,7 +3,6 @@ import os
 import pytest
 
 from quantum import memory
-from quantum import memory
 from quantum.memory import available_bytes, check_memory, n_threads, state_bytes
 
 
