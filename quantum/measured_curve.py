@@ -1,0 +1,91 @@
+"""Measured echo curves: a table of times, values and standard errors, read from a CSV file and checked.
+
+The first line names the columns; `time_s` (s), `value` (of the echo, normalised to C(0) = 1) and `standard_error` must
+be among them, in any order, others are ignored. Lines that open with # are comments. Nothing is corrected or left out
+silently: a row that cannot be used is named by its line.
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+COLUMNS = ("time_s", "value", "standard_error")
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredCurve:
+    """An echo curve with independent errors.
+
+    Attributes:
+        times: Times in seconds, rising.
+        values: Echo at each.
+        standard_errors: Standard error of each value.
+    """
+
+    times: Float[np.ndarray, " points"]
+    values: Float[np.ndarray, " points"]
+    standard_errors: Float[np.ndarray, " points"]
+
+    def __post_init__(self):
+        for name in ("times", "values", "standard_errors"):
+            array = getattr(self, name)
+            if not np.isfinite(array).all():
+                raise ValueError(f"`{name}` must be finite, but hold {array.tolist()}.")
+        if self.times.size == 0:
+            raise ValueError("`times` must hold at least one point, but there is none.")
+        if self.times[0] < 0:
+            raise ValueError(f"`times` must not be negative, but begin at {self.times[0]:g} s.")
+        if not (np.diff(self.times) > 0).all():
+            raise ValueError("`times` must rise from point to point, but do not; sort the table.")
+        if not (self.standard_errors > 0).all():
+            raise ValueError(
+                f"`standard_errors` must be positive, but the least is {self.standard_errors.min():g}; "
+                "leave out a point that is exact by normalisation."
+            )
+
+
+def read_curve(path: str | Path) -> MeasuredCurve:
+    """Reads a measured curve from a CSV file.
+
+    Args:
+        path: File with the columns `time_s`, `value` and `standard_error`.
+
+    Raises:
+        ValueError: If there is no such file, a column is missing, a cell is no number, or the curve makes no sense.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"`path` must be a readable CSV file, but is {str(path)!r} ({error})."
+        ) from error
+    numbered = [
+        (number, line)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    rows = list(csv.reader([line for _, line in numbered]))
+    header = [cell.strip() for cell in rows[0]] if rows else []
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        raise ValueError(
+            f"`columns` must include {', '.join(COLUMNS)}, but {str(path)!r} lacks {', '.join(missing)}; "
+            f"its first line holds {', '.join(header) or 'nothing'}."
+        )
+    places = [header.index(name) for name in COLUMNS]
+    table = [
+        [_number(row, place, name, number) for name, place in zip(COLUMNS, places, strict=True)]
+        for row, (number, _) in zip(rows[1:], numbered[1:], strict=True)
+    ]
+    return MeasuredCurve(*np.array(table, dtype=float).reshape(-1, 3).T)
+
+
+def _number(row: list[str], place: int, name: str, line: int) -> float:
+    cell = row[place].strip() if place < len(row) else ""
+    try:
+        return float(cell)
+    except ValueError as error:
+        raise ValueError(f"`{name}` must be a number, but line {line} holds {cell!r}.") from error
