@@ -11,9 +11,8 @@ network has hyperedges: one index on three or more tensors. Last, tensors that n
 
 is counted as 8 real floating point operations each (4 multiplications, 4 additions). A search starts from a sweep,
 which takes the tensors in time order from one end or from both (a state vector, in essence), or from the best of
-several random greedy trees, and then anneals the tree by local rotations (G. Kalachev, P. Panteleev, M.-H. Yung,
-arXiv:2108.05665, as in cotengra). Where the largest tensor passes a limit, indices are sliced: fixed and summed over
-outside.
+several random greedy trees, and then anneals the tree (`quantum.tree_annealing`). Where a tensor passes a limit,
+indices are sliced while annealing: fixed and summed over outside.
 
 Sources: J. Gray and S. Kourtis, Quantum 5, 410 (2021), DOI 10.22331/q-2021-03-15-410 (cotengra); J. Gray, J. Open
 Source Softw. 3, 819 (2018), DOI 10.21105/joss.00819 (quimb). Left out: approximate contraction, and reuse between
@@ -34,6 +33,7 @@ import quimb.tensor
 from quantum._checks import check_choice, check_count
 from quantum.circuit import Circuit, cancel_inverses
 from quantum.pauli import PauliString
+from quantum.tree_annealing import anneal_tree
 
 FLOPS_PER_MULTIPLY_ADD = 8
 STARTS = ("sweep", "two_sweeps", "greedy")
@@ -42,8 +42,6 @@ _DIAGONAL_TOLERANCE = 1e-14  # far below the phase of any gate that matters, abo
 _MOST_QUBITS = 20  # a state as one open tensor; more belongs to a state-vector engine
 _LARGEST_TENSOR = 2**27  # 2 GB in double precision
 _GREEDY_TREES = 8
-# Temperatures of the annealing in units of the log2 of a local cost; found on 18 and 36 qubits (our choice).
-_HOT, _COLD = 0.3, 0.01
 # States held for an expectation value: none, what a contraction needs depends on the circuit.
 N_STATES = {"single": 0, "double": 0}
 
@@ -135,7 +133,7 @@ def search_plan(
         start: "sweep" (tensors in time order), "two_sweeps" (from both ends) or "greedy" (best of 8 random ones).
         sweeps: Annealing sweeps over the tree; none at all by default.
         seed: Seed of the search.
-        max_elements: Most elements of any tensor; indices are sliced, already while annealing, until all keep to it.
+        max_elements: Most elements of any tensor, rounded down to a power of 2; indices are sliced to keep to it.
 
     Raises:
         ValueError: If the start is unknown, or the limit is below 2 elements.
@@ -147,14 +145,15 @@ def search_plan(
     if not network.arrays:
         return Plan(0.0, 1.0, 1.0, start, seed, 0.0, None)
     began = time.monotonic()
-    tree = _first_tree(network, start, seed)
-    if sweeps and network.n_tensors > 2:
-        tree.simulated_anneal_(
-            tstart=_HOT, tfinal=_COLD, tsteps=_steps(sweeps), numiter=max(1, sweeps // _steps(sweeps)),
-            minimize="flops", target_size=max_elements, seed=seed,
-        )  # fmt: skip
-    if max_elements is not None and tree.max_size() > max_elements:
-        tree.slice_(target_size=max_elements, minimize="flops", seed=seed)
+    path = _first_path(network, start, seed)
+    if network.n_tensors == 1 or (not sweeps and max_elements is None):
+        tree = _cotengra_tree(network, path, ())
+    else:
+        width = None if max_elements is None else int(math.log2(max_elements))
+        found = anneal_tree(
+            network.indices, network.output, path, sweeps=sweeps, seed=seed, max_width=width
+        )
+        tree = _cotengra_tree(network, found.path, found.sliced)
     return Plan(
         flops=FLOPS_PER_MULTIPLY_ADD * float(tree.total_flops()),
         largest=float(tree.max_size()),
@@ -164,10 +163,6 @@ def search_plan(
         seconds=time.monotonic() - began,
         tree=tree,
     )
-
-
-def _steps(sweeps: int) -> int:
-    return min(sweeps, max(10, sweeps // 10))
 
 
 def state(circuit: Circuit, precision: str = "double") -> np.ndarray:
@@ -289,22 +284,33 @@ def _absorb_small(network: Network) -> Network:
     )
 
 
-def _first_tree(network: Network, start: str, seed: int) -> Any:
+def _first_path(network: Network, start: str, seed: int) -> list[tuple[int, int]]:
+    if start != "greedy":
+        return _sweep_path(network.n_tensors, two_sided=start == "two_sweeps")
+    inputs, output, symbols = _symbols(network)
+    options: dict[str, Any] = {"accel": False, "parallel": False}
+    greedy = cotengra.RandomGreedyOptimizer(max_repeats=_GREEDY_TREES, seed=seed, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice to install an optional accelerator
+        path: Any = greedy.ssa_path(inputs, output, dict.fromkeys(symbols.values(), 2))
+    return [(int(a), int(b)) for a, b in path]
+
+
+def _cotengra_tree(network: Network, path, sliced: Sequence[str]) -> Any:
+    inputs, output, symbols = _symbols(network)
+    sizes = dict.fromkeys(symbols.values(), 2)
+    tree = cotengra.ContractionTree.from_path(inputs, output, sizes, ssa_path=path)
+    for name in sliced:
+        tree.remove_ind_(symbols[name])
+    return tree
+
+
+def _symbols(network: Network) -> tuple[list[list[str]], list[str], dict[str, str]]:
+    """Indices of all tensors and open ones as cotengra wants them, one character each."""
     names = sorted({name for tensor in network.indices for name in tensor})
-    # Cotengra wants one character for each index.
     symbols = {name: cotengra.get_symbol(number) for number, name in enumerate(names)}
     inputs = [[symbols[name] for name in tensor] for tensor in network.indices]
-    output = [symbols[name] for name in network.output]
-    sizes = dict.fromkeys(symbols.values(), 2)
-    if start == "greedy":
-        options: dict[str, Any] = {"accel": False, "parallel": False}
-        greedy = cotengra.RandomGreedyOptimizer(max_repeats=_GREEDY_TREES, seed=seed, **options)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice to install an optional accelerator
-            path = greedy.ssa_path(inputs, output, sizes)
-    else:
-        path = _sweep_path(network.n_tensors, two_sided=start == "two_sweeps")
-    return cotengra.ContractionTree.from_path(inputs, output, sizes, ssa_path=path)
+    return inputs, [symbols[name] for name in network.output], symbols
 
 
 def _sweep_path(n_tensors: int, two_sided: bool) -> list[tuple[int, int]]:
