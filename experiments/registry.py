@@ -38,6 +38,7 @@ EXPERIMENTS: dict[str, str] = {
     "otoc_verification": "experiments.otoc_verification",
     "otoc_cost": "experiments.otoc_cost",
     "hamiltonian_learning": "experiments.hamiltonian_learning",
+    "nmr_mitigation": "experiments.nmr_mitigation",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.bench_propagation",

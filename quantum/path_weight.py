@@ -30,7 +30,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.stats import norm
 
-from quantum._checks import check_count, check_in_range
+from quantum._checks import check_choice, check_count, check_in_range
 from quantum.circuit import Circuit, Operation, light_cone, restrict
 from quantum.mitigation import Extrapolation
 from quantum.noise import VIRTUAL, NoiseModel
@@ -41,6 +41,7 @@ from quantum.statistics import Estimate
 _MOST_NUMBERS = 3e7  # coefficients of all strings by weight, 240 MB a copy
 _LETTERS = "IXZY"  # order of `packed_pauli.transfer_matrix`
 _UP = (1, 0, 1, 0)  # expectation of each letter in |0>
+_MIXED = (1, 0, 0, 0)  # and in the maximally mixed state
 # The law is sought as a rate per largest scale; a sum of paths can hardly fall or bend faster (our choice).
 _STEEPEST = 50.0
 
@@ -107,7 +108,11 @@ class PathWeights:
 
 
 def path_weights(
-    circuit: Circuit, observable: PauliString, weights: tuple[int, int] = (0, 1)
+    circuit: Circuit,
+    observable: PauliString,
+    weights: tuple[int, int] = (0, 1),
+    *,
+    mixed: Sequence[int] = (),
 ) -> PathWeights:
     """Exact c(h) by Heisenberg propagation of all Pauli strings, kept apart by weight.
 
@@ -115,6 +120,7 @@ def path_weights(
         circuit: Circuit as it is played; it starts from |0...0>.
         observable: What is measured.
         weights: What a noisy one-qubit and two-qubit gate count, whole numbers; Z-type gates are virtual and count 0.
+        mixed: Qubits that start maximally mixed instead, as an average over all their states does.
 
     Raises:
         ValueError: If a weight is negative, both are 0, or 4^qubits times the largest weight is too large (about 8
@@ -138,8 +144,8 @@ def path_weights(
     for moment in reversed(pruned.moments):
         for operation in moment:
             table = _back(_damped(table, operation, _weight(operation, weights)), operation)
-    for _ in range(n):
-        table = np.tensordot(_UP, table, axes=(0, 0))
+    for qubit in touched:
+        table = np.tensordot(_MIXED if qubit in mixed else _UP, table, axes=(0, 0))
     return PathWeights(table, (int(weights[0]), int(weights[1])))
 
 
@@ -171,9 +177,9 @@ class GaussianDecay:
 
     Attributes:
         parameters: S_0, mu and s^2 in units of the scales.
-        covariance: Their covariance, (3, 3).
+        covariance: Their covariance, (3, 3); nothing for s^2 under the exponential law.
         chi_squared: Of the fit, with `degrees_of_freedom` degrees.
-        degrees_of_freedom: Points minus 3.
+        degrees_of_freedom: Points and priors minus free parameters.
     """
 
     parameters: np.ndarray
@@ -196,47 +202,90 @@ def fit_gaussian(
     values: np.ndarray,
     covariance: np.ndarray,
     *,
+    law: str = "gaussian",
     prior: tuple[Estimate, Estimate] | None = None,
+    most_damping: float | int | None = None,
+    most_signal: float | int = np.inf,
 ) -> GaussianDecay:
     """Weighted least squares in the signal itself, so that values of either sign and values near 0 are welcome.
 
     Args:
-        scales: Noise scales lambda, three or more.
+        scales: Noise scales lambda, three or more (two for the exponential law).
         values: Signal at each.
         covariance: Covariance of the values, or their standard errors.
+        law: "gaussian", or "exponential" for s^2 = 0.
         prior: What is known beforehand of mu and s^2, such as from an ensemble of like circuits.
+        most_damping: Lambda times the number of noisy gates at scale 1. Weights of a true distribution lie between 0
+            and that, so mu does, and s^2 stays below its square over 4 (T. Popoviciu, Mathematica 9, 129 (1935)).
+            None leaves both free, which a signal near 0 does not survive.
+        most_signal: Largest |S_0|, 1 for a Pauli string.
 
     Raises:
-        ValueError: If there are fewer than three scales, two are equal, shapes do not fit, or an error is not positive.
+        ValueError: If the law is unknown, scales are too few or repeat, shapes do not fit, or an error is not positive.
     """
-    x, y = _scales(scales, 3), np.asarray(values, float)
+    check_choice(law, "law", ("gaussian", "exponential"))
+    n_free = 3 if law == "gaussian" else 2
+    x, y = _scales(scales, n_free), np.asarray(values, float)
     root = _root(covariance, x.size)
     if y.shape != x.shape or not np.isfinite(y).all():
         raise ValueError(
             f"`values` must be {x.size} finite numbers like `scales`, but are {values}."
         )
     unit = x.max()
-    known = [(k, e) for k, e in enumerate(prior or ())]
+    known = list(enumerate(prior or ()))[: n_free - 1]
 
-    def residuals(law: np.ndarray) -> np.ndarray:
-        mismatch = np.linalg.solve(root, law[0] * _shape(x / unit, *law[1:]) - y)
-        pulls = [(law[1 + k] / unit ** (1 + k) - e.value) / e.stderr for k, e in known]
+    def residuals(free: np.ndarray) -> np.ndarray:
+        start, *bends = free
+        mismatch = np.linalg.solve(root, start * _shape(x / unit, *bends) - y)
+        pulls = [(bends[k] / unit ** (1 + k) - e.value) / e.stderr for k, e in known]
         return np.concatenate([mismatch, pulls])
 
+    def slopes(free: np.ndarray) -> np.ndarray:
+        shape = _shape(x / unit, *free[1:])
+        columns = [shape, -free[0] * shape * x / unit, free[0] * shape * (x / unit) ** 2 / 2]
+        pulls = np.zeros((len(known), n_free))
+        for k, e in known:
+            pulls[k, 1 + k] = 1 / (unit ** (1 + k) * e.stderr)
+        return np.concatenate([np.linalg.solve(root, np.stack(columns[:n_free], axis=1)), pulls])
+
+    low, high = _limits(unit, most_damping, most_signal)
+    starts = [
+        np.clip([y[0] * math.exp(mu * x[0] / unit), mu, bend], low, high)
+        for mu, bend in ((0.3, 0.0), (1.5, 0.5))
+    ]
+    bounds = (low[:n_free], high[:n_free])
     ends = [
-        least_squares(residuals, [y[0] * math.exp(mu * x[0] / unit), mu, bend], x_scale="jac",
-                      bounds=([-np.inf, -_STEEPEST, -_STEEPEST], [np.inf, _STEEPEST, _STEEPEST]))
-        for mu, bend in ((0.1, 0.0), (1.0, 0.0), (2.0, 1.0))
-    ]  # fmt: skip
+        least_squares(residuals, s[:n_free], slopes, bounds=bounds, x_scale="jac")  # type: ignore[arg-type]
+        for s in starts
+    ]
     best = min(ends, key=lambda end: end.cost)
-    back = np.diag([1, 1 / unit, 1 / unit**2])
-    information = best.jac.T @ best.jac
-    spread = back @ np.linalg.pinv(information, rcond=1e-14, hermitian=True) @ back
-    return GaussianDecay(back @ best.x, spread, 2 * float(best.cost), x.size - 3 + len(known))
+    back = np.array([1, 1 / unit, 1 / unit**2])
+    parameters, spread = np.zeros(3), np.zeros((3, 3))
+    parameters[:n_free] = best.x
+    spread[:n_free, :n_free] = np.linalg.pinv(best.jac.T @ best.jac, rcond=1e-14, hermitian=True)
+    freedom = x.size - n_free + len(known)
+    return GaussianDecay(
+        back * parameters, back[:, None] * spread * back, 2 * float(best.cost), freedom
+    )
 
 
-def _shape(x: np.ndarray, rate: float, spread: float) -> np.ndarray:
+def _shape(x: np.ndarray, rate: float, spread: float = 0.0) -> np.ndarray:
     return np.exp(-rate * x + spread * x**2 / 2)
+
+
+def _limits(
+    unit: float, most_damping: float | int | None, most_signal: float | int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of S_0, and of mu and s^2 in units of the largest scale."""
+    if not most_signal > 0 or (most_damping is not None and not most_damping > 0):
+        raise ValueError(
+            f"`most_damping` and `most_signal` must be positive, but are {most_damping} and {most_signal}."
+        )
+    if most_damping is None:
+        high = np.array([most_signal, _STEEPEST, _STEEPEST])
+        return -high, high
+    damping = float(most_damping * unit)
+    return np.array([-most_signal, 0, 0]), np.array([most_signal, damping, damping**2 / 4])
 
 
 def _weight(operation: Operation, weights: tuple[int, int]) -> int:

@@ -58,13 +58,15 @@ def with_phase(unitary: Circuit, coupler: tuple[int, int], phase: float | int) -
 
 
 def middle_coupler(layout: EchoLayout) -> tuple[int, int]:
-    """The coupler nearest to the middle of a shortest way from M to the first butterfly; the first of equals."""
-    near = layout.lattice.distances(layout.measured)
-    far = layout.lattice.distances(layout.butterflies[0])
+    """The coupler on a shortest way from M to the first butterfly that lies nearest to the point between them."""
+    sites = np.array(layout.lattice.sites, float)
+    ends = layout.measured, layout.butterflies[0]
+    near, far = (layout.lattice.distances(qubit) for qubit in ends)
+    centre = (sites[ends[0]] + sites[ends[1]]) / 2
     pairs = layout.lattice.couplers
-    reach = [min(near[a] + far[b], near[b] + far[a]) for a, b in pairs]
-    uneven = [abs(int(near[a] + near[b]) - int(far[a] + far[b])) for a, b in pairs]
-    return min(zip(reach, uneven, pairs, strict=True))[2]
+    reach = [int(min(near[a] + far[b], near[b] + far[a])) for a, b in pairs]
+    away = [float(np.hypot(*((sites[a] + sites[b]) / 2 - centre))) for a, b in pairs]
+    return min(zip(reach, away, pairs, strict=True))[2]
 
 
 def n_harmonics(build: Callable[[float], Circuit]) -> int:

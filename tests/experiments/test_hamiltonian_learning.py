@@ -38,12 +38,22 @@ def test_the_phase_is_learned_blind_and_within_its_error(outcome):
             assert found.metrics[f"found.{name}.t8"].value == 1
 
 
-def test_echoes_pin_the_phase_better_than_the_toc(outcome):
+def test_widths_are_compared_on_the_same_circuits(outcome):
     for name in ("toc", "otoc"):
         wider = outcome.arrays[f"width.{name}.t8"] / outcome.arrays["width.otoc2.t8"]
         found = outcome.metrics[f"wider.{name}.t8"]
         assert found.value == pytest.approx(wider.mean())
-    assert outcome.metrics["wider.toc.t8"].value > 1.5
+        assert found.stderr == pytest.approx(wider.std(ddof=1) / np.sqrt(3))
+
+
+def test_the_unknown_phase_may_belong_to_any_coupler():
+    layout, unitary = TINY.layout(), random_circuit(TINY.layout().lattice, 8, 0)
+    for number in (-1, 0, 3):
+        config = dataclasses.replace(TINY, coupler=number)
+        circuit = experiment.circuit_of_phase(config, layout, unitary, 2)(2.2)
+        turned = {op.qubits for op in circuit.operations() if 2.2 in map(abs, op.gate.parameters)}
+        wanted = middle_coupler(layout) if number < 0 else layout.lattice.couplers[number]
+        assert turned == {wanted}
 
 
 def test_a_hundred_times_the_shots_make_a_tenth_of_the_width(outcome):
@@ -99,6 +109,7 @@ def test_the_published_sub_lattice_is_taken():
         ({"shots": 0}, "`shots` must be at least 1"),
         ({"phase_over_pi": 2.5}, "`phase_over_pi` must lie between 0 and 2"),
         ({"cycles": (8, 8)}, "`cycles` must be rising"),
+        ({"coupler": 7}, "`coupler` must lie between -1 and 6"),
     ],
 )
 def test_bad_settings_are_named(change, message):

@@ -53,6 +53,16 @@ def test_gates_with_their_qubits_swapped_and_virtual_gates_are_counted_right():
     assert paths.amplitudes.size == 1 + 2 * 1 + 2 * 2
 
 
+def test_mixed_qubits_are_the_average_over_their_states(echo):
+    circuit = echo_circuit(echo)
+    flips = [PauliString.on(dict(zip((1, 3), letters, strict=True)))
+             for letters in ("II", "IX", "XI", "XX")]  # fmt: skip
+    found = path_weights(circuit, echo.observable, mixed=(1, 3)).amplitudes
+    each = [path_weights(Circuit(4, (f.moment(),)) + circuit, echo.observable) for f in flips]
+    np.testing.assert_allclose(found, np.mean([p.amplitudes for p in each], axis=0), atol=1e-14)
+    assert np.abs(each[0].amplitudes - found).max() > 1e-3
+
+
 def test_a_clifford_circuit_is_one_path():
     half = Operation(Gate("h"), (0,))
     chain = Circuit(
@@ -118,6 +128,15 @@ def test_a_gaussian_decay_is_found_exactly(sign):
     assert found.degrees_of_freedom == 1
 
 
+def test_without_a_bend_the_law_is_the_exponential_one():
+    values = -0.6 * np.exp(-0.9 * SCALES)
+    found = fit_gaussian(SCALES, values, np.full(4, 1e-3), law="exponential")
+    np.testing.assert_allclose(found.parameters, [-0.6, 0.9, 0], rtol=1e-6, atol=1e-12)
+    assert found.degrees_of_freedom == 2
+    wanted = extrapolate_to_zero(SCALES, values, np.full(4, 1e-3), "exponential")
+    assert found.start.stderr == pytest.approx(wanted.stderr, rel=1e-3)
+
+
 def test_small_errors_give_what_the_logarithm_gives():
     values = 0.6 * np.exp(-0.9 * SCALES + 0.08 * SCALES**2) + np.array([2, -3, 4, -1]) * 1e-5
     errors = np.array([1.0, 2.0, 1.0, 3.0]) * 1e-4
@@ -142,6 +161,23 @@ def test_noise_may_carry_a_point_across_zero():
     found = fit_gaussian(SCALES, values, np.full(4, 5e-3), prior=(Estimate(1.5, 0.1), Estimate(0.1, 0.05)))  # fmt: skip
     assert found.start.value > 0
     assert 0 < found.start.stderr < 0.1
+
+
+def test_limits_keep_a_signal_near_zero_from_running_away():
+    values, errors = np.array([0.05, -0.02, 0.03, -0.04]), np.full(4, 1e-3)
+    free = fit_gaussian(SCALES, values, errors)
+    kept = fit_gaussian(SCALES, values, errors, most_damping=1.2, most_signal=1)
+    assert abs(free.parameters[0]) > 1.5
+    start, rate, spread = kept.parameters
+    assert abs(start) <= 1
+    assert 0 <= rate <= 1.2
+    assert 0 <= spread <= 0.36 + 1e-12
+
+
+def test_limits_do_not_touch_what_lies_within():
+    values = 0.6 * np.exp(-0.9 * SCALES + 0.08 * SCALES**2 / 2)
+    found = fit_gaussian(SCALES, values, np.full(4, 1e-3), most_damping=2, most_signal=1)
+    np.testing.assert_allclose(found.parameters, [0.6, 0.9, 0.08], rtol=1e-5)
 
 
 def test_a_prior_narrows_the_error_and_is_obeyed():
@@ -186,6 +222,8 @@ def test_the_normal_law_is_off_by_the_third_cumulant():
         (lambda c, o: fit_gaussian([1, 2], np.ones(2), np.ones(2)), "`scales` must be 3 or more"),
         (lambda c, o: fit_gaussian([1, 2, 3], np.ones(2), np.ones(3)), "`values` must be 3 finite"),
         (lambda c, o: fit_gaussian([1, 2, 3], np.ones(3), np.zeros(3)), "`covariance` must be 3"),
+        (lambda c, o: fit_gaussian([1, 2, 3], np.ones(3), np.ones(3), law="linear"), "`law` must be"),
+        (lambda c, o: fit_gaussian([1, 2, 3], np.ones(3), np.ones(3), most_damping=0), "`most_damping` and"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(echo, call, message):

@@ -93,6 +93,9 @@ def test_the_middle_coupler_lies_halfway_on_a_shortest_way():
         far = layout.lattice.distances(layout.butterflies[0])
         assert near[a] + far[a] == near[layout.butterflies[0]] == near[b] + far[b]
         assert abs(near[a] + near[b] - far[a] - far[b]) <= 2
+        sites = np.array(layout.lattice.sites)
+        middle = (sites[layout.measured] + sites[layout.butterflies[0]]) / 2
+        assert np.hypot(*((sites[a] + sites[b]) / 2 - middle)) < 0.8
 
 
 @pytest.mark.parametrize(
