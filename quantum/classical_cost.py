@@ -3,8 +3,9 @@
     state vector          32 2^n flop for every two-qubit gate (its one-qubit gates fused into it: 4 complex
                           multiply-adds per amplitude, 8 flop each), 8 2^n bytes in complex64, and 16 2^n bytes moved
                           through memory for every gate; time = the longer of arithmetic and traffic
-    Pauli strings         V^dagger O V needs up to 4^c strings, c the qubits that V touches; a two-qubit gate is a real
-                          16 x 16 matrix on them, 32 4^c flop; 4 bytes of coefficient and 2 bits a qubit for each string
+    Pauli strings         V^dagger O V needs up to 4^c strings, c the qubits that V touches, or as many as a truncation
+                          keeps (`quantum.pauli_growth`); a two-qubit gate is a real 16 x 16 matrix on them, 32 flop a
+                          string; 4 bytes of coefficient and 2 bits a qubit for each
     Monte Carlo           rms error s / sqrt(N) against a signal of standard deviation d over circuits, so
                           N = (SNR s / d)^2 samples. For loops of four strings drawn from the 1-norm of N_s strings with
                           Gaussian coefficients the spread of one sample is s = (2 / pi)^(3/2) N_s / sqrt(2)
@@ -12,15 +13,19 @@
 
 The last line of Monte Carlo: with L = sum |b| and b normal of variance 1 / N_s, L^2 = 2 N_s / pi and the variance is
 L^3 sum |b_a b_b b_c| b_d^2 = L^6 / N_s = (2 / pi)^3 N_s^2, of which loops with an imaginary phase, half of them, give
-nothing; `quantum.pauli_paths.sample_off_diagonal` is this
-estimator. Every count is an upper bound of the plainest form of its method: the paper reports a cached Monte Carlo with
-an SNR of 1.1 at 40 qubits, out of reach of drawn loops, so its algorithm (not in our sources) is a better one.
+nothing; `quantum.pauli_paths.sample_off_diagonal` is this estimator. Measured, s stays below this law and comes up to
+it as coefficients become Gaussian: a tenth to a third of it at 4 and 6 qubits, 0.6 at 8. Every count is an upper bound
+of the plainest form of its method: the paper reports a cached Monte Carlo with an SNR of 1.1 at 40 qubits, out of reach
+of drawn loops, so its algorithm (not in our sources) is a better one.
 
-The machine is Frontier: 9,408 nodes of 4 AMD MI250X (TOP500 and its own description; High-Performance Linpack 1.206
-EFLOP/s in double precision, TOP500 of June 2024). The single precision used here is derived: AMD's data sheet gives
-47.9 TFLOP/s (vector units), 128 GiB and 3.2768 TB/s for one MI250X. The share of the peak that a contraction reaches
-is unknown in the paper (Google Quantum AI and collaborators, Nature 646, 825 (2025), DOI 10.1038/s41586-025-09526-6):
-it is a parameter here, and its default is our choice. Left out: messages between nodes, so every time is too short.
+The machine is Frontier: 9,408 nodes of 4 AMD MI250X with 4.6 PB of high-bandwidth memory, Linpack 1.102 EFLOP/s in
+double precision when first listed (HPCwire, 30 May 2022, "The Final Frontier"); each MI250X with 2 x 64 GB, 2 x 1.6
+TB/s and 47.8 TFLOP/s in the double precision of its vector units (OLCF, Frontier User Guide,
+https://docs.olcf.ornl.gov/systems/frontier_user_guide.html). That single precision runs at the same speed there is
+unverified, for AMD's data sheet was out of our reach; so is a factor of two for packed or matrix instructions, which is
+left out. The share of the peak that a contraction reaches is unknown in the paper (Google Quantum AI and collaborators,
+Nature 646, 825 (2025), DOI 10.1038/s41586-025-09526-6): it is a parameter here, and its default is our choice.
+Left out: messages between nodes, so every time is too short.
 """
 
 import math
@@ -90,9 +95,9 @@ def make_frontier(efficiency: float | int = 0.2) -> Machine:
     modules = 9408 * 4
     return Machine(
         "Frontier",
-        modules * 47.9e12,
+        modules * 47.8e12,
         modules * 128.0 * 2**30,
-        modules * 3.2768e12,
+        modules * 3.2e12,
         float(efficiency),
     )
 
@@ -127,11 +132,24 @@ def state_vector_cost(n_qubits: int, n_two_qubit: int, machine: Machine) -> Cost
     return _cost(flops, memory, 2 * memory * n_two_qubit, machine)
 
 
-def pauli_strings_cost(n_qubits: int, n_two_qubit: int, machine: Machine) -> Cost:
-    """Cost of taking the observable through the circuit as all 4^n Pauli strings, without truncation."""
+def pauli_strings_cost(
+    n_qubits: int, n_two_qubit: int, machine: Machine, *, n_strings: float | int | None = None
+) -> Cost:
+    """Cost of taking the observable through the circuit as Pauli strings.
+
+    Args:
+        n_qubits: Qubits that the circuit touches.
+        n_two_qubit: Two-qubit gates.
+        machine: Where it runs.
+        n_strings: Strings that are kept; all 4^n by default.
+
+    Raises:
+        ValueError: If there are less than one string or more than 4^n.
+    """
     check_count(n_qubits, "n_qubits", 1)
     check_count(n_two_qubit, "n_two_qubit", 0)
-    strings = 4.0**n_qubits
+    strings = 4.0**n_qubits if n_strings is None else float(n_strings)
+    check_in_range(strings, "n_strings", 1, 4.0**n_qubits)
     memory = strings * (4 + n_qubits / 4)
     return _cost(
         _FLOP_PER_STRING * strings * n_two_qubit, memory, 2 * memory * n_two_qubit, machine
@@ -170,6 +188,7 @@ def monte_carlo_cost(
     *,
     signal_to_noise: float | int = 1.0,
     flop_per_sample: float | int = 100.0,
+    sample_sd: float | int | None = None,
 ) -> Cost:
     """Cost of drawing loops of four strings from the cached strings of B(t), all 4^n of them.
 
@@ -179,10 +198,12 @@ def monte_carlo_cost(
         machine: Where it runs.
         signal_to_noise: Wanted SNR, standard deviation over circuits / rms error.
         flop_per_sample: Operations for one loop; 100, some table look-ups and products, is our choice.
+        sample_sd: Spread of one drawn loop; that of 4^n Gaussian coefficients by default.
     """
     check_count(n_qubits, "n_qubits", 1)
     strings = 4.0**n_qubits
-    samples = samples_needed(signal_to_noise, loop_sample_sd(strings), signal_sd)
+    spread = loop_sample_sd(strings) if sample_sd is None else sample_sd
+    samples = samples_needed(signal_to_noise, spread, signal_sd)
     return _cost(samples * float(flop_per_sample), strings * (4 + n_qubits / 4), 0.0, machine)
 
 
