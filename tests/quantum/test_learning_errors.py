@@ -82,10 +82,13 @@ def test_only_the_group_bootstrap_sees_errors_that_the_data_do_not_state():
 
 def test_whole_groups_are_drawn():
     # Two groups that each want another slope: a draw of one group alone gives its slope.
-    data = Gaussian(np.where(np.arange(25) % 2, 1.0, -1.0) * TIMES, np.full(25, 0.1))
+    groups = np.arange(25) < 9
+    data = Gaussian(np.where(groups, 1.0, -1.0) * TIMES, np.full(25, 0.1))
     best = fit(LINE, data, 1)
-    found = group_bootstrap(LINE, data, best, 40, seed=0, groups=np.arange(25) % 2)
+    found = group_bootstrap(LINE, data, best, 40, seed=0, groups=groups)
     slopes = found[:, 1]
+    assert np.abs(slopes - 1).min() < 1e-6
+    assert np.abs(slopes + 1).min() < 1e-6
     pure = np.minimum(np.abs(slopes - 1), np.abs(slopes + 1)) < 1e-6
     assert 8 <= pure.sum() <= 32  # half of the draws, 20 +- 3.2, within four
 

@@ -5,7 +5,7 @@ import pytest
 
 from quantum import density_matrix
 from quantum.circuit import Circuit, Operation, random_circuit
-from quantum.gates import Gate, phased_x, rz
+from quantum.gates import Gate, matrix_gate, phased_x, rz
 from quantum.lattice import rectangle_layout
 from quantum.mitigation import extrapolate_to_zero
 from quantum.noise import add_noise
@@ -42,7 +42,8 @@ def test_path_weights_give_the_exact_noisy_signal(echo, weights):
 def test_gates_with_their_qubits_swapped_and_virtual_gates_are_counted_right():
     turn = Operation(phased_x(0.7, 0.2), (1,))
     pair = Operation(Gate("fsim", (0.4, 1.1)), (2, 0))
-    other = Operation(Gate("cz"), (1, 2))
+    skew = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)) + 1j * np.eye(4))[0]
+    other = Operation(matrix_gate(skew), (2, 1))  # changes when its qubits are swapped
     circuit = Circuit(3, ((turn,), (pair,), (Operation(rz(0.3), (2,)),), (other,),
                           (Operation(phased_x(1.1, -0.4), (2,)),)))  # fmt: skip
     observable = PauliString.parse("IXY")
@@ -172,6 +173,10 @@ def test_limits_keep_a_signal_near_zero_from_running_away():
     assert abs(start) <= 1
     assert 0 <= rate <= 1.2
     assert 0 <= spread <= 0.36 + 1e-12
+    # A bend beyond what weights between 0 and 1.2 can have ends at a quarter of 1.2 squared.
+    bent = 0.1 * np.exp(-1.1 * SCALES + 0.8 * SCALES**2 / 2)
+    found = fit_gaussian(SCALES, bent, errors, most_damping=1.2, most_signal=1)
+    assert found.parameters[2] == pytest.approx(0.36, rel=1e-3)
 
 
 def test_limits_do_not_touch_what_lies_within():
