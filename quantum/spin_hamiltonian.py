@@ -84,10 +84,10 @@ def make_hamiltonian(
     if vectors.shape != (n, 3):
         raise ValueError(f"`fields` must have shape {(n, 3)}, but has {vectors.shape}.")
     for name, values in (("couplings", tensor), ("fields", vectors)):
-        if np.iscomplexobj(values) and np.abs(values.imag).max(initial=0) > 0:
+        if np.iscomplexobj(values) and np.abs(np.imag(values)).max(initial=0) > 0:
             raise ValueError(
                 f"`{name}` must be real for a Hermitian Hamiltonian, but have an imaginary part of "
-                f"{np.abs(values.imag).max():.3g} rad/s."
+                f"{np.abs(np.imag(values)).max():.3g} rad/s."
             )
         if not np.isfinite(values).all():
             raise ValueError(
@@ -104,7 +104,7 @@ def make_hamiltonian(
         raise ValueError(
             "`couplings` must be zero from a spin to itself, but are not; use `fields`."
         )
-    return SpinHamiltonian(jnp.asarray(tensor.real), jnp.asarray(vectors.real))
+    return SpinHamiltonian(jnp.asarray(np.real(tensor)), jnp.asarray(np.real(vectors)))
 
 
 def dense(hamiltonian: SpinHamiltonian) -> Complex[np.ndarray, "states states"]:
