@@ -54,7 +54,7 @@ class SpinHamiltonian:
     def __neg__(self) -> "SpinHamiltonian":
         return (-1.0) * self
 
-    def rotated(self, rotations: Float[Array, "spins 3 3"]) -> "SpinHamiltonian":
+    def rotated(self, rotations: Float[Array | np.ndarray, "spins 3 3"]) -> "SpinHamiltonian":
         """The Hamiltonian with every spin operator turned: I_i . f becomes I_i . (R_i f)."""
         turned = jnp.einsum("iab,ijbc,jdc->ijad", rotations, self.couplings, rotations)
         return SpinHamiltonian(turned, jnp.einsum("iab,ib->ia", rotations, self.fields))

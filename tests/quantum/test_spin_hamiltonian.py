@@ -22,7 +22,11 @@ def test_two_spins_with_a_dipolar_coupling_have_singlet_and_triplet_levels():
 
 
 def test_a_field_along_z_puts_spin_0_first():
-    energies = np.diag(dense(make_hamiltonian(np.zeros((2, 2, 3, 3)), [[0, 0, 4.0], [0, 0, 1.0]])))
+    energies = np.diag(
+        dense(
+            make_hamiltonian(np.zeros((2, 2, 3, 3)), np.diag([0, 0, 4.0])[[2, 2]] * [[1], [0.25]])
+        )
+    )
     np.testing.assert_allclose(energies, [2.5, 1.5, -1.5, -2.5], atol=1e-12)
 
 
