@@ -13,6 +13,7 @@ MAX_LINES = 400
 TESTED_ELSEWHERE = {
     "experiments/errors.py": "three exception classes without code",
     "experiments/otoc_interference_figure.py": "tests/experiments/test_otoc_interference.py draws it",
+    "experiments/otoc_cost_figure.py": "tests/experiments/test_otoc_cost.py draws it",
     "experiments/commands.py": "tests/experiments/test_main.py calls every command",
     "experiments/provenance.py": "tests/experiments/test_runner.py checks the record",
     "experiments/audited_core.py": "tests/experiments/test_reciprocity_audit.py runs the chip family",
