@@ -18,6 +18,7 @@ from quantum.lattice import EchoLayout, Lattice, echo_layout, rectangle, rectang
 from quantum.learning_errors import coverage, group_bootstrap, parametric_bootstrap, profile
 from quantum.likelihood import Binomial, Gaussian, cramer_rao, identify
 from quantum.noise import NoiseModel, add_noise, device_noise
+from quantum.noisy_expectation import noisy_expectation
 from quantum.otoc import Echo, correlator, echo_circuit, make_echo
 from quantum.otoc_batch import correlators
 from quantum.path_weight import PathWeights, fit_gaussian, path_weights, richardson
@@ -79,6 +80,7 @@ __all__ = [
     "make_frontier",
     "matrix_gate",
     "measure_interference",
+    "noisy_expectation",
     "noisy_output",
     "off_diagonal",
     "otoc_signs",

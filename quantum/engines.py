@@ -1,11 +1,14 @@
 """One call for an observable on a circuit, on any engine.
 
-Every engine is a module with `state(circuit, precision)` and `expectations(circuits, observables, precision)`; it is
-imported when it is first used, so that nobody pays for a simulator they do not run. Qubits that neither a gate nor an
-observable touches stay in |0> and are left out before a run: an echo in one corner of the 105-qubit chip costs what
-its light cone costs. What is left must fit into memory.
+Every engine is a module with `expectations(circuits, observables, precision)` and, where it keeps a state, with
+`state(circuit, precision)`; it is imported when it is first used, so that nobody pays for a simulator they do not run.
+Qubits that neither a gate nor an observable touches stay in |0> and are left out before a run: an echo in one corner of
+the 105-qubit chip costs what its light cone costs. What is left must fit into memory.
 
-`auto` picks by size and precision, see `choose`.
+All engines here are exact: `density_matrix` up to 12 qubits, `pauli_propagation` without truncation as long as the
+Pauli strings are few, which is a matter of light cone and gates and not of qubits; truncated, with its error, it is
+`pauli_propagation.propagate`. `auto` picks by size and precision, see `choose`. With noise the same call is
+`noisy_expectation.noisy_expectation`.
 """
 
 import importlib
@@ -28,11 +31,13 @@ ENGINES = {
     "qiskit": "quantum.qiskit_engine",
     "tensor_network": "quantum.tensor_network",
     "jax": "quantum.jax_engine",
+    "density_matrix": "quantum.density_matrix",
+    "pauli_propagation": "quantum.pauli_propagation",
 }
 # What `pip install` wants where an import fails, by the module that is missing.
 _PACKAGES = {
     "cirq": "cirq-core", "cirq_google": "cirq-google", "qsimcirq": "qsimcirq", "qiskit": "qiskit",
-    "qiskit_aer": "qiskit-aer", "jax": "jax",
+    "qiskit_aer": "qiskit-aer", "jax": "jax", "quimb": "quimb", "cotengra": "cotengra",
 }  # fmt: skip
 # Largest circuit on which handing it over takes longer than running it here.
 _SMALL = {"single": 10, "double": 14}
@@ -68,7 +73,7 @@ def expectations(
 
     Raises:
         ValueError: If the engine or precision is unknown, its package is missing, an observable acts on a qubit that a
-            circuit lacks, or the touched qubits do not fit into memory.
+            circuit lacks, or the touched qubits (or the Pauli strings) do not fit into memory.
     """
     check_choice(engine, "engine", ("auto", *ENGINES))
     check_choice(precision, "precision", ("single", "double"))
@@ -86,11 +91,15 @@ def state(circuit: Circuit, *, engine: str = "auto", precision: Precision = "sin
     """State after a circuit that starts from |0...0>, flat of length 2^n, qubit 0 the most significant bit.
 
     Raises:
-        ValueError: As `expectations`, but for all qubits of the circuit.
+        ValueError: As `expectations`, but for all qubits of the circuit; or if the engine keeps no state.
     """
     check_choice(engine, "engine", ("auto", *ENGINES))
     check_choice(precision, "precision", ("single", "double"))
     module = _ready(engine, circuit.n_qubits, precision, _COPIES)
+    if not hasattr(module, "state"):
+        raise ValueError(
+            f"`engine` must be one that keeps a state vector, but {engine} keeps none; use engine cirq."
+        )
     return module.state(circuit, precision)
 
 
@@ -120,7 +129,7 @@ def _ready(engine: str, n_qubits: int, precision: Precision, copies: int = 0) ->
             f"`pip install {package}`, or choose one of {', '.join(e for e in ENGINES if e != name)}."
         ) from error
     held = getattr(module, "N_STATES", {}).get(precision, _N_STATES)
-    if held + copies:  # a tensor network holds no state; it says itself what it cannot contract
+    if held + copies:  # tensor networks and Pauli strings say themselves what they cannot hold
         check_memory(n_qubits, precision, held + copies)
     return module
 

@@ -26,6 +26,7 @@ import numpy as np
 
 from quantum._checks import check_count, check_in_range
 from quantum.circuit import Circuit, Operation, light_cone
+from quantum.memory import available_bytes
 from quantum.packed_pauli import (
     X_BITS,
     code,
@@ -43,8 +44,11 @@ from quantum.pauli import PauliString
 
 # Cancellation leaves remainders of rounding; they would branch on for ever. Counted in the error like the rest.
 _ROUNDING = 1e-15
-# Strings of 8 bytes (or 32 at 105 qubits) and a coefficient, a few copies while sorting: about 10 GB.
+# Beyond this a gate takes minutes, whatever the memory (our choice).
 _MOST_TERMS = 100_000_000
+_COPIES = 5  # of strings and coefficients while they are sorted and added up
+# No state is held, and the qubits say nothing of the strings there will be.
+N_STATES = {"single": 0, "double": 0}
 
 
 @dataclass(frozen=True)
@@ -127,8 +131,7 @@ def propagate(
         truncation: What to drop; nothing by default, which is exact and may need 4^(cone) strings.
 
     Raises:
-        ValueError: If the observable acts beyond the circuit.
-        MemoryError: If more strings than about 10 GB hold would be needed.
+        ValueError: If the observable acts beyond the circuit, or more strings would be needed than fit into memory.
     """
     rule = truncation or Truncation()
     bits, coefficients = pack([observable], circuit.n_qubits), np.ones(1)
@@ -179,19 +182,14 @@ def propagate_while(
 def expectations(
     circuits: Sequence[Circuit], observables: Sequence[PauliString], precision: str = "double"
 ) -> np.ndarray:
-    """Engine interface: expectation values without truncation, (circuits, observables), always in double."""
+    """Engine interface: expectation values without truncation, (circuits, observables), always in double.
+
+    Raises:
+        ValueError: If a circuit needs more strings than fit into memory, up to 4^(qubits of the light cone).
+    """
     del precision
     return np.array(
         [[propagate(c, o).zero_state_expectation() for o in observables] for c in circuits]
-    )
-
-
-def state(circuit: Circuit, precision: str = "double") -> np.ndarray:
-    """Engine interface; there is no state in the Heisenberg picture, so this raises ValueError."""
-    del precision
-    raise ValueError(
-        f"`engine` must be one that keeps a state, but Pauli propagation evolves observables of the "
-        f"{circuit.n_qubits} qubits; use engine cirq."
     )
 
 
@@ -251,11 +249,19 @@ def _conjugate(
             parts.append(turned(rows, operation, int(a ^ b)))
             values.append(matrix[a, b] * weight)
     needed = sum(map(len, parts))
-    if needed > _MOST_TERMS:
-        raise MemoryError(
-            f"`circuit` must need at most {_MOST_TERMS:.0e} strings, but needs {needed:.1e}; give a `truncation`."
-        )
+    _check_terms(needed, _COPIES * (bits[:1].nbytes + 8))
     return merged(np.concatenate(parts), np.concatenate(values))
+
+
+def _check_terms(needed: int, bytes_each: int) -> None:
+    # Asking the operating system at every gate would take longer than the gate.
+    small = needed * bytes_each < 2**28
+    most = _MOST_TERMS if small else min(_MOST_TERMS, available_bytes() // bytes_each)
+    if needed > most:
+        raise ValueError(
+            f"`circuit` must need at most {most:.1e} Pauli strings to fit into memory, but needs {needed:.1e} or more; "
+            "give `propagate` a `truncation`, or take an engine that keeps a state."
+        )
 
 
 def _kept(bits: np.ndarray, coefficients: np.ndarray, rule: Truncation) -> np.ndarray:

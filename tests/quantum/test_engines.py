@@ -102,6 +102,24 @@ def test_more_qubits_than_memory_says_what_is_needed_what_is_there_and_what_fits
         engines.state(Circuit(36))
 
 
+@pytest.mark.parametrize("engine", ["density_matrix", "pauli_propagation"])
+def test_engines_without_a_state_say_so(engine):
+    with pytest.raises(ValueError, match=f"keeps a state vector, but {engine} keeps none"):
+        engines.state(Circuit(2), engine=engine)
+
+
+def test_pauli_propagation_goes_beyond_any_state():
+    # 70 qubits, of which two are in the cone of the observable.
+    ladder = tuple((Operation(iswap_like(), (q, q + 1)),) for q in range(69))
+    turned = (tuple(Operation(phased_x(0.4, 0.2), (q,)) for q in range(70)),)
+    watched = PauliString.on({0: "Z"})
+    found = engines.expectation(Circuit(70, turned + ladder), watched, engine="pauli_propagation")
+    small = engines.expectation(
+        Circuit(3, (turned[0][:3], *ladder[:2])), watched, engine="reference", precision="double"
+    )
+    assert found == pytest.approx(small, abs=1e-12)
+
+
 def test_an_engine_whose_package_is_missing_names_the_package(monkeypatch):
     monkeypatch.delitem(sys.modules, "quantum.qiskit_engine", raising=False)
     monkeypatch.setitem(sys.modules, "qiskit_aer", None)

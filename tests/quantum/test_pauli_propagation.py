@@ -176,5 +176,14 @@ def test_bad_input_is_named(circuit):
         Truncation(min_coefficient=-0.1)
     with pytest.raises(ValueError, match="`strings` must act on qubits 0 to 5"):
         propagate(circuit, PauliString.on({6: "Z"}))
-    with pytest.raises(ValueError, match="`engine` must be one that keeps a state"):
-        pauli_propagation.state(circuit)
+
+
+def test_more_strings_than_memory_are_refused_before_they_are_made(circuit, monkeypatch):
+    monkeypatch.setattr(pauli_propagation, "_MOST_TERMS", 500)
+    with pytest.raises(ValueError, match=r"at most 5\.0e\+02 Pauli strings .* give `propagate` a"):
+        pauli_propagation.expectations([circuit], [X2])
+    assert propagate(circuit, X2, Truncation(max_terms=100)).dropped_sum > 0
+    monkeypatch.setattr(pauli_propagation, "_MOST_TERMS", 100_000_000)
+    monkeypatch.setattr(pauli_propagation, "available_bytes", lambda: 10**6)
+    with pytest.raises(ValueError, match="to fit into memory"):
+        pauli_propagation._check_terms(10**8, 80)
