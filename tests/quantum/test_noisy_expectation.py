@@ -6,11 +6,12 @@ import pytest
 from quantum import density_matrix, engines
 from quantum.circuit import Circuit, Operation, random_circuit
 from quantum.gates import Gate, pauli_gate
-from quantum.lattice import rectangle, rectangle_layout
+from quantum.lattice import rectangle, rectangle_layout, willow
 from quantum.noise import NoiseModel, add_noise, willow_rcs
 from quantum.noisy_expectation import NOISY_ENGINES, noisy_expectation
 from quantum.otoc import echo_circuit, make_echo
 from quantum.pauli import PauliString
+from tests.exact.random_circuits import random_mixture
 
 Z0 = PauliString.on({0: "Z"})
 # Strong, and with all that a model can hold: relaxation, dephasing and couplers that turn too far.
@@ -54,21 +55,43 @@ def test_a_qubit_that_waits_relaxes_as_t1_says(waiting):
     assert found.value == pytest.approx(1 - 2 * np.exp(-0.1), abs=1e-12)
 
 
-def test_what_is_left_out_changes_nothing(echo, exact):
-    # The literal density matrix: no step dropped, no qubit renumbered, in a register with three more in front.
-    moved = Circuit(
-        9,
-        tuple(
-            tuple(Operation(op.gate, tuple(q + 3 for q in op.qubits)) for op in moment)
-            for moment in echo_circuit(echo).moments
-        ),
+def moved(circuit, n_qubits, by):
+    """The same circuit further down in a larger register."""
+    moments = (
+        tuple(Operation(op.gate, tuple(q + by for q in op.qubits)) for op in moment)
+        for moment in circuit.moments
     )
+    return Circuit(n_qubits, tuple(moments))
+
+
+def test_couplers_keep_their_numbers_when_idle_qubits_are_left_out(echo, exact):
+    circuit = moved(echo_circuit(echo), 9, 3)
     watched = PauliString.on({q + 3: p for q, p in echo.observable.factors})
-    whole = density_matrix.run(add_noise(moved, STRONG))
-    found = noisy_expectation(moved, watched, STRONG)
+    whole = density_matrix.run(add_noise(circuit, STRONG))
+    found = noisy_expectation(circuit, watched, STRONG)
     assert found.value == pytest.approx(density_matrix.expectation(whole, watched), abs=1e-12)
     # Couplers turn too far by their numbers, and those have changed.
     assert abs(found.value - exact) > 1e-4
+
+
+def test_gates_and_channels_that_know_their_qubits_apart_stay_as_they_are():
+    # Gates of every kind in both directions; relaxation on one qubit of a pair is another than on both.
+    circuit = moved(random_mixture(4, 10, 3), 7, 2)
+    watched = PauliString.on({2: "Y", 4: "X"})
+    noisy = add_noise(circuit, STRONG)
+    wanted = density_matrix.expectation(density_matrix.run(noisy), watched)
+    found = noisy_expectation(circuit, watched, STRONG)
+    assert found.value == pytest.approx(wanted, abs=1e-12)
+    assert abs(found.value) > 0.01
+
+
+def test_steps_that_the_observable_cannot_feel_cost_nothing():
+    chip = willow()
+    shallow = random_circuit(chip, 1, 2)
+    found = noisy_expectation(
+        shallow, PauliString.on({52: "Z"}), willow_rcs(), engine="density_matrix"
+    )
+    assert found.value < 1
 
 
 @pytest.mark.parametrize("engine", ["trajectories", "twirled_trajectories"])
