@@ -113,8 +113,8 @@ class Config:
 SCALES = {
     "quick": Config(),
     "laptop": Config(
-        sizes=("18", "23"), circuits=(50, 12), strings=(6, 2), orders=ALL_ORDERS, order_circuits=12, order_strings=2,
-        follow_up=5,
+        sizes=("18", "23"), circuits=(100, 80), strings=(6, 3), orders=ALL_ORDERS, order_circuits=24, order_strings=2,
+        follow_up=20,
     ),
     "paper": Config(
         sizes=("18", "23", "27", "31"), circuits=(50, 50, 50, 50), strings=(20, 20, 20, 20), orders=ALL_ORDERS,

@@ -50,11 +50,13 @@ def _draw_orders(rows, outcome: Outcome) -> None:
     # Most orders lie within 0.02 of zero, some far off; a mixed scale shows both.
     rows[0].set_yscale("symlog", linthresh=0.02, linscale=2)
     rows[0].set_yticks([-0.2, -0.05, -0.02, -0.01, 0], ["-0.2", "-0.05", "-0.02", "-0.01", "0"])
+    rows[0].autoscale(axis="y")  # margins in the new scale
     rows[-1].set_xticks(range(len(config.orders)), config.orders, rotation=90, fontsize=6)
     rows[-1].set_xlabel("Layer order; lower case: aligned groups")
     for k, name in ((0, "staggered"), (2, "aligned"), (1, f"default {config.order}")):
-        rows[0].plot([], [], "o", ms=3, color=PALETTE[k], label=name)
-    rows[0].legend(ncols=4, fontsize=6, loc="lower right")
+        rows[1].plot([], [], "o", ms=3, color=PALETTE[k], label=name)
+    # Spreads are large for a few staggered orders alone, so the corner above the aligned ones is free.
+    rows[1].legend(ncols=2, fontsize=6, loc="upper right")
     rows[0].set_title(
         f"{n} qubits, same gates for all orders; bars: one standard error, {config.order_circuits} circuits"
     )
@@ -74,8 +76,7 @@ def _draw_insertion(axes, outcome: Outcome) -> None:
         text += f": {rho.value:.3f}" if rho else ""
         axes.plot(total, values, marker, ms=3, color=color, label=text)
     axes.set(xlabel="C$^{(4)}$ without insertion", ylabel="C$^{(4)}$ measured")
-    axes.legend(fontsize=5.5, title="correlation", title_fontsize=6, loc="best")
-    axes.set_title(f"{n} qubits, {outcome.config.order}")
+    _legend_above(axes, f"correlation, {n} qubits, {outcome.config.order}")
 
 
 def _draw_distribution(axes, config, arrays) -> None:
@@ -88,8 +89,7 @@ def _draw_distribution(axes, config, arrays) -> None:
         axes.ecdf(sample, color=color, label=f"{text}: {100 * np.mean(sample < 0):.0f} % below 0")
     axes.axvline(0, color="k", lw=0.5)
     axes.set(xlabel="Off-diagonal C$^{(4)}$", ylabel="Share of circuits below")
-    axes.legend(fontsize=5.5, loc="upper left")
-    axes.set_title(f"distribution, {config.order}")
+    _legend_above(axes, f"distribution, {config.order}")
 
 
 def _draw_sizes(axes, outcome: Outcome) -> None:
@@ -108,9 +108,9 @@ def _draw_sizes(axes, outcome: Outcome) -> None:
             m for k, m in metrics.items() if k.startswith(f"order.n{n}.") and k.endswith("mean")
         ]
         for place, found in enumerate(followed):
-            x = n + 2.0 * (place + 1) / len(followed)
+            x = n + 2.5 * (place + 1) / (len(followed) + 1)
             axes.errorbar(
-                x, found.value, found.stderr, fmt=".", ms=2, lw=0.7, color=PALETTE[0],
+                x, found.value, found.stderr, fmt="s", ms=2.5, lw=0.8, color=PALETTE[0],
                 label="orders left after the first size" if n == sizes[1] and place == 0 else None,
             )  # fmt: skip
     for n in sizes:
@@ -119,4 +119,12 @@ def _draw_sizes(axes, outcome: Outcome) -> None:
         axes.errorbar(n, found.value, found.stderr, fmt="o", ms=3, color=PALETTE[1], label=text)
     axes.axhline(0, color="k", lw=0.5)
     axes.set(xlabel="Qubits", ylabel="Off-diagonal mean")
-    axes.legend(fontsize=5.5, loc="lower left", bbox_to_anchor=(0, 1))
+    _legend_above(axes, "larger layouts")
+
+
+def _legend_above(axes, title: str) -> None:
+    """Outside, since no corner is free for every outcome."""
+    axes.legend(
+        fontsize=5.5, title=title, title_fontsize=8, loc="lower left", bbox_to_anchor=(0, 1),
+        alignment="left", borderaxespad=0.2,
+    )  # fmt: skip
