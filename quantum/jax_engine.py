@@ -1,4 +1,4 @@
-"""Exact states in JAX: one compiled program for all circuits that differ in angles only, differentiable, sharded.
+"""Exact states in JAX: one compiled program for all circuits that differ in angles only, and differentiable.
 
 The state is a complex vector of 2^n, qubit 0 the most significant bit. A program (`quantum.program`) is run by a scan
 over its layers, with one compiled branch for each different layer, so that compile time grows with the number of
@@ -16,7 +16,8 @@ undoes the layers with the inverse matrices, so blocks must be unitary. Derivati
 `angle_matrices` and `program.assemble`. Memory on the CPU: three states, seven for the
 derivative; one more elsewhere, where a step is a switch.
 
-Left out: gates that are not unitary (see `quantum.density_matrix`), and anything beyond 2^31 amplitudes on a device.
+Left out: gates that are not unitary (see `quantum.density_matrix`), states spread over several devices (see
+`quantum.sharding`), and anything beyond 2^31 amplitudes on a device.
 """
 
 import contextlib
@@ -89,7 +90,7 @@ def expectation(state: Complex[Array, " amplitudes"], observable: PauliString) -
 
 def state(circuit: Circuit, precision: str = "single") -> np.ndarray:
     """State after a circuit, complex64 or complex128."""
-    with _precision(precision) as dtype:
+    with precision_type(precision) as dtype:
         structure, matrices = make_program(circuit)
         return np.asarray(_final(structure, jnp.asarray(matrices, dtype)))
 
@@ -100,7 +101,7 @@ def expectations(
     """Expectation values, (circuits, observables); circuits of one structure run as a batch."""
     found = np.empty((len(circuits), len(observables)))
     programs = [make_program(circuit) for circuit in circuits]
-    with _precision(precision) as dtype:
+    with precision_type(precision) as dtype:
         for structure in dict.fromkeys(structure for structure, _ in programs):
             rows = [k for k, (other, _) in enumerate(programs) if other == structure]
             matrices = jnp.asarray(np.stack([programs[k][1] for k in rows]), dtype)
@@ -130,29 +131,6 @@ def ensemble(
     return lax.map(one, matrices, batch_size=max(1, _BATCH_AMPLITUDES // state.size))
 
 
-def sharded_state(
-    circuit: Circuit, devices: Sequence[Any], precision: str = "single"
-) -> Complex[Array, " amplitudes"]:
-    """State after a circuit, spread over devices: each holds the amplitudes of some values of the first qubits.
-
-    Raises:
-        ValueError: If the number of devices is no power of two, or larger than the state.
-    """
-    n_devices = len(devices)
-    if n_devices < 1 or n_devices & (n_devices - 1) or n_devices > 2**circuit.n_qubits:
-        raise ValueError(
-            f"`devices` must be a power of two of at most 2^{circuit.n_qubits}, but are {n_devices}."
-        )
-    mesh = jax.sharding.Mesh(np.array(devices), ("amplitudes",))
-    spread = jax.NamedSharding(mesh, jax.P("amplitudes"))
-    with _precision(precision) as dtype:
-        structure, matrices = make_program(circuit)
-        # Made where it stays: no device ever holds the whole state.
-        start = jax.jit(partial(zero_state, circuit.n_qubits, dtype), out_shardings=spread)()
-        run = jax.jit(evolve, static_argnums=0, donate_argnums=2, out_shardings=spread)
-        return run(structure, jnp.asarray(matrices, dtype), start)
-
-
 def ensemble_after(
     opening: tuple[Structure, np.ndarray],
     rest: tuple[Structure, np.ndarray],
@@ -167,7 +145,7 @@ def ensemble_after(
         observable: What is measured.
         precision: "single" or "double".
     """
-    with _precision(precision) as dtype:
+    with precision_type(precision) as dtype:
         start = _final(opening[0], jnp.asarray(opening[1], dtype))
         matrices = jnp.asarray(rest[1], dtype)
         return np.asarray(ensemble(rest[0], matrices, start, (observable,)))[:, 0]
@@ -234,7 +212,7 @@ def _measured(recipe: Recipe, gates: Array, observable: PauliString) -> Array:
 
 
 @contextlib.contextmanager
-def _precision(name: str) -> Iterator[Any]:
+def precision_type(name: str) -> Iterator[Any]:
     """Complex type of a precision, with 64 bits switched on for this block alone where it needs them."""
     check_choice(name, "precision", ("single", "double"))
     if name == "single":
@@ -263,10 +241,10 @@ def measure(
 
 def _scan(structure: Structure, matrices: Array, state: Array) -> Array:
     layers = [partial(_apply_layer, structure, layer) for layer in structure.layers]
-    return _walk(structure, matrices, layers, state, reverse=False)[0]
+    return walk(structure, matrices, layers, state, reverse=False)[0]
 
 
-def _walk(structure: Structure, matrices: Array, branches, carry, *, reverse: bool):
+def walk(structure: Structure, matrices: Array, branches, carry, *, reverse: bool = False):
     """Scan over the steps, each by the branch of its layer: (carry, matrices, step) to carry."""
 
     def step(carry, this):
@@ -290,11 +268,12 @@ def _apply_layer(structure: Structure, layer: Layer, psi: Array, matrices: Array
     for slot, support in enumerate(layer):
         matrix = trimmed(matrices[slot], len(support), structure.width)
         # Without the barrier XLA computes earlier blocks anew for every slice a later one reads.
-        psi = lax.optimization_barrier(_apply_block(psi, matrix, support))
+        psi = lax.optimization_barrier(apply_block(psi, matrix, support))
     return psi
 
 
-def _apply_block(psi: Array, matrix: Array, support: tuple[int, ...]) -> Array:
+def apply_block(psi: Array, matrix: Array, support: tuple[int, ...]) -> Array:
+    """State after one block on the sorted qubits `support`."""
     k = len(support)
     slices = _slices(psi, support)
     rows = [
@@ -325,7 +304,7 @@ def _evolve_backward(structure: Structure, kept, cotangent: Array):
     matrices, final = kept
     layers = [partial(_undo_layer, structure, layer) for layer in structure.layers]
     carry = (final, cotangent, jnp.zeros_like(matrices))
-    (_, bar, gradient), _ = _walk(structure, matrices, layers, carry, reverse=True)
+    (_, bar, gradient), _ = walk(structure, matrices, layers, carry, reverse=True)
     return gradient, bar
 
 
@@ -334,14 +313,14 @@ def _undo_layer(structure: Structure, layer: Layer, carry, matrices: Array, numb
     psi, bar, gradient = carry
     for slot, support in reversed(list(enumerate(layer))):
         matrix = trimmed(matrices[slot], len(support), structure.width)
-        psi = lax.optimization_barrier(_apply_block(psi, jnp.conj(matrix.T), support))
+        psi = lax.optimization_barrier(apply_block(psi, jnp.conj(matrix.T), support))
         rows, columns = (
             jnp.stack(_slices(part, support)).reshape(2 ** len(support), -1) for part in (bar, psi)
         )
         here = rows @ columns.T
         stride = 2 ** (structure.width - len(support))
         gradient = gradient.at[number, slot, ::stride, ::stride].set(here)
-        bar = lax.optimization_barrier(_apply_block(bar, matrix.T, support))
+        bar = lax.optimization_barrier(apply_block(bar, matrix.T, support))
     return psi, bar, gradient
 
 

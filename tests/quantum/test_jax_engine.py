@@ -1,9 +1,5 @@
 """The JAX engine against the plain reference, its derivatives against differences, and what it compiles to."""
 
-import os
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -150,42 +146,9 @@ def test_second_circuit_of_a_structure_is_not_traced_again():
     assert jax_engine._final._cache_size() == traced
 
 
-SHARDED = """
-import jax, numpy as np
-from quantum import circuit, jax_engine, lattice, program
-assert len(jax.devices()) == 8
-there = circuit.random_circuit(lattice.rectangle(2, 4), 6, 0)
-plain = jax_engine.state(there)
-sharded = jax_engine.sharded_state(there, jax.devices())
-shapes = {shard.data.shape for shard in sharded.addressable_shards}
-assert len(sharded.addressable_shards) == 8 and shapes == {(32,)}, shapes
-error = float(np.abs(np.asarray(sharded) - plain).max())
-assert error < 1e-6, error
-print("agrees", error)
-"""
-
-
-def test_state_sharded_over_eight_devices_is_the_state():
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "JAX_PLATFORMS": "cpu",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", SHARDED],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("agrees")
-
-
 def test_bad_input_is_named():
     circuit = messy(2, 1, 0)
     with pytest.raises(ValueError, match="`precision` must be one of single, double"):
         jax_engine.state(circuit, "half")
     with pytest.raises(ValueError, match="`gates` must all be phased_x or all be fsim"):
         jax_engine.expectation_of_angles(circuit, PauliString.parse("ZI"), [0, 2])
-    with pytest.raises(ValueError, match="`devices` must be a power of two"):
-        jax_engine.sharded_state(circuit, jax.devices() * 3)
