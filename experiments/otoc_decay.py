@@ -21,7 +21,12 @@ The layer order of the paper is unknown to us, so all 12 that differ by more tha
 staggered and aligned (lower case): the six cyclic orders of four groups, twice. None is singled out. They share circuit
 seeds, so they are not independent samples: what is summed up over orders are median, least, most and counts.
 
-What we find on 12, 16 and 18 qubits (20 circuits a point): MARK
+What we find on 12, 16 and 18 qubits (20 circuits a point): the exponential of the TOC is clear (Akaike weight above
+0.95) in 9, 12 and 12 of the 12 orders; a power law is clear for no correlator, order or size. On 18 qubits the weight
+of the power law of OTOC(2) is 0.01 to 0.31: 3 orders are clearly exponential, 9 undecided. Once the cones close over
+the whole register OTOC(2) falls to the floor, in the median before the TOC does: usable until 13 cycles (10 to 17 by
+order) against 15.5 (13 to 21). A power law needs sizes that grow with the cycles, which 18 qubits are not; whether the
+paper moves the butterfly with the cycles is unknown to us.
 """
 
 from dataclasses import dataclass
