@@ -39,6 +39,7 @@ EXPERIMENTS: dict[str, str] = {
     "otoc_cost": "experiments.otoc_cost",
     "hamiltonian_learning": "experiments.hamiltonian_learning",
     "nmr_mitigation": "experiments.nmr_mitigation",
+    "nmr_echo": "experiments.nmr_echo",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.bench_propagation",

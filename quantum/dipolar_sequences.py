@@ -16,7 +16,8 @@ as 2 (D + J/2) I_z S_z here; 1/3, half of it, is reached.
 - `double_resonance`: the same with ideal pi pulses on the probe in the middle of each d' (our choice):
   eta_heter = (d + 4 t_p / pi) / (3 d + 3 t_p), 1/3 for ideal pulses.
 - `tardis_2_like`: ours; the pulse timings of TARDIS-2 are not published. Double resonance, Baum-Pines, double
-  resonance: eta_homo = 1 and eta_heter = 2/9 for ideal pulses, which are the values given for TARDIS-2.
+  resonance: eta_homo = 1 and eta_heter = 2/9 for ideal pulses, which are the values given for TARDIS-2. With the blocks
+  the other way round (`inner`) eta_heter = 1/9, which is 2/9 if the coupling is counted as (D + J/2) I_z S_z.
 - `tardis_1_like`: ours; 12 windowless pulses, found by trying all 4^6 whose second half undoes the first: one third of
   the pulses each between the axes x-y, y-z and z-x. The turns from x to y, always of the same sign, give
   (2 / 3 pi) (I_x I_y + I_y I_x), so eta_homo = 1/pi; pi pulses on the probe give eta_heter = 4 / (3 pi) = 0.424.
@@ -73,18 +74,23 @@ def double_resonance(delay: float | int, pulse_duration: float | int = 0.0) -> P
     return _eight_pulses(delay, pulse_duration, flip=True)
 
 
-def tardis_2_like(delay: float | int, pulse_duration: float | int = 0.0) -> PulseSequence:
+def tardis_2_like(
+    delay: float | int, pulse_duration: float | int = 0.0, *, inner: bool = False
+) -> PulseSequence:
     """Three blocks, ours, with the averages given for TARDIS-2: eta_homo 1, eta_heter 2/9 for ideal pulses.
 
     Args:
         delay: The short delay d in seconds.
         pulse_duration: Duration of a pulse of 90 degrees on the protons in seconds.
+        inner: Double resonance in the middle block alone, not in the outer two, which halves eta_heter.
 
     Raises:
         ValueError: If a time is negative.
     """
-    outer = double_resonance(delay, pulse_duration)
-    return outer + baum_pines(delay, pulse_duration) + outer
+    with_probe = double_resonance(delay, pulse_duration)
+    without = baum_pines(delay, pulse_duration)
+    outer, middle = (without, with_probe) if inner else (with_probe, without)
+    return outer + middle + outer
 
 
 def tardis_1_like(pulse_duration: float | int) -> PulseSequence:
@@ -181,14 +187,41 @@ def loschmidt_echo(
     Raises:
         ValueError: If a number of cycles is negative or the spins do not fit.
     """
+    nothing = np.eye(2**hamiltonian.n_spins, dtype=complex)
+    return pulsed_echo(sequence, hamiltonian, channels, n_cycles, [nothing], rf_scales)[0]
+
+
+def pulsed_echo(
+    sequence: PulseSequence,
+    hamiltonian: SpinHamiltonian,
+    channels: tuple[str, ...],
+    n_cycles: Sequence[int],
+    strikes: Sequence[Complex[np.ndarray, "states states"]],
+    rf_scales: Sequence[float] = (1.0,),
+) -> Float[np.ndarray, "strikes lengths"]:
+    """Echo of n cycles forward, a strike and n cycles backward, pulses and all, for several strikes.
+
+    Args:
+        sequence: One forward cycle.
+        hamiltonian: Internal Hamiltonian; spin 0 is the probe "C".
+        channels: Name of the channel of each spin.
+        n_cycles: Numbers of cycles.
+        strikes: Dense butterflies on all spins, such as of `nmr.butterfly`; the identity for the Loschmidt echo.
+        rf_scales: Strengths of the proton RF over the sample, 1 where it is as asked; equally weighted.
+
+    Raises:
+        ValueError: If a number of cycles is negative or the spins do not fit.
+    """
     for n in n_cycles:
         check_count(n, "n_cycles", 0)
-    found = np.zeros(len(n_cycles))
+    found = np.zeros((len(strikes), len(n_cycles)))
+    power = np.linalg.matrix_power
     for scale in rf_scales:
         forth = propagator(sequence.scaled(scale), hamiltonian, channels)
         back = propagator(backward(sequence).scaled(scale), hamiltonian, channels)
-        power = np.linalg.matrix_power
-        found += [echo_signal(power(back, n) @ power(forth, n)) for n in n_cycles]
+        for column, n in enumerate(n_cycles):
+            there, home = power(forth, n), power(back, n)
+            found[:, column] += [echo_signal(home @ strike @ there) for strike in strikes]
     return found / len(rf_scales)
 
 

@@ -14,6 +14,8 @@ TESTED_ELSEWHERE = {
     "experiments/errors.py": "three exception classes without code",
     "experiments/otoc_interference_figure.py": "tests/experiments/test_otoc_interference.py draws it",
     "experiments/otoc_cost_figure.py": "tests/experiments/test_otoc_cost.py draws it",
+    "experiments/nmr_echo_figure.py": "tests/experiments/test_nmr_echo.py draws it",
+    "experiments/nmr_echo_published.py": "tests/experiments/test_nmr_echo.py compares with it",
     "experiments/commands.py": "tests/experiments/test_main.py calls every command",
     "experiments/provenance.py": "tests/experiments/test_runner.py checks the record",
     "experiments/audited_core.py": "tests/experiments/test_reciprocity_audit.py runs the chip family",
