@@ -122,6 +122,26 @@ def blew_12(pulse_duration: float | int) -> PulseSequence:
     return PulseSequence(tuple(Pulse(QUARTER, q * QUARTER, pulse_duration) for q in _BLEW_12))
 
 
+def pulsed_butterfly(n_cycles: int, pulse_duration: float | int) -> PulseSequence:
+    """BLEW-12 with the probe turned round halfway: protons turn by their offsets, couplings to the probe do not act.
+
+    A proton with the offset nu turns by -2 pi nu `BLEW_12_SCALE` T about `BLEW_12_AXIS`, T the duration, up to the
+    second Magnus term.
+
+    Args:
+        n_cycles: Number of cycles, even.
+        pulse_duration: Duration of a pulse of 90 degrees on the protons in seconds.
+
+    Raises:
+        ValueError: If the number is odd or below 2, or the duration is negative.
+    """
+    check_count(n_cycles, "n_cycles", 2)
+    if n_cycles % 2:
+        raise ValueError(f"`n_cycles` must be even, but is {n_cycles}.")
+    half = blew_12(pulse_duration) * (n_cycles // 2)
+    return half + PulseSequence((_flip(0),)) + half + PulseSequence((_flip(1),))
+
+
 def backward(sequence: PulseSequence) -> PulseSequence:
     """The sequence that undoes a double-quantum one: proton phases shifted by 90 degrees between pi pulses on "C".
 

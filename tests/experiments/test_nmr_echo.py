@@ -7,7 +7,7 @@ import pytest
 from experiments import nmr_echo as experiment
 
 TINY = experiment.Config(
-    points=9, fine=2, biphenyl_points=3, n_states=2, readings=("once",), steps=(0, 1, 2, 4),
+    angles=(2.0,), points=9, fine=2, biphenyl_points=3, n_states=2, readings=("once",), steps=(0, 1, 2, 4),
     toluene_spins=(0, 1, 2, 4, 6, 7), biphenyl_spins=(0, 1, 2, 9, 10), shortened=(4, 8),
 )  # fmt: skip
 
@@ -66,6 +66,25 @@ def test_the_bump_moves_with_the_reading(outcome):
     assert outcome.metrics["bump_height.once"].value > outcome.metrics["bump_height.printed"].value
 
 
+def test_pulses_make_the_butterfly(outcome):
+    values = {name: m.value for name, m in outcome.metrics.items() if name.startswith("butterfly")}
+    # 4 x 12 pulses of 10.5 us on an offset scaled by 0.4745.
+    assert values["butterfly.angle"] == pytest.approx(
+        2 * math.pi * 2348 * 0.47451 * 504e-6, rel=1e-4
+    )
+    assert 0.95 < values["butterfly.overlap"] < 0.9999
+    assert values["butterfly.off_ideal"] < 0.02
+
+
+def test_a_bump_is_the_most_prominent_maximum():
+    times = np.linspace(0, 1, 200)
+    curve = 1 - times + 0.2 * np.exp(-(((times - 0.6) / 0.05) ** 2))
+    time, height = experiment._bump(times, curve)
+    assert time == pytest.approx(0.59, abs=0.02)
+    assert 0.1 < height < 0.2
+    assert experiment._bump(times, 1 - times) == (0.0, 0.0)
+
+
 def test_all_panels_are_drawn(outcome):
     assert len(outcome.figure().axes) == 4
 
@@ -73,6 +92,7 @@ def test_all_panels_are_drawn(outcome):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"angles": ()}, "`angles` must be one or more"),
         ({"points": 5}, "`points` must be at least 6"),
         ({"n_states": 1}, "`n_states` must be at least 2"),
         ({"pulse": 0.0}, "`pulse` must lie between 0 and 1e-4 s"),
