@@ -62,7 +62,7 @@ from quantum.typicality import echo_by_typicality
 
 CLAIM = "Coordinates give the echo; pulses reverse it but for the second Magnus term; the bump hangs on a factor of 2."
 PAPER_FIGURE = "echo curves of toluene and DMBP of arXiv 2510.19550, panels unknown to us"
-EXPECTED_TIME = {"quick": "15 s", "laptop": "4 min", "paper": "10 min"}
+EXPECTED_TIME = {"quick": "15 s", "laptop": "4 min", "paper": "20 min"}
 TOLERANCES = {
     "coupling*": 0.01,
     "curve*": 1e-5,
@@ -171,8 +171,8 @@ class Config:
 
 SCALES = {
     "quick": Config(
-        angles=(math.pi / 2,), fine=4, biphenyl_points=6, n_states=2, steps=(0, 1, 2, 4, 8), whole_steps=(),
-        toluene_spins=(0, 1, 2, 4, 6, 7, 8), biphenyl_spins=(0, 1, 2, 6, 9, 10, 11),
+        angles=(math.pi / 2,), fine=4, biphenyl_points=6, n_states=2, readings=("pulses",), steps=(0, 1, 2, 4, 8),
+        whole_steps=(), toluene_spins=(0, 1, 2, 4, 6, 7, 8), biphenyl_spins=(0, 1, 2, 6, 9, 10, 11),
     ),
     "laptop": Config(),
     "paper": Config(biphenyl_points=17, n_states=250, whole_steps=tuple(range(9)), whole_states=8),
@@ -306,19 +306,22 @@ def _toluene_metrics(config: Config, arrays) -> dict[str, Measurement]:
         metrics[f"bump_height.{reading}"] = Measurement(height)
         time_with_j, _ = _bump(arrays["times"], arrays[f"with_j.{reading}"])
         metrics[f"bump_ms_with_j.{reading}"] = Measurement(1e3 * time_with_j, None, "ms")
-        bumps = [_bump(arrays["times"], curve) for curve in arrays[f"angles.{reading}"]]
-        near = [h for t, h in bumps if abs(t - PUBLISHED_BUMP) <= _NEAR]
-        metrics[f"bump_at_published.{reading}"] = Measurement(max(near, default=0.0))
+        near = [_bump(arrays["times"], c, PUBLISHED_BUMP)[1] for c in arrays[f"angles.{reading}"]]
+        metrics[f"bump_at_published.{reading}"] = Measurement(max(near))
     return metrics
 
 
-def _bump(times, curve) -> tuple[float, float]:
-    """Time and prominence of the most prominent maximum after the start; zeros where the curve only falls."""
+def _bump(times, curve, at: float | None = None) -> tuple[float, float]:
+    """Time and prominence of the most prominent maximum, anywhere or near a time; zeros where there is none."""
     peaks, shape = find_peaks(curve, prominence=1e-3)
+    heights = shape["prominences"]
+    if at is not None:
+        near = np.abs(times[peaks] - at) <= _NEAR
+        peaks, heights = peaks[near], heights[near]
     if not peaks.size:
         return 0.0, 0.0
-    best = int(np.argmax(shape["prominences"]))
-    return float(times[peaks[best]]), float(shape["prominences"][best])
+    best = int(np.argmax(heights))
+    return float(times[peaks[best]]), float(heights[best])
 
 
 def _pulse_metrics(config: Config, arrays) -> dict[str, Measurement]:

@@ -83,6 +83,12 @@ def test_a_bump_is_the_most_prominent_maximum():
     assert time == pytest.approx(0.59, abs=0.02)
     assert 0.1 < height < 0.2
     assert experiment._bump(times, 1 - times) == (0.0, 0.0)
+    fine = np.linspace(0, 3e-3, 200)
+    small = 1 - 100 * fine + 0.1 * np.exp(-(((fine - 1.4e-3) / 1e-4) ** 2))
+    small += 0.3 * np.exp(-(((fine - 2.4e-3) / 1e-4) ** 2))
+    assert experiment._bump(fine, small)[0] == pytest.approx(2.4e-3, abs=5e-5)
+    assert experiment._bump(fine, small, 1.5e-3)[0] == pytest.approx(1.4e-3, abs=5e-5)
+    assert experiment._bump(fine, small, 0.5e-3) == (0.0, 0.0)
 
 
 def test_all_panels_are_drawn(outcome):
