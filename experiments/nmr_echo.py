@@ -171,7 +171,7 @@ class Config:
 
 SCALES = {
     "quick": Config(
-        angles=(math.pi / 2,), fine=4, biphenyl_points=6, n_states=2, readings=("pulses",), steps=(0, 1, 2, 4, 8),
+        angles=(math.pi / 2,), fine=2, biphenyl_points=6, n_states=2, readings=("pulses",), steps=(0, 1, 2, 4, 8),
         whole_steps=(), toluene_spins=(0, 1, 2, 4, 6, 7, 8), biphenyl_spins=(0, 1, 2, 6, 9, 10, 11),
     ),
     "laptop": Config(),
