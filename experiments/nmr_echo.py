@@ -111,7 +111,7 @@ class Config:
     ortho_meta: float = ORTHO_META
     dihedral: float = math.radians(41.5)
     angle: float = math.pi
-    angles: tuple[float, ...] = tuple(math.pi * k / 8 for k in range(1, 9))
+    angles: tuple[float, ...] = tuple(math.pi * k / 8 for k in range(1, 8))
     scalar_hz: float = 559.0
     points: int = 11
     fine: int = 8
@@ -130,8 +130,8 @@ class Config:
     precision: Literal["single", "double"] = "double"
 
     def __post_init__(self):
-        if not self.angles or not np.isfinite(self.angles).all():
-            raise ValueError(f"`angles` must be one or more angles, but are {self.angles}.")
+        if not np.isfinite((self.angle, *self.angles)).all():
+            raise ValueError(f"`angles` must be finite, but are {(self.angle, *self.angles)} rad.")
         for name, least in (
             ("points", 6),
             ("fine", 1),
@@ -171,7 +171,7 @@ class Config:
 
 SCALES = {
     "quick": Config(
-        angles=(math.pi / 2,), fine=2, biphenyl_points=6, n_states=2, readings=("pulses",), steps=(0, 1, 2, 4, 8),
+        angles=(), fine=4, biphenyl_points=6, n_states=2, readings=("pulses",), steps=(0, 1, 2, 4, 8),
         whole_steps=(), toluene_spins=(0, 1, 2, 4, 6, 7, 8), biphenyl_spins=(0, 1, 2, 6, 9, 10, 11),
     ),
     "laptop": Config(),
@@ -255,7 +255,8 @@ def _toluene(config: Config) -> dict[str, np.ndarray]:
         for name, other in changed.items():
             found[f"{name}.{reading}"] = curve(other, grid, config.angle) - whole[:: config.fine]
         found[f"with_j.{reading}"] = curve(table, times, config.angle, config.scalar_hz)
-        found[f"angles.{reading}"] = np.stack([curve(table, times, a) for a in config.angles])
+        others = [curve(table, times, angle) for angle in config.angles]
+        found[f"angles.{reading}"] = np.stack([whole, *others])
     return found
 
 

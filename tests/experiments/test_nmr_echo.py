@@ -98,7 +98,7 @@ def test_all_panels_are_drawn(outcome):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"angles": ()}, "`angles` must be one or more"),
+        ({"angles": (math.nan,)}, "`angles` must be finite"),
         ({"points": 5}, "`points` must be at least 6"),
         ({"n_states": 1}, "`n_states` must be at least 2"),
         ({"whole_steps": (1, 0)}, "`whole_steps` must be rising numbers from 0 on, or none"),
