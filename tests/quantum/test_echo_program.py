@@ -138,6 +138,16 @@ def test_weak_pairs_come_seldom_and_counts_keep_to_the_budget(molecule):
         assert program.count(time) == len(pair_gates(program, time))
 
 
+def test_steps_grow_with_the_power_of_time():
+    for growth in (0, 1, 2):
+        program = replace(first_order(6, STRUCK, 4), growth=growth)
+        found = [program.steps_at(k * program.time_scale) for k in (1, 3)]
+        ratio = found[1] / found[0]
+        assert ratio == pytest.approx(
+            3**growth, rel=0.1
+        )  # fused gates make a step a little cheaper
+
+
 def test_modulation_lengthens_late_steps():
     program = replace(first_order(6, STRUCK, 4), modulation=(0.5,))
     lasting = [g.duration for g in pair_gates(program, TIME) if g.spins == (1, 2)]

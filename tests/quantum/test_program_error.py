@@ -22,7 +22,7 @@ from quantum.program_error import (
     task_arrays,
     with_parameters,
 )
-from quantum.spin_hamiltonian import spin_product
+from quantum.spin_hamiltonian import make_hamiltonian, spin_product
 
 KEEP = (0, 1, 2, 6, 7)
 STRUCK = (3, 4)
@@ -66,6 +66,31 @@ def test_echo_is_that_of_the_circuit_in_dense_matrices(task):
     for program in programs(task):
         expected = [[dense_echo(program, h, t) for t in TIMES] for h in task.hamiltonians]
         assert np.abs(np.asarray(echo_of_program(program, task)) - expected).max() < 1e-10
+
+
+def test_echo_holds_for_any_tensors_that_keep_parity():
+    """Drawn at random, so that no symmetry of the echo hides a sign or an order."""
+    rng = np.random.default_rng(4)
+    tensors = np.zeros((5, 5, 3, 3))
+    for i in range(5):
+        for j in range(i):
+            tensors[j, i, 2, 2] = rng.normal(0, 3000)
+            if j > 0:
+                tensors[j, i, :2, :2] = rng.normal(0, 3000, (2, 2))
+            tensors[i, j] = tensors[j, i].T
+    one = make_task([make_hamiltonian(tensors)], STRUCK, 2.5, TIMES[:1])
+    program = first_order(5, STRUCK, 2)
+    found = echo_of_program(program, one)[0, 0]
+    assert found == pytest.approx(dense_echo(program, one.hamiltonians[0], TIMES[0]), abs=1e-10)
+
+
+def test_error_is_relative_to_the_rms_of_the_echo(task):
+    program = first_order(5, STRUCK)
+    missed = np.asarray(echo_of_program(program, task)) - task.exact
+    expected = [
+        np.linalg.norm(m) / np.linalg.norm(e) for m, e in zip(missed, task.exact, strict=True)
+    ]
+    assert np.allclose(error(program, task), expected, rtol=1e-12)
 
 
 def test_error_vanishes_for_many_steps(task):
