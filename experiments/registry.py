@@ -40,6 +40,7 @@ EXPERIMENTS: dict[str, str] = {
     "hamiltonian_learning": "experiments.hamiltonian_learning",
     "nmr_mitigation": "experiments.nmr_mitigation",
     "nmr_echo": "experiments.nmr_echo",
+    "nmr_circuits": "experiments.nmr_circuits",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.bench_propagation",
