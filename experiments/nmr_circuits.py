@@ -67,7 +67,7 @@ class Config:
     """
 
     spins: tuple[int, ...] = tuple(range(9))
-    points: tuple[int, ...] = (2, 4, 6, 8)
+    points: tuple[int, ...] = (2, 4, 8)
     densities: tuple[int, ...] = (1, 2, 4)
     biphenyl: tuple[int, ...] = (1, 2, 4)
     angle: float = math.pi

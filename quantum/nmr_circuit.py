@@ -123,11 +123,16 @@ def circuit_echo(circuit: Circuit) -> float:
 
 
 def _applied(operation: Operation, walk: np.ndarray, n: int) -> np.ndarray:
-    k = len(operation.qubits)
+    qubits, matrix = operation.qubits, operation.gate.matrix()
+    k, first = len(qubits), qubits[0]
+    if qubits == tuple(
+        range(first, first + k)
+    ):  # neighbours in order, nearly always: no axes to move
+        rows = walk.reshape(2**first, 2**k, -1)
+        return np.matmul(matrix, rows).reshape(2**n, 2**n)
     tensor = walk.reshape((2,) * n + (2**n,))
-    matrix = operation.gate.matrix().reshape((2,) * 2 * k)
-    moved = np.tensordot(matrix, tensor, (tuple(range(k, 2 * k)), operation.qubits))
-    return np.moveaxis(moved, range(k), operation.qubits).reshape(2**n, 2**n)
+    moved = np.tensordot(matrix.reshape((2,) * 2 * k), tensor, (tuple(range(k, 2 * k)), qubits))
+    return np.moveaxis(moved, range(k), qubits).reshape(2**n, 2**n)
 
 
 def _nearest_moments(hamiltonian: SpinHamiltonian, time: float, n_steps: int):

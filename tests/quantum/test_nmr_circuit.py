@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.stats
 
 from quantum import engines, nmr
 from quantum.circuit import Circuit, Operation
@@ -8,6 +9,7 @@ from quantum.gates import Gate, matrix_gate
 from quantum.nmr_circuit import circuit_echo, nearest_only, nmr_echo_circuit
 from quantum.pauli import PauliString
 from quantum.spin_hamiltonian import make_hamiltonian
+from quantum.statevector import run
 
 TIME, ANGLE = 1e-3, 2.0  # s, rad
 
@@ -92,19 +94,19 @@ def test_fused_steps_of_fifteen_spins_take_630_cz_as_the_sheet_counts():
 @pytest.mark.parametrize("native", ["fsim", "cz"])
 def test_compiled_circuits_on_each_engine_give_the_echo_of_basis_states(engine, native):
     # Probe along +x, protons in a basis state: <X_p> averaged over the protons' states is C.
-    hamiltonian = drawn(4, 1)
-    circuit = compile_circuit(nmr_echo_circuit(hamiltonian, (3,), ANGLE, TIME, 2), native)
+    hamiltonian = drawn(3, 1)
+    circuit = compile_circuit(nmr_echo_circuit(hamiltonian, (2,), ANGLE, TIME, 2), native)
     found = []
-    for state in range(8):
-        flips = tuple(Operation(Gate("x"), (k + 1,)) for k in range(3) if state >> (2 - k) & 1)
+    for state in range(4):
+        flips = tuple(Operation(Gate("x"), (k + 1,)) for k in range(2) if state >> (1 - k) & 1)
         start = (Operation(Gate("h"), (0,)), *flips)
-        prepared = Circuit(4, (start, *circuit.moments))
+        prepared = Circuit(3, (start, *circuit.moments))
         found.append(
             engines.expectation(
                 prepared, PauliString.on({0: "X"}), engine=engine, precision="double"
             )
         )
-    wanted = circuit_echo(nmr_echo_circuit(hamiltonian, (3,), ANGLE, TIME, 2, pruned=False))
+    wanted = circuit_echo(nmr_echo_circuit(hamiltonian, (2,), ANGLE, TIME, 2, pruned=False))
     assert np.mean(found) == pytest.approx(wanted, abs=1e-10)
 
 
@@ -113,6 +115,16 @@ def test_a_butterfly_that_does_nothing_leaves_one_and_no_gate():
     assert circuit_echo(circuit) == pytest.approx(1, abs=1e-12)
     turned = matrix_gate(np.array([[1, 0], [0, -1]]))
     assert circuit_echo(Circuit(2, ((Operation(turned, (0,)),),))) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("qubits", [(0, 1), (1, 0), (0, 2), (2, 1)])
+def test_the_trace_is_that_of_the_matrix_for_any_qubits(qubits):
+    matrix = scipy.stats.unitary_group.rvs(4, random_state=3)
+    circuit = Circuit(3, ((Operation(matrix_gate(matrix), qubits),),))
+    walk = np.stack([run(circuit, column) for column in np.eye(8)], axis=1)
+    x = np.kron([[0, 1], [1, 0]], np.eye(4))
+    wanted = np.trace(x @ walk @ x @ walk.conj().T).real / 8
+    assert circuit_echo(circuit) == pytest.approx(wanted, abs=1e-12)
 
 
 def test_only_the_named_coupling_stays():
