@@ -69,6 +69,15 @@ def test_the_error_falls_as_the_order_says(order, least, most):
     assert least < slope < most
 
 
+@pytest.mark.parametrize(("n", "same"), [(4, False), (5, True), (6, False), (7, True)])
+def test_two_first_order_steps_are_one_of_second_order_for_odd_numbers_of_spins(n, same):
+    first, second = (
+        nmr_echo_circuit(drawn(n), (n - 1,), ANGLE, TIME, steps, order=order, pruned=False)
+        for steps, order in ((2, 1), (1, 2))
+    )
+    assert (abs(circuit_echo(first) - circuit_echo(second)) < 1e-12) == same
+
+
 def test_both_layouts_cost_what_is_said():
     n, n_steps = 6, 2
     hamiltonian = nearest_only(drawn(n))
