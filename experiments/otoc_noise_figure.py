@@ -9,10 +9,11 @@ from experiments.records import Outcome
 
 METHODS = (
     "raw", "other_column", "readout", "normalised", "decoupled", "decoupled_normalised",
+    "off_diagonal", "off_diagonal_normalised",
     "global_rescale", "zne_linear", "zne_exponential", "zne_gaussian", "coherent", "twirled",
 )  # fmt: skip
 SHOTS = (1e4, 1e5, 1e6, 1e7, 1e8)
-_SHOWN = ("raw", "normalised", "decoupled_normalised", "zne_gaussian", "global_rescale")
+_SHOWN = ("raw", "normalised", "off_diagonal_normalised", "decoupled_normalised", "zne_gaussian")
 
 
 def draw_scatter(axes: Axes, outcome: Outcome, size: str) -> None:

@@ -41,7 +41,7 @@ Errors = dict[int, int]
 
 
 @dataclass(frozen=True)
-class Estimate:
+class NoisyEstimate:
     """An expectation value from trajectories.
 
     Attributes:
@@ -68,7 +68,7 @@ def expectation(
     kind: str = "pauli",
     engine: str = "auto",
     precision: Precision = "single",
-) -> Estimate:
+) -> NoisyEstimate:
     """Noisy expectation value of a Pauli string.
 
     Args:
@@ -90,16 +90,16 @@ def expectation(
         check_choice(engine, "engine", ("auto", "batch"), "Jumps run on no other engine.")
         dtype = _DTYPES[precision]
         values = run_batch(seen, [{}] * n_trajectories, observable, dtype, seed=seed)
-        return Estimate(float(values.mean()), _stderr(values), n_trajectories)
+        return NoisyEstimate(float(values.mean()), _stderr(values), n_trajectories)
     seen = seen.twirled()
     weight, drawn = draw_errors(seen, n_trajectories, seed)
-    values = _values(seen, [{}, *drawn], observable, engine, precision)
+    values = trajectory_values(seen, [{}, *drawn], observable, engine, precision)
     if not drawn:  # no channel, nothing to average
-        return Estimate(float(values[0]), 0.0, n_trajectories, float(values[0]), 1.0)
+        return NoisyEstimate(float(values[0]), 0.0, n_trajectories, float(values[0]), 1.0)
     struck = values[1:]
     mean = weight * values[0] + (1 - weight) * struck.mean()
     error = (1 - weight) * _stderr(struck)
-    return Estimate(float(mean), error, n_trajectories, float(values[0]), weight)
+    return NoisyEstimate(float(mean), error, n_trajectories, float(values[0]), weight)
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,8 @@ def reweighted(
             "`circuits` must be one circuit with noise in the same places, but differ or have none."
         )
     _, drawn = draw_errors(seen[0], n_trajectories, seed)
-    values = _values(seen[0], [{}, *drawn], observable, engine, precision)
-    tables = [_tables(circuit) for circuit in seen]
+    values = trajectory_values(seen[0], [{}, *drawn], observable, engine, precision)
+    tables = [error_tables(circuit) for circuit in seen]
     found, deviations = [], []
     for table in tables:
         clean_weight, ratios = _ratios(tables[0], table, drawn)
@@ -170,7 +170,7 @@ def reweighted(
     return Ensemble(np.array(found), correction * matrix @ matrix.T, float(values[0]))
 
 
-def _tables(circuit: NoisyCircuit) -> dict[int, np.ndarray]:
+def error_tables(circuit: NoisyCircuit) -> dict[int, np.ndarray]:
     """Pauli probabilities of every fault by the number of its step."""
     return {
         k: _pauli_table(step) for k, step in enumerate(circuit.steps) if isinstance(step, Fault)
@@ -200,7 +200,7 @@ def draw_errors(
     Raises:
         ValueError: If a channel is not a Pauli channel; `NoisyCircuit.twirled` makes it one.
     """
-    by_place = _tables(circuit)
+    by_place = error_tables(circuit)
     places, tables = list(by_place), list(by_place.values())
     rates = np.array([1 - table[0] for table in tables])
     before = np.concatenate([[1.0], np.cumprod(1 - rates)])
@@ -213,7 +213,7 @@ def draw_errors(
     struck &= np.arange(len(rates)) > first[:, None]
     struck[np.arange(n_trajectories), first] = True
     drawn = [
-        {places[at]: _draw_pauli(tables[at], rng) for at in np.flatnonzero(row)} for row in struck
+        {places[at]: draw_pauli(tables[at], rng) for at in np.flatnonzero(row)} for row in struck
     ]
     return float(before[-1]), drawn
 
@@ -273,13 +273,14 @@ def _run_part(circuit, errors, observable, dtype, rng) -> np.ndarray:
     return values[[column.get(k, 0) for k in range(len(errors))]]
 
 
-def _values(
+def trajectory_values(
     circuit: NoisyCircuit,
     errors: list[Errors],
     observable: PauliString,
     engine: str,
     precision: Precision,
 ) -> np.ndarray:
+    """Expectation value on every trajectory by an engine; the circuit holds Pauli channels."""
     if engine == "batch" or (engine == "auto" and circuit.n_qubits <= _BATCH_QUBITS):
         return run_batch(circuit, errors, observable, _DTYPES[precision])
     circuits = [with_errors(circuit, struck) for struck in errors]
@@ -302,7 +303,7 @@ def _pauli_moment(qubits: tuple[int, ...], number: int) -> Moment:
     )
 
 
-def _draw_pauli(table: np.ndarray, rng: np.random.Generator) -> int:
+def draw_pauli(table: np.ndarray, rng: np.random.Generator) -> int:
     """Number of a Pauli string other than the identity."""
     return 1 + int(rng.choice(len(table) - 1, p=_normalised(table[1:])))
 

@@ -7,7 +7,7 @@ from experiments import otoc_noise
 from quantum.noise import device_noise
 
 TINY = otoc_noise.Config(
-    layouts=("2x2@6", "2x3@7"), circuits=6, trajectories=100, frames=8, shots=1e9
+    layouts=("2x2@6", "2x3@7"), circuits=6, trajectories=100, strings=4, frames=8, shots=1e9
 )
 
 
@@ -49,10 +49,39 @@ def test_twirling_helps_against_coherent_errors(outcome):
         assert twirled > 1.5 * plain
 
 
-def test_few_shots_cost_signal_to_noise(outcome):
-    raw, _normalised = outcome.arrays["n6.shots"]
-    # Noise powers add: 1 / 46^2 and (0.009 x 1.12 / 0.45)^2 from 1e4 shots, less for six circuits fitted with a line.
-    assert raw[0] < 0.93 * raw[-1]
+def test_shot_noise_follows_its_closed_form():
+    """A device that only scales leaves shot noise alone: SNR^2 - 1 = (variance of the read) / ((1 - z^2) / shots)."""
+    n = 150
+    exact = 0.03 * np.random.default_rng(5).normal(size=n)
+    models = len(otoc_noise._models(TINY)) - 1
+    stack = {"exact": exact}
+    for name, value in (
+        ("signal", 0.5 * exact), ("reference", 0.6), ("diagonal", 0.1 * exact), ("diagonal_reference", 0.4),
+    ):  # fmt: skip
+        stack[name] = np.tile(np.broadcast_to(value, n)[:, None], (1, models))
+        stack[f"{name}_covariance"] = np.zeros((n, models, models))
+    table = otoc_noise._against_shots(TINY, stack, np.random.default_rng(6))
+    z = (1 - 2 * 0.0067) * 0.5 * exact
+    shots = np.array(otoc_noise.SHOTS)
+    expected = 1 + shots * np.var(z) / np.mean(1 - z**2)
+    # The mean of ten variances of 150 draws is known to sqrt(2 / 1500) = 0.037.
+    np.testing.assert_allclose(table[0] ** 2, expected, rtol=0.15)
+    # The reference's own shots scatter the ratio by z^2 / 0.6^2 of that, too little to see here.
+    np.testing.assert_allclose(table[1] ** 2, expected, rtol=0.15)
+
+
+def test_the_off_diagonal_part_is_what_is_left_of_the_same_strings(outcome):
+    raw, part = (outcome.arrays[f"n6.{name}"] for name in ("raw", "off_diagonal"))
+    diagonal = outcome.arrays["n6.diagonal_exact"]
+    # What was taken off is the damped mean under the strings: less than the exact one, and along with it.
+    taken = raw[0] - part[0]
+    assert np.corrcoef(taken, diagonal)[0, 1] > 0.9
+    assert 0.5 < taken @ diagonal / (diagonal @ diagonal) < 1
+    value, error = outcome.arrays["n6.off_diagonal_normalised"]
+    exact = outcome.arrays["n6.exact"] - diagonal
+    slope = value @ exact / (exact @ exact)
+    assert slope == pytest.approx(1, abs=0.15)
+    assert np.all(error > outcome.arrays["n6.normalised"][1])
 
 
 def test_the_models_share_the_device():
@@ -73,6 +102,7 @@ def test_figure_is_drawn(outcome):
         ({"layouts": ("3x4",)}, "`layouts` must hold sizes such as 18"),
         ({"layouts": ("2x3@7", "2x2@6")}, "`layouts` must grow in qubits"),
         ({"circuits": 2}, "`circuits` must be at least 3"),
+        ({"trajectories": 12}, "`trajectories` must be at least 4 for each of 4 strings"),
         ({"noise_scales": (1.5, 2.0, 3.0)}, "`noise_scales` must be 3 or more, from 1"),
         ({"noise": "sycamore"}, "`noise` must be one of willow_rcs"),
     ],
