@@ -46,6 +46,7 @@ BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.bench_propagation",
     "bench_mesh": "experiments.bench_mesh",
     "bench_otoc": "experiments.bench_otoc",
+    "bench_nmr": "experiments.bench_nmr",
 }
 INTERFACE = (
     "CLAIM",

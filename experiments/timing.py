@@ -1,8 +1,9 @@
 """Times engines in turn on one task, each a process of its own, once it has shown that it does the same work.
 
 What the benchmarks share. Engines are asked for a few steps at a time in turn, so that what slows the machine down
-slows all; a ratio is formed within a round. The first engine that runs is the reference: loss, gradient and intensity
-of the others have to agree with it. One that is missing, fails or differs is reported with the reason, never guessed.
+slows all; a ratio is formed within a round. The first engine that runs is the reference: the others have to agree with
+all that its `check` gives, such as loss, gradient and intensity. One that is missing, fails or differs is reported with
+the reason, never guessed.
 """
 
 import os
@@ -18,8 +19,6 @@ from experiments.context import Context
 from experiments.peers.engine import Engine, EngineError, EngineSpec
 from experiments.records import Measurement
 
-PARTS = ("loss", "gradient", "intensity")
-
 
 class Times(NamedTuple):
     """What engines needed, by name.
@@ -28,9 +27,10 @@ class Times(NamedTuple):
         seconds: Seconds of each step, (round, step).
         imports: Seconds to import what the engine is made of.
         first_calls: Seconds of the first call, which traces and compiles.
-        differences: Relative difference of each of `PARTS` from the reference.
+        differences: Relative difference of each part of what `check` gives from the reference.
         peaks: Peak memory of the process, MiB.
         absent: A line for each engine that did not run.
+        truth: What the reference gave.
     """
 
     seconds: dict[str, np.ndarray]
@@ -39,6 +39,7 @@ class Times(NamedTuple):
     differences: dict[str, dict[str, float]]
     peaks: dict[str, float]
     absent: list[str]
+    truth: dict[str, np.ndarray]
 
 
 def load_average(context: Context) -> Measurement:
@@ -74,7 +75,7 @@ def time_in_turn(
         tolerance: Relative difference from the reference that still counts as the same work.
         excluded: Engines not to be started, with the reason.
     """
-    times = Times({}, {}, {}, {}, {}, [])
+    times = Times({}, {}, {}, {}, {}, [], {})
     turns: dict[str, list[list[float]]] = {}
 
     def drop(spec: EngineSpec, error: EngineError) -> None:
@@ -83,15 +84,16 @@ def time_in_turn(
         context.log(times.absent[-1])
 
     with workers() as (folder, engines):
-        task, truth = write_task(folder), None
+        task = write_task(folder)
         for spec in specs:
             try:
                 if excluded and spec.name in excluded:
                     raise EngineError(excluded[spec.name])
                 engines.append(Engine(spec, patience))
                 found = prepare(engines[-1], task, times, folder / "check.npz")
-                truth = found if truth is None else truth
-                times.differences[spec.name] = differences(found, truth, tolerance)
+                if not times.truth:
+                    times.truth.update(found)
+                times.differences[spec.name] = differences(found, times.truth, tolerance)
                 turns[spec.name] = []
             except EngineError as error:
                 drop(spec, error)
@@ -123,7 +125,7 @@ def workers() -> Iterator[tuple[Path, list[Engine]]]:
 
 
 def prepare(engine: Engine, task: dict, times: Times, path: Path) -> dict[str, np.ndarray]:
-    """Imports and compiles, timed apart from the steps; returns loss, gradient and intensity."""
+    """Imports and compiles, timed apart from the steps; returns what it is to be checked by."""
     name = engine.spec.name
     start = engine.ask("prepare", task=task | {"variant": engine.spec.variant})
     times.imports[name], times.first_calls[name] = start["import_s"], start["first_s"]
@@ -140,7 +142,7 @@ def differences(found, truth, tolerance: float) -> dict[str, float]:
     """
     by_part = {
         part: float(np.linalg.norm(found[part] - truth[part]) / np.linalg.norm(truth[part]))
-        for part in PARTS
+        for part in truth
     }
     # NaN compares false.
     if not all(difference <= tolerance for difference in by_part.values()):

@@ -15,6 +15,7 @@ from typing import Any
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[1]
 _PEERS = _ROOT / ".venv-peers"
+_FROM_PYPI = ("torch", "torchoptics", "qutip", "dynamiqs")
 _OWN_ENVIRONMENT = {
     "chromatix": "a Python 3.12 that imports chromatix, in an environment of its own (the package of "
     "that name on PyPI is empty)",
@@ -47,8 +48,8 @@ class EngineSpec:
 def find_interpreter(package: str) -> str:
     """Python that can import a package of the benchmark.
 
-    For torchoptics the first of: the environment variable `LIGHTECHO_TORCHOPTICS_PYTHON`, this
-    interpreter where it has the package, and `.venv-peers`, which `--make-peers` makes. chromatix needs
+    For torchoptics, QuTiP and dynamiqs the first of: the environment variable
+    `LIGHTECHO_<PACKAGE>_PYTHON`, this interpreter where it has the package, and `.venv-peers`, which `--make-peers` makes. chromatix needs
     Python 3.12 and an environment of its own, and its name on PyPI holds an empty package: install it
     as its authors say, and name the interpreter that imports it in `LIGHTECHO_CHROMATIX_PYTHON`. sax and
     neurophox are found by `LIGHTECHO_SAX_PYTHON` and `LIGHTECHO_NEUROPHOX_PYTHON` alone.
@@ -71,13 +72,13 @@ def find_interpreter(package: str) -> str:
 
 
 def make_environment() -> None:
-    """Makes `.venv-peers` with torch and torchoptics from PyPI.
+    """Makes `.venv-peers` with the peers that PyPI has: torchoptics, QuTiP and dynamiqs.
 
     Raises:
         EngineError: If it could not be made.
     """
     python = str(_PEERS / "bin" / "python")
-    pip = [python, "-m", "pip", "install", "--quiet", "torch", "torchoptics"]
+    pip = [python, "-m", "pip", "install", "--quiet", *_FROM_PYPI]
     try:
         subprocess.run([sys.executable, "-m", "venv", str(_PEERS)], check=True)
         subprocess.run(pip, check=True)

@@ -3,7 +3,7 @@
 Runs as a script in any environment with numpy, so it imports nothing of this package. Commands and
 answers are JSON lines on standard input and output:
     {"do": "prepare", "task": {..., "arrays": FILE}}  ->  {"import_s", "first_s", "versions"}
-    {"do": "check", "to": FILE}                       ->  {"loss"}; loss, gradient and intensity in FILE
+    {"do": "check", "to": FILE}                       ->  {}; what `check` of the engine gives, in FILE
     {"do": "round", "steps": N}                       ->  {"seconds": [...]}
     {"do": "finish"}                                  ->  {"peak_mib"}
 A failure is answered with {"error": one line}.
@@ -23,8 +23,9 @@ def serve(build):
 
     Args:
         build: Makes the engine from (task, arrays): an object with `step()`, one training step that
-            returns when it is done; `check()`, a dictionary with loss, gradient and intensity at the
-            initial phases; and `versions`. It imports its packages itself, so that this is timed.
+            returns when it is done; `check()`, a dictionary of arrays that all engines have to agree on,
+            such as loss, gradient and intensity at the initial phases; and `versions`. It imports its
+            packages itself, so that this is timed.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not end up among the answers
@@ -58,9 +59,8 @@ def _prepare(build, command):
 
 def _answer(engine, command):
     if command["do"] == "check":
-        found = engine.check()
-        np.savez(command["to"], **found)
-        return {"loss": float(found["loss"])}
+        np.savez(command["to"], **engine.check())
+        return {}
     if command["do"] == "round":
         return {"seconds": [_timed(engine.step) for _ in range(command["steps"])]}
     return {"peak_mib": peak_memory() / 2**20}

@@ -113,7 +113,7 @@ def test_environment_of_peers_is_made_from_package_names_and_then_found(monkeypa
     python = find_interpreter("torchoptics")
     assert commands[0] == [sys.executable, "-m", "venv", str(folder)]
     assert commands[1][:4] == [python, "-m", "pip", "install"]
-    assert commands[1][5:] == ["torch", "torchoptics"]
+    assert commands[1][5:] == ["torch", "torchoptics", "qutip", "dynamiqs"]
 
 
 def test_environment_that_cannot_be_made_says_so(monkeypatch, tmp_path):
@@ -127,7 +127,7 @@ def _prepared(spec):
     with workers() as (folder, engines):
         engine = Engine(spec, 60)
         engines.append(engine)
-        nothing = Times({}, {}, {}, {}, {}, [])
+        nothing = Times({}, {}, {}, {}, {}, [], {})
         prepare(engine, bench._write_task(TINY, 16, folder), nothing, folder / "check.npz")
 
 
