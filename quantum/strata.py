@@ -97,11 +97,7 @@ def stratified(
             "`circuits` must be one circuit with noise in the same places, but differ or have none."
         )
     tables = [error_tables(circuit) for circuit in seen]
-    beside = faults_beside(seen[0], observable)
-    elsewhere = frozenset(tables[0]) - beside
-    # (faults of which at least one struck, faults that are free); all others did not strike.
-    strata = [(beside, elsewhere), (elsewhere, frozenset())]
-    strata = [s for s in strata if stratum_weight(tables[0], *s) > 0]
+    strata = strata_of(tables[0], faults_beside(seen[0], observable))
     counts = _counts(n_trajectories, share, len(strata))
     rng = np.random.default_rng(seed)
     drawn = [
@@ -120,6 +116,13 @@ def stratified(
         total += weights * means
         covariance += np.outer(weights, weights) * spread
     return Ensemble(total, covariance, float(values[0]))
+
+
+def strata_of(table: Tables, beside: frozenset[int]) -> list[tuple[frozenset[int], frozenset[int]]]:
+    """The strata with an error: faults of which at least one struck, and faults that are free; no other one struck."""
+    elsewhere = frozenset(table) - beside
+    strata = [(beside, elsewhere), (elsewhere, frozenset[int]())]
+    return [s for s in strata if stratum_weight(table, *s) > 0]
 
 
 def stratum_weight(table: Tables, struck: frozenset[int], free: frozenset[int]) -> float:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import otoc_noise
+from quantum.mitigation import device_signal_to_noise
 from quantum.noise import device_noise
 
 TINY = otoc_noise.Config(
@@ -68,6 +69,10 @@ def test_shot_noise_follows_its_closed_form():
     np.testing.assert_allclose(table[0] ** 2, expected, rtol=0.15)
     # The reference's own shots scatter the ratio by z^2 / 0.6^2 of that, too little to see here.
     np.testing.assert_allclose(table[1] ** 2, expected, rtol=0.15)
+    # The mean under four strings has four times the shots and adds a quarter of the variance.
+    done, _ = otoc_noise._plain(TINY, stack, 1e4, np.random.default_rng(7))
+    residual = done["off_diagonal"][0] - 0.8 * z
+    assert np.mean(residual**2) == pytest.approx(1.25e-4, rel=4 * np.sqrt(2 / n))
 
 
 def test_the_off_diagonal_part_is_what_is_left_of_the_same_strings(outcome):
@@ -82,6 +87,20 @@ def test_the_off_diagonal_part_is_what_is_left_of_the_same_strings(outcome):
     slope = value @ exact / (exact @ exact)
     assert slope == pytest.approx(1, abs=0.15)
     assert np.all(error > outcome.arrays["n6.normalised"][1])
+    ratio, _ = device_signal_to_noise(exact, value, error)
+    assert outcome.metrics["snr.off_diagonal_normalised.n6"].value == pytest.approx(ratio.value)
+    assert outcome.metrics["signal.off_diagonal.n6"].value == pytest.approx(exact.std(ddof=1))
+
+
+def test_strings_share_the_trajectories():
+    """Four strings with 25 trajectories each are as good for an undisturbed echo as 100 without strings."""
+    layout = otoc_noise.parse_layout("2x2@6")
+    found = [otoc_noise._circuit(TINY, layout, index) for index in range(6)]
+    power = [
+        np.mean([f[f"{name}_covariance"][0, 0] for f in found])
+        for name in ("diagonal_reference", "reference")
+    ]
+    assert 0.5 < power[0] / power[1] < 2
 
 
 def test_the_models_share_the_device():

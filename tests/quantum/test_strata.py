@@ -7,7 +7,14 @@ from quantum.lattice import rectangle_layout
 from quantum.noise import NoiseModel, add_noise, willow_rcs
 from quantum.otoc import echo_circuit, make_echo
 from quantum.pauli import PauliString
-from quantum.strata import faults_beside, stratified, stratum_weight
+from quantum.strata import (
+    _draw,
+    _weighted_means,
+    faults_beside,
+    strata_of,
+    stratified,
+    stratum_weight,
+)
 from quantum.trajectories import error_tables
 
 N_SEEDS = 150
@@ -44,9 +51,9 @@ def test_estimates_are_unbiased_and_their_errors_right(echo, circuits, runs):
 def test_strata_and_the_clean_run_hold_all_the_weight(echo, circuits):
     seen = circuits[0].seen_from(echo.observable.qubits).twirled()
     table, beside = error_tables(seen), faults_beside(seen, echo.observable)
-    elsewhere = frozenset(table) - beside
     clean = np.prod([p[0] for p in table.values()])
-    strata = ((beside, elsewhere), (elsewhere, frozenset()))
+    strata = strata_of(table, beside)
+    assert len(strata) == 2
     assert clean + sum(stratum_weight(table, *s) for s in strata) == pytest.approx(1, abs=1e-12)
 
 
@@ -58,6 +65,32 @@ def test_faults_beside_lie_around_the_measured_pauli(echo, circuits):
     assert min(beside) < z[0] < max(beside)
     assert all(echo.measured in steps[k].qubits for k in beside)
     assert sorted(len(steps[k].qubits) for k in beside) == [1, 1, 2, 2]
+
+
+def test_errors_are_drawn_as_often_as_they_strike():
+    rates = {3: 0.5, 7: 0.2, 8: 0.4}
+    table = {k: np.array([1 - r, r / 2, 0, r / 2]) for k, r in rates.items()}
+    n = 20_000
+    drawn = _draw(table, frozenset((3, 7)), frozenset((8,)), n, np.random.default_rng(4))
+    some = 1 - 0.5 * 0.8
+    for places, chance in (
+        ((3,), 0.5 / some),
+        ((7,), 0.2 / some),
+        ((3, 7), 0.1 / some),
+        ((8,), 0.4),
+    ):
+        share = np.mean([set(places) <= set(errors) for errors in drawn])
+        assert abs(share - chance) < 4 * np.sqrt(chance * (1 - chance) / n)
+    assert {e for errors in drawn for e in errors.values()} == {1, 3}
+
+
+def test_a_value_that_no_error_changes_is_exact_under_every_model(echo, circuits):
+    tables = [error_tables(c.seen_from(echo.observable.qubits).twirled()) for c in circuits]
+    stratum = strata_of(tables[0], faults_beside(circuits[0], echo.observable))[0]
+    drawn = _draw(tables[0], *stratum, 20, np.random.default_rng(1))
+    means, spread = _weighted_means(tables, stratum, np.full(20, 0.3), drawn)
+    np.testing.assert_allclose(means, 0.3, atol=1e-12)
+    np.testing.assert_allclose(spread, 0, atol=1e-12)
 
 
 def test_bad_input_is_named(echo, circuits):
