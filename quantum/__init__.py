@@ -1,9 +1,22 @@
-"""Quantum hardware simulation: circuits on a Willow-like lattice, engines, and out-of-time-order correlators."""
+"""Quantum hardware simulation: circuits on a Willow-like lattice, engines, echoes on the chip and in molecules.
+
+Reading order: `lattice`, `gates`, `circuit`, `pauli`, `engines` (one call for `cirq_engine`, `qiskit_engine`,
+`jax_engine`, `density_matrix`, `pauli_propagation`, `tensor_network`, `statevector`, the plain reference).
+Echoes: `otoc`, `otoc_batch`, `interference`, `wavefront`, `pauli_paths`, `clifford`, `published` (circuit files).
+Noise: `noise`, `channels`, `trajectories`, `strata`, `mitigation`, `path_weight`, `cross_entropy`; `classical_cost`.
+Molecules: `molecule` and `dipolar` (coordinates to couplings), `spin_hamiltonian`, `nmr` (the echo of nine spins),
+`typicality` (of fifteen), `pulse_sequence`, `dipolar_sequences`, `magnus`, `reversal` (where it comes from);
+`trotter`, `swap_network`, `nmr_circuit`, `pair_compiler` and `circuit_compiler` (as a circuit of the chip),
+`echo_program` and `program_search` (with fewer gates).
+Learning: `likelihood`, `hamiltonian_learning`, `learning_errors`, `phase_response`, `molecular_ruler`.
+"""
 
 from quantum.circuit import Circuit, Operation, random_circuit
 from quantum.classical_cost import contraction_cost, make_frontier, state_vector_cost
 from quantum.clifford import clifford_echo_circuit, dope, is_clifford, otoc_signs
 from quantum.cross_entropy import linear_xeb, log_xeb, noisy_output, speckle_purity
+from quantum.dipolar import molecule_couplings
+from quantum.echo_program import EchoProgram, program_circuit
 from quantum.engines import expectation, expectations, state
 from quantum.gates import Gate, fsim, iswap_like, matrix_gate, pauli_gate, phased_x, rz
 from quantum.hamiltonian_learning import ForwardModel, fisher_information, fit
@@ -17,6 +30,9 @@ from quantum.interference import (
 from quantum.lattice import EchoLayout, Lattice, echo_layout, rectangle, rectangle_layout, willow
 from quantum.learning_errors import coverage, group_bootstrap, parametric_bootstrap, profile
 from quantum.likelihood import Binomial, Gaussian, cramer_rao, identify
+from quantum.molecule import Molecule, dimethylbiphenyl, make_molecule, read_xyz, toluene
+from quantum.nmr import average_hamiltonian, secular_hamiltonian
+from quantum.nmr_circuit import circuit_echo, nmr_echo_circuit
 from quantum.noise import NoiseModel, add_noise, device_noise
 from quantum.noisy_expectation import noisy_expectation
 from quantum.otoc import Echo, correlator, echo_circuit, make_echo
@@ -26,7 +42,11 @@ from quantum.pauli import PauliString, random_paulis
 from quantum.pauli_paths import sample_off_diagonal, sample_paths, sum_loops
 from quantum.pauli_propagation import PauliSum, Truncation, propagate
 from quantum.phase_response import phase_model, phase_response
+from quantum.spin_hamiltonian import SpinHamiltonian, make_hamiltonian
 from quantum.statistics import bootstrap, compare_decays, fit_decay, signal_to_noise
+from quantum.strata import stratified
+from quantum.trotter import trotter_circuit
+from quantum.typicality import echo_by_typicality
 from quantum.wavefront import correlator_map, fit_velocity, four_steps
 
 __all__ = [
@@ -34,19 +54,24 @@ __all__ = [
     "Circuit",
     "Echo",
     "EchoLayout",
+    "EchoProgram",
     "ForwardModel",
     "Gate",
     "Gaussian",
     "Interference",
     "Lattice",
+    "Molecule",
     "NoiseModel",
     "Operation",
     "PathWeights",
     "PauliString",
     "PauliSum",
+    "SpinHamiltonian",
     "Truncation",
     "add_noise",
+    "average_hamiltonian",
     "bootstrap",
+    "circuit_echo",
     "clifford_echo_circuit",
     "compare_decays",
     "contraction_cost",
@@ -57,7 +82,9 @@ __all__ = [
     "cramer_rao",
     "device_noise",
     "diagonal",
+    "dimethylbiphenyl",
     "dope",
+    "echo_by_typicality",
     "echo_circuit",
     "echo_layout",
     "exact_diagonal",
@@ -78,8 +105,12 @@ __all__ = [
     "log_xeb",
     "make_echo",
     "make_frontier",
+    "make_hamiltonian",
+    "make_molecule",
     "matrix_gate",
     "measure_interference",
+    "molecule_couplings",
+    "nmr_echo_circuit",
     "noisy_expectation",
     "noisy_output",
     "off_diagonal",
@@ -91,19 +122,25 @@ __all__ = [
     "phase_response",
     "phased_x",
     "profile",
+    "program_circuit",
     "propagate",
     "random_circuit",
     "random_paulis",
+    "read_xyz",
     "rectangle",
     "rectangle_layout",
     "richardson",
     "rz",
     "sample_off_diagonal",
     "sample_paths",
+    "secular_hamiltonian",
     "signal_to_noise",
     "speckle_purity",
     "state",
     "state_vector_cost",
+    "stratified",
     "sum_loops",
+    "toluene",
+    "trotter_circuit",
     "willow",
 ]
