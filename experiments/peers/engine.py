@@ -49,10 +49,11 @@ def find_interpreter(package: str) -> str:
     """Python that can import a package of the benchmark.
 
     For torchoptics, QuTiP and dynamiqs the first of: the environment variable
-    `LIGHTECHO_<PACKAGE>_PYTHON`, this interpreter where it has the package, and `.venv-peers`, which `--make-peers` makes. chromatix needs
-    Python 3.12 and an environment of its own, and its name on PyPI holds an empty package: install it
-    as its authors say, and name the interpreter that imports it in `LIGHTECHO_CHROMATIX_PYTHON`. sax and
-    neurophox are found by `LIGHTECHO_SAX_PYTHON` and `LIGHTECHO_NEUROPHOX_PYTHON` alone.
+    `LIGHTECHO_<PACKAGE>_PYTHON`, this interpreter where it has the package, and `.venv-peers`, which
+    `--make-peers` makes. chromatix needs Python 3.12 and an environment of its own, and its name on PyPI
+    holds an empty package: install it as its authors say, and name the interpreter that imports it in
+    `LIGHTECHO_CHROMATIX_PYTHON`. sax and neurophox are found by `LIGHTECHO_SAX_PYTHON` and
+    `LIGHTECHO_NEUROPHOX_PYTHON` alone.
     """
     if package == "lightecho":
         return sys.executable

@@ -1,6 +1,7 @@
 """QuTiP as an engine of `bench_nmr`: `sesolve` on each random state with a sparse H, in double precision, all it has.
 
-The variant is the method of `sesolve`. H is built before the clock starts.
+The variant is the method of `sesolve`; of those tried on 9 spins "vern7" is as fast as the fastest and ten times more
+exact. H is built before the clock starts.
 """
 
 from spin_task import Work, one_turn, prepared, read_along_x, sparse_hamiltonian, struck
@@ -17,16 +18,13 @@ def build(task, arrays):
     matrix = sparse_hamiltonian(arrays["couplings"], arrays["fields"]).tocsr()
     forward, backward = (qutip.Qobj(sign * matrix.astype(complex)).to("csr") for sign in (1, -1))
     start = prepared(arrays["states"]).astype(complex)
-    options = {"method": task["variant"], "atol": 1e-6, "rtol": 1e-6, "nsteps": 10**6}
-    if task["variant"] == "krylov":
-        options = {
-            "method": "krylov",
-            "krylov_dim": 30,
-            "atol": 1e-6,
-            "min_step": 1e-9,
-            "nsteps": 10**5,
-        }
-    options |= {"progress_bar": "", "store_states": True}
+    options = {
+        "method": task["variant"],
+        "atol": 1e-6,
+        "rtol": 1e-6,
+        "nsteps": 10**6,
+        "progress_bar": "",
+    }
 
     def solve(hamiltonian, state, at):
         found = qutip.sesolve(hamiltonian, qutip.Qobj(state), [0.0, *at], options=options)

@@ -2,7 +2,8 @@
 
 Variants: "blocks" is `quantum.nmr.echo` and "ruler" `molecular_ruler.probe_echo`, the full trace in double precision;
 "typicality" is `echo_by_typicality` and "krylov" `evolve_krylov` on the whole space, random states in single precision.
-All that has to be done for new couplings is in the step.
+All that has to be done for new couplings is in the step. "krylov" has one thread for its products, which are small:
+threads that wait by spinning for a core that others use cost it up to fifty times.
 """
 
 from spin_task import Work, one_turn, prepared, read_along_x, struck
@@ -17,6 +18,8 @@ def build(task, arrays):
 
     variant = task["variant"]
     jax.config.update("jax_enable_x64", variant in ("blocks", "ruler"))
+
+    from threadpoolctl import threadpool_limits
 
     from quantum import molecular_ruler, nmr
     from quantum.krylov import evolve_krylov
@@ -34,6 +37,10 @@ def build(task, arrays):
         return found.samples
 
     def krylov():
+        with threadpool_limits(1):
+            return on_the_whole_space()
+
+    def on_the_whole_space():
         states, turn = prepared(arrays["states"]), one_turn(angle, axis).astype(np.complex64)
         found = []
         for step, time in zip(np.diff(times, prepend=0), times, strict=True):
