@@ -41,6 +41,7 @@ EXPERIMENTS: dict[str, str] = {
     "nmr_mitigation": "experiments.nmr_mitigation",
     "nmr_echo": "experiments.nmr_echo",
     "nmr_circuits": "experiments.nmr_circuits",
+    "nmr_geometry": "experiments.nmr_geometry",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.bench_propagation",

@@ -14,6 +14,7 @@ TESTED_ELSEWHERE = {
     "experiments/errors.py": "three exception classes without code",
     "experiments/otoc_interference_figure.py": "tests/experiments/test_otoc_interference.py draws it",
     "experiments/otoc_cost_figure.py": "tests/experiments/test_otoc_cost.py draws it",
+    "experiments/nmr_geometry_figure.py": "tests/experiments/test_nmr_geometry.py draws it",
     "experiments/nmr_echo_figure.py": "tests/experiments/test_nmr_echo.py draws it",
     "experiments/nmr_echo_pulses.py": "tests/experiments/test_nmr_echo.py runs its trains",
     "experiments/nmr_echo_published.py": "tests/experiments/test_nmr_echo.py compares with it",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from quantum.molecular_ruler import dimethylbiphenyl, double_quantum, probe_echo, toluene
+from quantum.molecular_ruler import ANGSTROM, dimethylbiphenyl, double_quantum, probe_echo, toluene
 from quantum.spin_hamiltonian import dense, make_hamiltonian, spin_product
 
 # Fact sheet 13.2, computed there from the same lengths; Hz.
@@ -28,18 +28,13 @@ def _sheet_couplings():
     return found
 
 
-def _angle_of(vector, axis):
-    return math.acos(vector @ axis / np.linalg.norm(vector))
-
-
 def test_couplings_of_toluene_are_those_of_the_sheet():
     found = toluene(2.4835e-10).couplings_hz()
     for (i, j), value in SHEET.items():
         assert found[i, j] == pytest.approx(value, abs=1)
-    # The sheet's angles of the methyl group are not stated; ours are tetrahedral.
     for i, value in SHEET_METHYL.items():
-        np.testing.assert_allclose(found[i, 6:], value, atol=4)
-    np.testing.assert_allclose(found[6, 7:], 1883, rtol=0.02)
+        np.testing.assert_allclose(found[i, 6:], value, atol=1)
+    np.testing.assert_allclose(found[6, 7:], 1883, atol=1)
 
 
 def test_the_echo_of_the_sheets_couplings_is_the_sheets_curve():
@@ -51,29 +46,25 @@ def test_the_echo_of_the_sheets_couplings_is_the_sheets_curve():
 
 
 def test_stretching_moves_the_distance_asked_for_and_keeps_the_rest():
-    short, long = toluene(2.40e-10).images, toluene(2.55e-10).images
-    for images, distance in ((short, 2.40), (long, 2.55)):
+    short, long = (np.asarray(toluene(r * ANGSTROM).molecule.positions) for r in (2.40, 2.55))
+    for places, distance in ((short, 2.40), (long, 2.55)):
         for i, j in ((2, 4), (3, 5)):
-            assert np.linalg.norm(images[i, 0] - images[j, 0]) == pytest.approx(distance)
+            apart = np.linalg.norm(places[i] - places[j])
+            assert apart == pytest.approx(distance * ANGSTROM)
     np.testing.assert_allclose(short[:4], long[:4])
-    np.testing.assert_allclose(
-        long[4:] - short[4:], np.broadcast_to([0, 0, 0.15], (5, 12, 3)), atol=1e-12
-    )
+    moved = np.broadcast_to([0, 0, 0.15 * ANGSTROM], (5, 3))
+    np.testing.assert_allclose(long[4:] - short[4:], moved, atol=1e-22)
 
 
-def test_methyl_groups_are_tetrahedral_and_average_to_minus_one_half():
+def test_methyl_groups_average_to_minus_one_half_and_are_what_is_struck():
     ruler = toluene(2.4835e-10)
-    carbon = np.array(
-        [0, 0, 1.397 * 2 + 1.51]
-    )  # carbons of the ring up the axis, then the methyl carbon
-    bonds = ruler.images[6:, 0] - carbon
-    for bond in bonds:
-        assert np.linalg.norm(bond) == pytest.approx(1.095)
-        assert _angle_of(bond, np.array([0, 0, 1.0])) == pytest.approx(math.acos(1 / 3))
-    # Closed form: u normal to the rotor averages u^T S u to -S_zz / 2.
-    side = 1.095 * math.sqrt(8 / 3)
+    # Closed form: u normal to the rotor averages u^T S u to -S_zz / 2; a circle of radius 1.095 A sin 110.5 degrees.
+    side = 1.095 * math.sin(math.radians(110.5)) * math.sqrt(3)
     rigid = -120120 / side**3
     assert ruler.couplings_hz()[6, 7] == pytest.approx(rigid * -0.5 * 0.1758, rel=1e-4)
+    assert [ruler.labels[k] for k in ruler.struck()] == ["H6", "H7", "H8"]
+    far = dimethylbiphenyl(0.6)
+    assert [far.labels[k] for k in far.struck()] == [f"M{k}" for k in range(6)]
 
 
 def test_methyl_groups_turn_independently():
@@ -101,13 +92,26 @@ def test_the_turn_of_a_whole_turn_and_its_mirror_are_the_same_molecule():
     np.testing.assert_allclose(plus, whole, rtol=1e-9)
 
 
-@pytest.mark.parametrize("form", ["yy-xx", "xy+yx"])
+def _general(couplings, rng):
+    """The probe's S_z with couplings and fields of any form, which no turn about z makes real."""
+    tensor = rng.normal(size=(4, 4, 3, 3)) * 900
+    tensor = tensor + tensor.transpose(1, 0, 3, 2)
+    tensor[np.arange(4), np.arange(4)] = 0
+    tensor[0] = tensor[:, 0] = 0
+    tensor[0, :, 2, 2] = tensor[:, 0, 2, 2] = 2 * couplings[0]
+    fields = rng.normal(size=(4, 3)) * 800
+    fields[0] = [0, 0, 700]
+    return make_hamiltonian(tensor, fields)
+
+
+@pytest.mark.parametrize("form", ["yy-xx", "xy+yx", "general"])
 def test_the_echo_is_the_trace_over_the_whole_space(form):
     rng = np.random.default_rng(0)
     couplings = rng.normal(size=(4, 4)) * 300
     couplings = couplings + couplings.T
     np.fill_diagonal(couplings, 0)
-    hamiltonian = double_quantum(couplings, 0.8, 0.3, form)
+    general = form == "general"
+    hamiltonian = _general(couplings, rng) if general else double_quantum(couplings, 0.8, 0.3, form)
     axis = np.array([0, 2, 1]) / math.sqrt(5)
     generator = sum(
         n * (spin_product(4, {2: a}) + spin_product(4, {3: a})) for a, n in enumerate(axis)
@@ -142,7 +146,7 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="`form` must be one of"):
         double_quantum(np.zeros((2, 2)), 1, 1, "zz")
     pair = double_quantum(np.array([[0, 1.0], [1, 0]]), 1, 1)
-    with pytest.raises(ValueError, match="`times` must not be negative"):
+    with pytest.raises(ValueError, match="`times` must be finite and not negative"):
         probe_echo(pair, (1,), 1.0, np.array([-1e-3]))
     with pytest.raises(ValueError, match="`struck` must be protons"):
         probe_echo(pair, (0,), 1.0, np.zeros(1))

@@ -1,0 +1,102 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from experiments import nmr_geometry
+from experiments.context import Context, precision
+
+TINY = nmr_geometry.Config(
+    measurements=4, noise=(0.01,), n_times=8, time_step=1.1e-3, dmbp_time_step=0.4e-3, degree=10,
+    dmbp_degree=24, refits=20,
+    dmbp_spins=("C", "H2", "H6", "H2'", "H6'", "M0"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    with precision("double"):
+        return nmr_geometry.run(TINY)
+
+
+@pytest.mark.parametrize("name", ["toluene", "dmbp"])
+def test_the_truth_lies_within_the_stated_errors(outcome, name):
+    pulls = outcome.metrics[f"{name}.pull_spread.noise_0.01"]
+    # Four pulls of spread 1: chi^2 of four degrees below its 0.9999 quantile, 23.5, and above its 0.0001 quantile.
+    assert 0.07 < pulls.value < 2.42
+    value, miss = (outcome.metrics[f"{name}.{k}.noise_0.01"] for k in ("value", "miss"))
+    truth = outcome.arrays[f"{name}.truth"][0, 0]
+    assert value.value - miss.value == pytest.approx(truth)
+
+
+def test_errors_are_small_against_what_is_allowed(outcome):
+    low, high = nmr_geometry.DISTANCES
+    assert outcome.metrics["toluene.error.noise_0.01"].value < (high - low) / 10
+    low, high = nmr_geometry.DIHEDRALS
+    assert outcome.metrics["dmbp.error.noise_0.01"].value < (high - low) / 3
+
+
+def test_the_emulator_is_finer_than_the_noise(outcome):
+    for name in ("toluene", "dmbp"):
+        assert outcome.metrics[f"{name}.emulation"].value < 0.1 * TINY.noise[0]
+
+
+def test_the_fit_never_sees_the_truth(outcome, monkeypatch):
+    """Other truths behind the same data change no estimate, only the comparison."""
+    pieces = {}
+
+    class Keeping(Context):
+        def sub_run(self, label, compute):
+            found = super().sub_run(label, compute)
+            if label == "toluene.blind":
+                found = found | {"truth": found["truth"] + 0.05}
+            pieces[label] = found
+            return found
+
+    config = dataclasses.replace(TINY, dmbp_spins=())
+    with precision("double"):
+        moved = nmr_geometry.run(config, Keeping())
+    np.testing.assert_allclose(
+        pieces["toluene.learned.noise_0.01"]["values"],
+        outcome.arrays["toluene.values.0"],
+        atol=1e-9,
+    )
+    shift = [o.metrics["toluene.miss.noise_0.01"].value for o in (outcome, moved)]
+    assert shift[0] - shift[1] == pytest.approx(0.05)
+
+
+def test_a_measured_curve_is_learned(tmp_path):
+    times = 1.1e-3 * np.arange(1, 9)
+    config = dataclasses.replace(TINY, dmbp_spins=(), measurements=2)
+    curve = nmr_geometry._curve(config, "toluene", times, np.array([2.46]))
+    rows = "".join(f"{t},{v},0.002\n" for t, v in zip(times, curve, strict=True))
+    path = tmp_path / "curve.csv"
+    path.write_text("time_s,value,standard_error\n" + rows)
+    with precision("double"):
+        found = nmr_geometry.run(dataclasses.replace(config, curve_csv=str(path)))
+    measured = found.metrics["measured.value"]
+    assert measured.value == pytest.approx(2.46, abs=3 * (measured.stderr or 0))
+    path.write_text("time_s,value\n0,1\n")
+    with precision("double"), pytest.raises(ValueError, match="lacks standard_error"):
+        nmr_geometry.run(dataclasses.replace(config, curve_csv=str(path)))
+
+
+def test_curves_learned_values_and_pulls_are_drawn(outcome):
+    figure = outcome.figure()
+    assert len(figure.axes) == 6
+    assert figure.axes[1].get_xlabel() == "True r$_{om}$ (Å)"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"noise": (-0.01,)}, "`noise` must lie between"),
+        ({"noise": ()}, "`noise` must hold a standard error"),
+        ({"measurements": 1}, "`measurements` must be at least 2"),
+        ({"dmbp_spins": ("H2", "C")}, "`dmbp_spins` must begin with C"),
+        ({"butterfly_angle": 3.0}, "`butterfly_angle` must lie between 1.6 and 2.4"),
+    ],
+)
+def test_a_bad_request_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(TINY, **change)
