@@ -25,7 +25,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 from scipy.constants import hbar, mu_0
 
-from quantum._checks import check_count
+from quantum._checks import check_array, check_count
 from quantum.molecule import Molecule, check_positions, check_rotors
 
 # Fact sheet 13.2, second hand: the order of toluene in EBBA at 295 K.
@@ -45,12 +45,12 @@ _ROUNDING = 1e-6
 def check_saupe(saupe: Float[Array, "3 3"] | np.ndarray) -> None:
     """Raises ValueError unless a Saupe tensor is symmetric and traceless with eigenvalues between -1/2 and 1."""
     tensor = np.asarray(saupe)
-    if tensor.shape != (3, 3) or not np.isfinite(tensor).all():
-        raise ValueError(f"`saupe` must be 3 x 3 and finite, but is {tensor.tolist()}.")
+    check_array(tensor, "saupe", (3, 3), hint="give the order tensor in the frame of the molecule")
+    tensor = np.real(tensor)
     skew = np.abs(tensor - tensor.T).max()
     if skew > _ROUNDING:
         raise ValueError(
-            f"`saupe` must be symmetric, but differs by {skew:.3g} from its transpose."
+            f"`saupe` must be symmetric, but differs by {skew:.3g} from its transpose; give S_ab = S_ba."
         )
     if abs(np.trace(tensor)) > _TRACE:
         raise ValueError(
@@ -60,7 +60,8 @@ def check_saupe(saupe: Float[Array, "3 3"] | np.ndarray) -> None:
     values = np.linalg.eigvalsh(tensor)
     if values[0] < -0.5 - _ROUNDING or values[-1] > 1 + _ROUNDING:
         raise ValueError(
-            f"`saupe` must have eigenvalues between -1/2 and 1, but has {values[0]:.3g} to {values[-1]:.3g}."
+            f"`saupe` must have eigenvalues between -1/2 and 1, but has {values[0]:.3g} to {values[-1]:.3g}; "
+            "is it the mean of (3 l_a l_b - delta_ab) / 2?"
         )
 
 
@@ -85,7 +86,9 @@ def couplings(
         ValueError: If atoms overlap, the tensor is no Saupe tensor, or rotors or steps are wrong.
     """
     groups = tuple(tuple(int(k) for k in group) for group in rotors)
+    check_array(positions, "positions", ("spins", 3), "m", "x, y and z for each spin")
     n = positions.shape[0]
+    check_array(gyromagnetic, "gyromagnetic", (n,), "rad/s/T", "one for each position")
     check_rotors(groups, n)
     check_count(rotation_steps, "rotation_steps", 3)
     if rotation_steps % 3:

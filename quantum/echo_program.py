@@ -124,7 +124,7 @@ class EchoProgram:
 
     def count(self, time: float | int) -> int:
         """Pair gates of one evolution; the echo U^dag V U holds twice as many."""
-        return len(plan(self, time).gates) if time > 0 else 0
+        return len(plan(self, time).gates) if time else 0
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def plan(program: EchoProgram, time: float | int) -> Plan:
         ValueError: If the time is not positive.
     """
     if not (math.isfinite(time) and time > 0):
-        raise ValueError(f"`time` must be positive, but is {time} s.")
+        raise ValueError(f"`time` must be positive, but is {time} s; programs only go out.")
     return _plan(_skeleton(program), program.steps_at(time))
 
 

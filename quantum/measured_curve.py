@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from quantum._checks import check_array
+
 COLUMNS = ("time_s", "value", "standard_error")
+_UNITS = {"times": "s", "values": "", "standard_errors": ""}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +34,14 @@ class MeasuredCurve:
 
     def __post_init__(self):
         for name in ("times", "values", "standard_errors"):
-            array = getattr(self, name)
-            if not np.isfinite(array).all():
-                raise ValueError(f"`{name}` must be finite, but hold {array.tolist()}.")
+            hint = "leave out what was not measured"
+            check_array(getattr(self, name), name, (len(self.times),), _UNITS[name], hint)
         if self.times.size == 0:
-            raise ValueError("`times` must hold at least one point, but there is none.")
+            raise ValueError("`times` must hold at least one point, but there is none; add one.")
         if self.times[0] < 0:
-            raise ValueError(f"`times` must not be negative, but begin at {self.times[0]:g} s.")
+            raise ValueError(
+                f"`times` must not be negative, but begin at {self.times[0]:g} s; count from the start of the echo."
+            )
         if not (np.diff(self.times) > 0).all():
             raise ValueError("`times` must rise from point to point, but do not; sort the table.")
         if not (self.standard_errors > 0).all():
@@ -73,7 +77,7 @@ def read_curve(path: str | Path) -> MeasuredCurve:
     if missing:
         raise ValueError(
             f"`columns` must include {', '.join(COLUMNS)}, but {str(path)!r} lacks {', '.join(missing)}; "
-            f"its first line holds {', '.join(header) or 'nothing'}."
+            f"its first line holds {', '.join(header) or 'nothing'}; name the columns there."
         )
     places = [header.index(name) for name in COLUMNS]
     table = [
@@ -88,4 +92,6 @@ def _number(row: list[str], place: int, name: str, line: int) -> float:
     try:
         return float(cell)
     except ValueError as error:
-        raise ValueError(f"`{name}` must be a number, but line {line} holds {cell!r}.") from error
+        raise ValueError(
+            f"`{name}` must be a number, but line {line} holds {cell!r}; give it, or leave the row out."
+        ) from error

@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Float
 
 from quantum import molecule, nmr
-from quantum._checks import check_choice, check_in_range
+from quantum._checks import check_array, check_choice, check_in_range
 from quantum.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
 from quantum.dipolar_sequences import BLEW_12_AXIS
 from quantum.molecule import ANGSTROM, Molecule
@@ -128,17 +128,18 @@ def probe_echo(
         axis: Axis of the butterfly, of length one.
 
     Raises:
-        ValueError: If there are more than 11 protons, S_x or S_y appears, the probe is struck, or a time is negative.
+        ValueError: If there are more than 11 protons, S_x or S_y appears, the probe is struck, a time is
+            negative, the angle not finite, or the axis not of length one.
     """
-    _check_echo(hamiltonian, struck, times)
+    _check_echo(hamiltonian, struck, angle, times, axis)
     hamiltonian, axis = _real_frame(hamiltonian, axis)
     n = hamiltonian.n_spins - 1
     turn = np.asarray(nmr.butterfly(n, [k - 1 for k in struck], float(angle), axis))
     blocks = []
     for sign in (0.5, -0.5):
         matrix = np.asarray(nmr.sector(hamiltonian, sign))
-        real = np.abs(matrix.imag).max() <= _ROUNDING * np.abs(matrix).max()
-        energies, states = np.linalg.eigh(matrix.real if real else matrix)
+        real = np.abs(np.imag(matrix)).max() <= _ROUNDING * np.abs(matrix).max()
+        energies, states = np.linalg.eigh(np.real(matrix) if real else matrix)
         blocks.append((energies, states, states.conj().T @ turn @ states))
     (up, up_states, up_turn), (down, down_states, down_turn) = blocks
     between = up_states.conj().T @ down_states
@@ -168,7 +169,7 @@ def _times(left, right):
     return left @ np.real(right) + 1j * (left @ np.imag(right))
 
 
-def _check_echo(hamiltonian: SpinHamiltonian, struck, times) -> None:
+def _check_echo(hamiltonian: SpinHamiltonian, struck, angle, times, axis) -> None:
     n = hamiltonian.n_spins
     rows, field = np.asarray(hamiltonian.couplings)[0], np.asarray(hamiltonian.fields)[0]
     if not 2 <= n <= _MOST_PROTONS + 1:
@@ -180,3 +181,5 @@ def _check_echo(hamiltonian: SpinHamiltonian, struck, times) -> None:
     if not set(struck) <= set(range(1, n)):
         raise ValueError(f"`struck` must be protons 1 to {n - 1}, but is {tuple(struck)}.")
     nmr.check_times(times)
+    nmr.check_axis(axis)
+    check_array(angle, "angle", (), "rad", "give an angle")

@@ -27,8 +27,11 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 from scipy.constants import physical_constants
+
+from quantum._checks import check_array, check_in_range
 
 ANGSTROM = 1e-10
 ORTHO_META = 2.4835e-10  # m, fact sheet 13.2: the regular ring, 1.397 + 1.0865 A
@@ -48,6 +51,7 @@ GYROMAGNETIC = {
 # What an element of an XYZ file is taken for: its most abundant isotope. Nitrogen has none with spin 0 or 1/2.
 ELEMENTS = {"H": "1H", "C": "12C", "O": "16O", "F": "19F", "Si": "28Si", "P": "31P", "S": "32S"}
 _METHYL_ANGLE = math.radians(110.5)
+_LENGTHS = (1e-10, 1e-9)  # m, our choice: beyond, no distance of two protons of a ring
 _CLOSEST = 0.3e-10  # m, our choice: under half of the 0.74 A of the hydrogen molecule
 
 
@@ -121,10 +125,8 @@ def make_molecule(
             has fewer than three atoms, shares one with another, or names one that is not there.
     """
     places = np.asarray(positions)
-    if places.shape != (len(isotopes), 3):
-        raise ValueError(
-            f"`positions` must have shape {(len(isotopes), 3)}, but has {places.shape}."
-        )
+    hint = "x, y and z in metres for each isotope"
+    check_array(places, "positions", (len(isotopes), 3), "m", hint)
     check_positions(places)
     groups = tuple(tuple(int(k) for k in group) for group in rotors)
     check_rotors(groups, len(isotopes))
@@ -132,9 +134,10 @@ def make_molecule(
 
 
 def check_positions(places: np.ndarray) -> None:
-    """Raises ValueError unless positions (m) are finite and no two atoms overlap."""
-    if not np.isfinite(places).all():
-        raise ValueError("`positions` must be finite, but hold values that are not.")
+    """Raises ValueError unless positions (m) are (atoms, 3) and finite and no two atoms overlap."""
+    check_array(
+        places, "positions", ("atoms", 3), "m", "leave out an atom whose place is not known"
+    )
     distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
     distances[np.diag_indices(len(places))] = np.inf
     if distances.min(initial=np.inf) < _CLOSEST:
@@ -170,9 +173,10 @@ def read_xyz(path: str | Path, rotors: Sequence[Sequence[int]] = ()) -> Molecule
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no text"
         raise ValueError(
-            f"`path` must be a file that can be read, but {path} is not: {error.strerror}."
+            f"`path` must be a file that can be read, but {path} is not: {why}; give an XYZ file."
         ) from error
     n = _n_atoms(lines, path)
     names, places = [], []
@@ -185,7 +189,8 @@ def read_xyz(path: str | Path, rotors: Sequence[Sequence[int]] = ()) -> Molecule
             places.append([])
         if len(places[-1]) < 3:
             raise ValueError(
-                f"`{path}` must have a name and three numbers in line {number}, but it reads {line.strip()!r}."
+                f"`{path}` must have a name and three numbers in line {number}, but it reads {line.strip()!r}; "
+                "give x, y and z in angstrom."
             )
     return make_molecule(ANGSTROM * np.array(places), names, rotors)
 
@@ -194,7 +199,7 @@ def _n_atoms(lines: list[str], path) -> int:
     first = lines[0].strip() if lines else ""
     if not first.isdecimal() or int(first) < 1:
         raise ValueError(
-            f"`{path}` must open with the number of atoms, but its first line reads {first!r}."
+            f"`{path}` must open with the number of atoms, but its first line reads {first!r}; is it an XYZ file?"
         )
     n = int(first)
     rest = [line for line in lines[2:] if line.strip()]
@@ -211,7 +216,8 @@ def _isotope(name: str) -> str:
     if found not in GYROMAGNETIC:
         known = ", ".join([*GYROMAGNETIC, *ELEMENTS])
         raise ValueError(
-            f"`isotopes` must be among {known}, but hold {name!r}; spins above 1/2 are left out."
+            f"`isotopes` must be among {known}, but hold {name!r}; name an isotope of spin 0 or 1/2, spins above 1/2 "
+            "are left out."
         )
     return found
 
@@ -224,7 +230,12 @@ def toluene(
     Args:
         ortho_meta: Distance of H2 and H4 in metres, also that of H3 and H5; the ring is pulled apart for it.
         bonds: Bond lengths; those of the fact sheet by default.
+
+    Raises:
+        ValueError: If the distance is no length of a molecule.
     """
+    if not isinstance(ortho_meta, Tracer):
+        check_in_range(float(ortho_meta), "ortho_meta", *_LENGTHS, "m", "Is it in metres?")
     bonds = bonds or Bonds()
     carbons, protons = _ring(bonds, ortho_meta - bonds.ring_hydrogen)
     carbon, methyl = _methyl(bonds, carbons[3], _vector(0.0, 0.0, 1.0))
@@ -240,7 +251,11 @@ def dimethylbiphenyl(dihedral: float | Float[Array, ""], bonds: Bonds | None = N
     Args:
         dihedral: Angle between the rings in radians.
         bonds: Bond lengths; those of the fact sheet by default.
+
+    Raises:
+        ValueError: If the angle is not finite.
     """
+    check_array(dihedral, "dihedral", (), "rad", "give an angle")
     bonds = bonds or Bonds()
     mirror = jnp.array([1.0, 1.0, -1.0])  # the ring of the 13C hangs down from the origin
     carbons, protons = ([at * mirror for at in ring] for ring in _ring(bonds, bonds.ring))

@@ -35,7 +35,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Complex, Float
 
-from quantum._checks import check_choice, check_count, check_in_range
+from quantum._checks import check_array, check_choice, check_count, check_in_range
 from quantum.dipolar_sequences import BLEW_12_AXIS
 from quantum.spin_hamiltonian import PAULIS, SpinHamiltonian
 
@@ -66,7 +66,7 @@ def homonuclear(
         ValueError: If the couplings are not symmetric, or probe or form unknown.
     """
     check_choice(form, "form", FORMS)
-    table = _checked(couplings_hz, "couplings_hz", probe)
+    table = _checked(couplings_hz, probe)
     others = np.arange(table.shape[0]) != probe
     pairs = others[:, None] & others[None, :] & ~np.eye(len(others), dtype=bool)
     tensor = 2 * math.pi * jnp.where(pairs, table, 0)[:, :, None, None] * _form(form)[None, None]
@@ -89,11 +89,10 @@ def heteronuclear(
     Raises:
         ValueError: If the couplings are not symmetric, the probe unknown, or J has another length.
     """
-    table = _checked(couplings_hz, "couplings_hz", probe)
+    table = _checked(couplings_hz, probe)
     n = table.shape[0]
     scalar = jnp.zeros(n, table.dtype) if scalar_hz is None else jnp.asarray(scalar_hz)
-    if scalar.shape != (n,):
-        raise ValueError(f"`scalar_hz` must have shape {(n,)}, but has {scalar.shape}.")
+    check_array(scalar, "scalar_hz", (n,), "Hz", "0 where it is not known")
     row = 4 * math.pi * (table[probe] + scalar / 2)
     row = jnp.where(np.arange(n) == probe, 0, row)
     tensor = jnp.zeros((n, n, 3, 3), table.dtype)
@@ -106,7 +105,11 @@ def offset(offsets_hz: Float[Array, " spins"] | np.ndarray) -> SpinHamiltonian:
 
     Args:
         offsets_hz: Offset of each spin in Hz.
+
+    Raises:
+        ValueError: If they are not finite or no list.
     """
+    check_array(offsets_hz, "offsets_hz", ("spins",), "Hz", "0 on the carrier")
     fields = -2 * math.pi * jnp.asarray(offsets_hz)[:, None] * _axis(2, offsets_hz)[None]
     n = fields.shape[0]
     return SpinHamiltonian(jnp.zeros((n, n, 3, 3), fields.dtype), fields)
@@ -161,6 +164,8 @@ def average_hamiltonian(
     check_choice(variant, "variant", VARIANTS)
     form, *factors = VARIANTS[variant]
     homo, heter = scaling or factors
+    for factor in (homo, heter):
+        check_array(factor, "scaling", (), "", "give eta_homo and eta_heter")
     found = homo * homonuclear(couplings_hz, probe=probe, form=form)
     found += heter * heteronuclear(couplings_hz, probe=probe, scalar_hz=scalar_hz)
     return found if offsets_hz is None else found + _offset_of(found, offsets_hz)
@@ -196,6 +201,7 @@ def echo(
     """
     check_count(order, "order", 1)
     _check_echo(hamiltonian, struck, times, axis, probe)
+    check_array(angle, "angle", (), "rad", "give an angle")
     times = jnp.asarray(times, dtype=hamiltonian.couplings.dtype)
     return _echo(hamiltonian, tuple(struck), angle, times, jnp.asarray(axis), probe, order)
 
@@ -311,18 +317,10 @@ def _words(spins, n: int):
     return found
 
 
-def _checked(couplings_hz, name: str, probe: int):
+def _checked(couplings_hz, probe: int):
+    check_couplings(couplings_hz)
     table = jnp.asarray(couplings_hz)
-    if table.ndim != 2 or table.shape[0] != table.shape[1]:
-        raise ValueError(f"`{name}` must have shape (spins, spins), but has {table.shape}.")
     _check_probe(probe, table.shape[0])
-    if not isinstance(table, Tracer):
-        values = np.asarray(table)
-        error = np.abs(values - values.T).max()
-        if not error <= 1e-6 * np.abs(values).max():
-            raise ValueError(
-                f"`{name}` must be finite and symmetric, but differ by {error:.3g} Hz."
-            )
     return table
 
 
@@ -332,9 +330,7 @@ def _check_probe(probe: int, n_spins: int) -> None:
 
 
 def _offset_of(hamiltonian: SpinHamiltonian, offsets_hz) -> SpinHamiltonian:
-    shape = np.shape(offsets_hz)
-    if shape != (hamiltonian.n_spins,):
-        raise ValueError(f"`offsets_hz` must have shape {(hamiltonian.n_spins,)}, but has {shape}.")
+    check_array(offsets_hz, "offsets_hz", (hamiltonian.n_spins,), "Hz", "one for each spin")
     return offset(offsets_hz)
 
 
@@ -351,7 +347,7 @@ def _check_echo(hamiltonian: SpinHamiltonian, struck, times, axis, probe: int) -
     if not 2 <= n <= _MOST_PROTONS + 1:
         raise ValueError(
             f"`hamiltonian` must have 2 to {_MOST_PROTONS + 1} spins, but has {n}; more need "
-            "`spin_evolution.echo_by_typicality`."
+            "`typicality.echo_by_typicality`."
         )
     _check_probe(probe, n)
     if probe in struck or not set(struck) <= set(range(n)):
@@ -359,8 +355,7 @@ def _check_echo(hamiltonian: SpinHamiltonian, struck, times, axis, probe: int) -
             f"`struck` must be spins of 0 to {n - 1} other than the probe {probe}, but is {tuple(struck)}."
         )
     check_times(times)
-    if not isinstance(axis, Tracer):
-        check_in_range(float(np.linalg.norm(axis)), "axis", 1 - 1e-6, 1 + 1e-6)
+    check_axis(axis)
     if isinstance(hamiltonian.couplings, Tracer):
         return
     rows, fields = np.asarray(hamiltonian.couplings)[probe], np.asarray(hamiltonian.fields)[probe]
@@ -368,12 +363,33 @@ def _check_echo(hamiltonian: SpinHamiltonian, struck, times, axis, probe: int) -
         raise ValueError("`hamiltonian` must keep S_z of the probe, but holds S_x or S_y of it.")
 
 
-def check_times(times) -> None:
-    """Raises ValueError unless times (s) are finite and not negative; traced ones pass."""
-    if isinstance(times, Tracer):
+def check_couplings(couplings_hz) -> None:
+    """Raises ValueError unless couplings (Hz) are a table, finite and symmetric; of a traced one the shape counts."""
+    check_array(couplings_hz, "couplings_hz", ("spins", "spins"), "Hz", "give D_ij of every pair")
+    if isinstance(couplings_hz, Tracer):
         return
-    values = np.asarray(times)
-    if not (np.isfinite(values).all() and values.min(initial=0) >= 0):
+    values = np.asarray(couplings_hz)
+    error = np.abs(values - values.T).max(initial=0)
+    if error > 1e-6 * np.abs(values).max(initial=0):
         raise ValueError(
-            f"`times` must be finite and not negative, but begin at {values.min():g} s."
+            f"`couplings_hz` must be finite and symmetric, but differ by {error:.3g} Hz; "
+            "give every pair in both orders."
         )
+
+
+def check_times(times) -> None:
+    """Raises ValueError unless times (s) are a list, finite and not negative; of traced ones the shape counts."""
+    check_array(times, "times", ("times",), "s", "give a list of seconds")
+    least = 0.0 if isinstance(times, Tracer) else float(np.min(times, initial=0))
+    if least < 0:
+        raise ValueError(
+            f"`times` must be finite and not negative, but begin at {least:g} s; the echo itself runs back."
+        )
+
+
+def check_axis(axis) -> None:
+    """Raises ValueError unless an axis is a vector of length one; of a traced one the shape counts."""
+    check_array(axis, "axis", (3,), "", "give x, y and z")
+    if not isinstance(axis, Tracer):
+        length = float(np.linalg.norm(axis))
+        check_in_range(length, "axis", 1 - 1e-6, 1 + 1e-6, "long", "Divide it by its length.")

@@ -87,8 +87,13 @@ def make_task(
         ValueError: If there is no molecule, a time is not positive, or a Hamiltonian is not of this kind.
     """
     check_times(times)
-    if not len(hamiltonians) or not len(times) or min(times) <= 0:
-        raise ValueError("`hamiltonians` and `times` must not be empty, and times be positive.")
+    if not len(hamiltonians):
+        raise ValueError("`hamiltonians` must hold a molecule or more, but is empty.")
+    if not len(times) or min(times) <= 0:
+        shown = f"begin at {min(times):g} s" if len(times) else "there are none"
+        raise ValueError(
+            f"`times` must be positive, but {shown}; the echo is 1 at time 0 for any program."
+        )
     for molecule in hamiltonians:
         _check_kind(molecule, hamiltonians[0].n_spins, probe)
     points = np.asarray(times, dtype=float)

@@ -282,7 +282,9 @@ def _check_finite(value: float | int, name: str, unit: str) -> None:
 
 def _check_duration(value: float | int) -> None:
     if value < 0:
-        raise ValueError(f"`duration` must not be negative, but is {value:g} s.")
+        raise ValueError(
+            f"`duration` must not be negative, but is {value:g} s; time goes back by a reversed sequence."
+        )
 
 
 def _check_channels(sequence: PulseSequence, channels: tuple[str, ...]) -> None:

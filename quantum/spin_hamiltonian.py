@@ -77,21 +77,24 @@ def make_hamiltonian(
     tensor = np.asarray(couplings)
     if tensor.ndim != 4 or tensor.shape[0] != tensor.shape[1] or tensor.shape[2:] != (3, 3):
         raise ValueError(
-            f"`couplings` must have shape (spins, spins, 3, 3), but has {tensor.shape}."
+            f"`couplings` must have shape (spins, spins, 3, 3), but has {tensor.shape}; give a 3 x 3 tensor a pair."
         )
     n = len(tensor)
     vectors = np.zeros((n, 3)) if fields is None else np.asarray(fields)
     if vectors.shape != (n, 3):
-        raise ValueError(f"`fields` must have shape {(n, 3)}, but has {vectors.shape}.")
+        raise ValueError(
+            f"`fields` must have shape {(n, 3)}, but has {vectors.shape}; give one a spin."
+        )
     for name, values in (("couplings", tensor), ("fields", vectors)):
         if np.iscomplexobj(values) and np.abs(np.imag(values)).max(initial=0) > 0:
             raise ValueError(
                 f"`{name}` must be real for a Hermitian Hamiltonian, but have an imaginary part of "
-                f"{np.abs(np.imag(values)).max():.3g} rad/s."
+                f"{np.abs(np.imag(values)).max():.3g} rad/s; take the real part, decay is no part of H."
             )
         if not np.isfinite(values).all():
             raise ValueError(
-                f"`{name}` must be finite, but hold {(~np.isfinite(values)).sum()} values that are not."
+                f"`{name}` must be finite, but hold {(~np.isfinite(values)).sum()} values that are not; give 0 rad/s "
+                "for none."
             )
     scale = np.abs(tensor).max(initial=0)
     error = np.abs(tensor - tensor.transpose(1, 0, 3, 2)).max(initial=0)
@@ -100,9 +103,10 @@ def make_hamiltonian(
             f"`couplings` must satisfy T_ji = T_ij^T for a Hermitian Hamiltonian, but differ by {error:.3g} rad/s; "
             "give every pair in both orders."
         )
-    if np.abs(tensor[np.arange(n), np.arange(n)]).max(initial=0) > 0:
+    own = np.abs(tensor[np.arange(n), np.arange(n)]).max(initial=0)
+    if own > 0:
         raise ValueError(
-            "`couplings` must be zero from a spin to itself, but are not; use `fields`."
+            f"`couplings` must be zero from a spin to itself, but reach {own:.3g} rad/s; use `fields`."
         )
     return SpinHamiltonian(jnp.asarray(np.real(tensor)), jnp.asarray(np.real(vectors)))
 

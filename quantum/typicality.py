@@ -25,7 +25,7 @@ from jaxtyping import Array, Complex, Float
 
 from quantum._checks import check_choice, check_count, check_in_range
 from quantum.dipolar_sequences import BLEW_12_AXIS
-from quantum.nmr import check_times
+from quantum.nmr import check_axis, check_times
 from quantum.spin_action import SpinAction, complex_type, make_action, real_frame
 from quantum.spin_evolution import Plan, check_norms, make_plan, propagate, series
 from quantum.spin_hamiltonian import PAULIS, SpinHamiltonian
@@ -224,4 +224,4 @@ def _check_echo(hamiltonian, struck, angle, axis, probe) -> None:
             f"`struck` must be different spins of 0 to {n - 1} other than the probe {probe}, but is {tuple(struck)}."
         )
     check_in_range(angle, "angle", -math.inf, math.inf, "rad")
-    check_in_range(float(np.linalg.norm(axis)), "axis", 1 - 1e-6, 1 + 1e-6)
+    check_axis(axis)

@@ -8,7 +8,7 @@ import pytest
 from scipy.linalg import expm
 
 from quantum import nmr, pulse_sequence
-from quantum.dipolar import TOLUENE_SAUPE, molecule_couplings
+from quantum.dipolar import TOLUENE_SAUPE, couplings, molecule_couplings
 from quantum.dipolar_sequences import tardis_1_like, tardis_2_like
 from quantum.molecule import ORTHO_META, toluene
 from quantum.spin_hamiltonian import SpinHamiltonian, dense, make_hamiltonian, spin_product
@@ -184,6 +184,32 @@ def test_the_derivative_from_coordinates_to_echo_is_that_of_differences():
         shift = np.eye(2)[argument] * 1e-5
         difference = (curve(*(start + shift)) - curve(*(start - shift))) / 2e-5
         np.testing.assert_allclose(slope, difference, rtol=1e-6, atol=1e-9)
+
+
+def test_every_coordinate_moves_the_echo_as_differences_say():
+    """Positions of the probe, two ring protons and a turning methyl group, through couplings and blocks."""
+    whole = toluene().spins()
+    kept = np.array([0, 1, 3, 6, 7, 8])
+    ratios, times = whole.gyromagnetic[kept], np.array([0.75e-3, 1.5e-3])
+
+    def value(places):  # in angstrom, so that all steps are of one size
+        table = couplings(1e-10 * places, ratios, TOLUENE_SAUPE, ((3, 4, 5),))
+        found = nmr.echo(nmr.average_hamiltonian(table), (3, 4, 5), 2.0, times)
+        return found[0] - 2 * found[1]
+
+    places = jnp.asarray(1e10 * np.asarray(whole.positions)[kept])
+    gradient = np.asarray(jax.grad(value)(places))
+    wanted = np.empty(gradient.size)
+    for k, shift in enumerate(2e-5 * np.eye(gradient.size)):
+        step = shift.reshape(gradient.shape)
+        wanted[k] = (value(places + step) - value(places - step)) / 4e-5
+    # Differences of second order: 4e-10 times a sixth of a third derivative of some 10^3 / A^3.
+    np.testing.assert_allclose(gradient.ravel(), wanted, atol=1e-6)
+    # The molecule as a whole may move without being seen.
+    np.testing.assert_allclose(gradient.sum(axis=0), 0, atol=1e-10)
+    # x is normal to the ring, whose plane is a mirror: its atoms feel nothing along x.
+    np.testing.assert_allclose(gradient[:3, 0], 0, atol=1e-10)
+    assert np.abs(gradient[:, 1:]).max() > 0.05
 
 
 def test_forward_and_reverse_derivatives_agree_in_every_argument():

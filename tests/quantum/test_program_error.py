@@ -115,8 +115,12 @@ def test_gates_are_counted(task):
 
 
 def test_bad_input_is_named(task):
-    with pytest.raises(ValueError, match="must not be empty"):
+    with pytest.raises(ValueError, match="`times` must be positive, but begin at 0 s"):
         make_task(task.hamiltonians, STRUCK, 2.5, (0.0,))
+    with pytest.raises(ValueError, match="`times` must be positive, but there are none"):
+        make_task(task.hamiltonians, STRUCK, 2.5, ())
+    with pytest.raises(ValueError, match="`hamiltonians` must hold"):
+        make_task((), STRUCK, 2.5, TIMES)
     with pytest.raises(ValueError, match="`program` must have the task's probe"):
         error(first_order(5, (2,)), task)
     field = average_hamiltonian(np.zeros((5, 5)), offsets_hz=np.ones(5))
