@@ -1,15 +1,18 @@
 """Tests of the search for programs: budgets kept, errors lowered, ingredients left alone, draws by seed."""
 
+import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from quantum import program_search
 from quantum.dipolar import TOLUENE_SAUPE, molecule_couplings
 from quantum.echo_program import decomposed, first_order
 from quantum.molecule import toluene
 from quantum.nmr import average_hamiltonian
-from quantum.program_error import error, make_task, mean_gates
+from quantum.program_error import error, make_task, mean_gates, parameters
 from quantum.program_search import ablation, at_budget, draw_molecules, fit_parameters, optimise
 
 KEEP = (0, 1, 2, 6, 7)
@@ -67,6 +70,64 @@ def test_gradient_search_lowers_the_training_error(tasks):
     assert rms(error(found, tasks[0])) < 0.8 * rms(error(start, tasks[0]))
 
 
+def test_a_search_that_got_lost_changes_nothing(tasks, monkeypatch):
+    """An optimiser that ends above where it began, as L-BFGS may where a line search fails."""
+    start = at_budget(first_order(5, STRUCK), TIMES, BUDGET)
+    away = SimpleNamespace(x=np.full(6, 0.3), fun=1e9)
+    monkeypatch.setattr(program_search, "minimize", lambda *_, **__: away)
+    found = fit_parameters(start, tasks[0])
+    assert np.array_equal(np.concatenate([np.ravel(p) for p in parameters(found)]), np.zeros(6))
+
+
+def test_step_sizes_stay_where_only_rescaling_is_free_and_the_other_way_round(tasks):
+    start = at_budget(first_order(5, STRUCK), TIMES, BUDGET)
+    for free in ("rescaling", "modulation"):
+        options = {name: name == free for name in ("rescaling", "modulation")}
+        modulation, rescaling = parameters(
+            fit_parameters(start, tasks[0], n_iterations=3, **options)
+        )
+        assert np.any(modulation) == (free == "modulation")
+        assert np.any(rescaling) == (free == "rescaling")
+
+
+def test_more_mutations_never_raise_the_error_and_at_last_lower_it(tasks):
+    """With one seed a longer search goes on from a shorter one, so errors can only fall; no gradients."""
+    mean = np.asarray(tasks[0].hamiltonians[0].couplings)
+    start = decomposed(first_order(5, STRUCK), mean, shares=(1, 1, 1))
+    options = {"budget": BUDGET, "seed": 2, "allowed": ("decomposition",)}
+    found = [optimise(start, tasks[0], n_mutations=n, **options) for n in (1, 4, 8, 12)]
+    errors = [rms(error(program, tasks[0])) for program in found]
+    assert all(np.diff(errors) <= 0)
+    assert errors[-1] < rms(error(at_budget(start, TIMES, BUDGET), tasks[0]))
+
+
+def test_what_costs_more_than_the_budget_is_refused(tasks):
+    """One sweep of all pairs is paid for; a class that comes four times in it is not, however small its error."""
+    mean = np.asarray(tasks[0].hamiltonians[0].couplings)
+    start = decomposed(first_order(5, STRUCK), mean, shares=(1, 1, 1))
+    often = replace(start, classes=(replace(start.classes[0], share=4.0), *start.classes[1:]))
+    least, dear = (mean_gates(at_budget(p, TIMES, 1.0), TIMES) for p in (start, often))
+    assert dear > least
+    for seed in range(4):
+        found = optimise(
+            start, tasks[0], budget=least, seed=seed, n_mutations=8, allowed=("decomposition",)
+        )
+        assert mean_gates(found, TIMES) <= least
+
+
+def test_the_budget_is_the_largest_that_fits(tasks):
+    program = at_budget(first_order(5, STRUCK), TIMES, BUDGET)
+    more = replace(program, budget=1.0001 * program.budget)
+    assert mean_gates(program, TIMES) <= BUDGET < mean_gates(more, TIMES)
+
+
+def test_gates_are_pruned_where_that_is_allowed(tasks):
+    start = replace(first_order(5, STRUCK), pruned=True)
+    options = {"budget": BUDGET, "seed": 0, "n_mutations": 1, "n_iterations": 1}
+    for allowed in ((), ("pruning",)):
+        assert optimise(start, tasks[0], **options, allowed=allowed).pruned == bool(allowed)
+
+
 def test_search_repeats_with_its_seed(tasks):
     options = {"budget": BUDGET, "n_mutations": 3, "n_iterations": 1, "allowed": ("budgeting",)}
     start = first_order(5, STRUCK)
@@ -87,6 +148,24 @@ def test_molecules_are_drawn_about_their_mean():
     ]
     assert all(0.005 < a < 0.3 for a in apart)
     assert apart[0] != apart[1]
+
+
+def test_atoms_and_order_are_drawn_as_wide_as_asked():
+    """The bond of 13C and H1 lies along z: D goes as S_zz / r^3."""
+    table = np.asarray(molecule_couplings(toluene(), TOLUENE_SAUPE))
+    # Of a symmetric tensor with entries of variance s^2 without its trace S_zz has 2/3 s^2.
+    order = math.sqrt(2 / 3) * 0.01 / TOLUENE_SAUPE[2, 2]
+    # Both ends move: r by sqrt(2) s.
+    bond = 3 * math.sqrt(2) * 2e-12 / 1.0865e-10
+    for shift, order_shift, expected in ((0.0, 0.01, order), (2e-12, 0.0, bond)):
+        drawn = draw_molecules(
+            toluene(), TOLUENE_SAUPE, 80, seed=5, shift=shift, order_shift=order_shift, keep=(0, 1)
+        )
+        ours = np.array([float(h.couplings[0, 1, 2, 2]) for h in drawn])
+        ratio = ours / (4 * math.pi * 2 / 9 * table[0, 1])
+        # Four standard errors of a standard deviation and of a mean.
+        assert ratio.std(ddof=1) == pytest.approx(expected, rel=4 / math.sqrt(160))
+        assert abs(ratio.mean() - 1) < 4 * expected / math.sqrt(80) + 6 * expected**2
 
 
 def test_bad_input_is_named(tasks):
