@@ -15,8 +15,8 @@ measured, the largest over the times and itself uncertain with few states, is re
 
 Dense propagation of 15 spins is not run: one matrix has 16 GiB, and it takes several. Its time there is an
 extrapolation of the measured sizes by a power of the dimension, and called that. Peak memory is that of the process, of
-which 60 to 400 MiB are Python and packages: look at the smallest size. Up to 8 spins times scatter, since threads of the
-dense libraries that wait by spinning take the cores from whose turn it is.
+which 60 to 400 MiB are Python and packages: look at the smallest size. Up to 8 spins times scatter: threads of the
+dense libraries that wait by spinning take the cores from the engine whose turn it is.
 
 Peers need `LIGHTECHO_DYNAMIQS_PYTHON` and `LIGHTECHO_QUTIP_PYTHON`, interpreters that import them, unless this one does
 (extra `peers`); one that is missing is reported as not run. For a quiet measurement close everything else.
