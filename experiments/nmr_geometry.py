@@ -136,8 +136,9 @@ class Config:
             )
 
 
+_SMALL = ("C", "H2", "H6", "H2'", "H6'", "M0")
 SCALES = {
-    "quick": Config(),
+    "quick": Config(dmbp_spins=_SMALL),
     "laptop": Config(measurements=40, learn_angle=True, dmbp_spins=DMBP_SPINS, refits=200),
     "paper": Config(
         measurements=100, learn_angle=True, dmbp_spins=(*DMBP_SPINS[:7], "H4'", *DMBP_SPINS[7:]), refits=400,
@@ -155,6 +156,10 @@ REFERENCES = (
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Emulates the curves, measures blind, learns, and only then compares."""
     session = context or Context()
+    if config.curve_csv:
+        read_curve(
+            config.curve_csv
+        )  # now, so that a file at fault stops the run before its minutes are spent
     metrics, arrays = {}, {}
     for name in ("toluene", "dmbp") if config.dmbp_spins else ("toluene",):
         table = session.sub_run(f"{name}.emulator", lambda n=name: _emulated(config, n, session))
