@@ -9,7 +9,9 @@ sigma and a model, an emulator of the curve, and not the truth; `_compare` alone
 
 What the numbers are: errors of learning under noise with the physics known. They hold no error of model, order tensor,
 relaxation or pulses, so that agreement with the paper's errors is no test of the paper; what is tested is that stated
-errors are true (`pull`: mean 0, spread 1; `coverage`: 0.683; `bootstrap_ratio`: refits against Fisher, 1).
+errors are true (`pull`: mean 0, spread 1; `coverage`: 0.683; `bootstrap_ratio`: refits against Fisher, 1). They are
+Fisher's, of the valley the fit ends in. `profile_coverage` is that of the interval in which the profile of -2 log L,
+least over the other parameters, lies within 1 of its minimum on a grid over all of the box, however many valleys.
 
 The dihedral angle moves couplings between the rings by 2 kHz from one end of its range to the other. The echo turns
 through tens of radians with it within 10 ms, and an emulator needs a degree as high; that of dimethylbiphenyl therefore
@@ -29,6 +31,8 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.context import Context
@@ -50,18 +54,21 @@ from quantum.molecular_ruler import (
 from quantum.torsion import candidates, torsion_weights
 
 CLAIM = (
-    "Noisy echoes give a distance and a dihedral angle blind, with errors that mean what they say."
+    "Noisy echoes give a distance and a dihedral angle blind, with errors that mean what they say "
+    "as long as one valley of the likelihood stands out."
 )
 PAPER_FIGURE = "learning of r_om and of the dihedral angle, arXiv 2510.19550; panels unknown to us"
-EXPECTED_TIME = {"quick": "15 s", "laptop": "5 min", "paper": "20 min"}
+EXPECTED_TIME = {"quick": "15 s", "laptop": "1 min", "paper": "20 min"}
 TOLERANCES = {
     "*.value.*": 0.5,
     "*.error.*": 0.2,
     "*.rms.*": 0.2,
     "*.pull*": 0.3,
-    "*.coverage.*": 0.2,
+    "*coverage.*": 0.2,
+    "*.bootstrap_ratio.*": 0.2,
+    "*.emulation": 1e-3,
+    "dmbp.*": 1.0,
 }
-TOLERANCES |= {"*.bootstrap_ratio.*": 0.2, "*.emulation": 1e-3, "dmbp.*": 1.0}
 
 DISTANCES, ANGLES = (
     (2.38, 2.58),
@@ -72,6 +79,7 @@ DMBP_SPINS = ("C", "H2", "H3", "H5", "H6", "H2'", "H6'", "M0", "M1", "M2")
 UNITS = {"toluene": "A", "dmbp": "deg"}
 __all__ = ["CLAIM", "Config", "plot", "run"]
 N_STARTS = 4
+PROFILE_GRID = (401, 121)  # values of the first parameter and of the second
 ANGLE_DEGREE = 6  # of the emulated curve in the butterfly angle, whose range is short
 
 
@@ -274,6 +282,7 @@ def _learn(
         "p_value": np.array([found.p_value for found, _ in fits]),
         "bootstrap": refits.std(axis=0, ddof=1),
         "line": model.predict(first.values),
+        **_profiles(emulator, data, sigma),
     }
     if name == "dmbp":
         lines = [model.predict(np.array([c])) for c in np.rad2deg(candidates())]
@@ -282,14 +291,39 @@ def _learn(
     return result
 
 
+def _profiles(emulator: CurveEmulator, data, sigma: float) -> dict[str, np.ndarray]:
+    """-2 log L of every measurement along its first parameter, least over the other: (measurements, grid)."""
+    axes = [
+        np.linspace(low, high, n)
+        for low, high, n in zip(emulator.lower, emulator.upper, PROFILE_GRID, strict=False)
+    ]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
+    lines = np.asarray(
+        jax.lax.map(emulator, jnp.asarray(points.reshape(-1, len(axes))), batch_size=1024)
+    )
+    square = np.sum(lines**2, axis=1)
+    found = []
+    for curve in data:
+        rest = curve - lines
+        # The inverse and the determinant of sigma^2 (1 + m m^T), m the line itself.
+        spread = np.sum(rest**2, axis=1) - np.sum(lines * rest, axis=1) ** 2 / (1 + square)
+        cost = (spread / sigma**2 + np.log1p(square)).reshape(points.shape[:-1])
+        found.append(cost.reshape(len(axes[0]), -1).min(axis=1) - cost.min())
+    return {"profile_at": axes[0], "profile": np.array(found)}
+
+
 def _fit(model: ForwardModel, curve, sigmas, seed: int, normalised: bool):
-    """Least squares with independent errors first; then with the covariance of the curve found, not of the data."""
-    rough = fit(model, Gaussian(curve, sigmas), N_STARTS, seed=seed)
-    if not normalised:
-        return rough, Gaussian(curve, sigmas)
-    line = model.predict(rough.values)
-    likelihood = Gaussian(curve, np.diag(sigmas**2) + sigmas[0] ** 2 * np.outer(line, line))
-    return fit(model, likelihood, rough.values[None], seed=seed), likelihood
+    """Least squares with independent errors first; then with the covariance of the curve found, not of the data.
+
+    From all starts each time: which of two maxima is the higher one may depend on the covariance.
+    """
+    likelihood = Gaussian(curve, sigmas)
+    found = fit(model, likelihood, N_STARTS, seed=seed)
+    for _ in range(2 if normalised else 0):
+        line = model.predict(found.values)
+        likelihood = Gaussian(curve, np.diag(sigmas**2) + sigmas[0] ** 2 * np.outer(line, line))
+        found = fit(model, likelihood, N_STARTS, seed=seed)
+    return found, likelihood
 
 
 def _compare(name: str, suffix: str, learned, truth: np.ndarray) -> dict[str, Measurement]:
@@ -298,6 +332,12 @@ def _compare(name: str, suffix: str, learned, truth: np.ndarray) -> dict[str, Me
     miss = learned["values"][:, 0] - truth[:, 0]
     pull = miss / learned["errors"][:, 0]
     n, inside = len(pull), np.abs(pull) < 1
+    within = np.array(
+        [
+            np.interp(t, learned["profile_at"], p) < 1
+            for t, p in zip(truth[:, 0], learned["profile"], strict=True)
+        ]
+    )
     value, error = learned["values"][0, 0], learned["errors"][0, 0]
     found = {
         "value": Measurement(value, error, unit),
@@ -309,6 +349,7 @@ def _compare(name: str, suffix: str, learned, truth: np.ndarray) -> dict[str, Me
             np.sqrt(np.mean(pull**2)), np.sqrt(np.mean(pull**2) / (2 * n)), "", n
         ),
         "coverage": Measurement(inside.mean(), math.sqrt(0.683 * 0.317 / n), "", n),
+        "profile_coverage": Measurement(within.mean(), math.sqrt(0.683 * 0.317 / n), "", n),
         "bootstrap_ratio": Measurement(learned["bootstrap"][0] / error),
         "p_value": Measurement.from_samples(learned["p_value"]),
     }

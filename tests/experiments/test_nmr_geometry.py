@@ -5,6 +5,7 @@ import pytest
 
 from experiments import nmr_geometry
 from experiments.context import Context, precision
+from quantum.curve_emulator import CurveEmulator
 
 TINY = nmr_geometry.Config(
     measurements=4, noise=(0.01,), n_times=8, time_step=1.1e-3, dmbp_time_step=0.4e-3, degree=10,
@@ -34,6 +35,30 @@ def test_errors_are_small_against_what_is_allowed(outcome):
     assert outcome.metrics["toluene.error.noise_0.01"].value < (high - low) / 10
     low, high = nmr_geometry.DIHEDRALS
     assert outcome.metrics["dmbp.error.noise_0.01"].value < (high - low) / 3
+
+
+@pytest.mark.parametrize("name", ["toluene", "dmbp"])
+def test_the_profile_has_its_valley_at_the_fit_as_wide_as_its_error(outcome, name):
+    at, profiles = (outcome.arrays[f"{name}.{k}.0"] for k in ("profile_at", "profile"))
+    values, errors = (outcome.arrays[f"{name}.{k}.0"][:, 0] for k in ("values", "errors"))
+    for value, error, profile in zip(values, errors, profiles, strict=True):
+        low, high = at[profile < 1][[0, -1]]
+        assert (low + high) / 2 == pytest.approx(value, abs=0.4 * error + at[1] - at[0])
+        assert (high - low) / 2 == pytest.approx(error, abs=0.25 * error + at[1] - at[0])
+
+
+def test_the_profile_takes_the_best_of_the_other_parameter():
+    """A model that is a line in both: -2 log L is a parabola, whose profile is known."""
+    lines = np.zeros((2, 2, 3))
+    lines[1, 0], lines[0, 1] = [0.1, 0, 0], [0.05, 0.1, 0]
+    emulator = CurveEmulator(("a", "b"), (-1, -1), (1, 1), lines)
+    exact = 0.2 * lines[1, 0] + 0.3 * lines[0, 1]
+    found = nmr_geometry._profiles(emulator, [exact], 1e-3)
+    # m is small, so that the covariance is sigma^2; b makes up for the part along its own line.
+    free = lines[1, 0] - lines[0, 1] * (lines[1, 0] @ lines[0, 1]) / (lines[0, 1] @ lines[0, 1])
+    expected = (found["profile_at"] - 0.2) ** 2 * (free @ free) / 1e-6
+    near = np.abs(found["profile_at"] - 0.2) < 0.3
+    np.testing.assert_allclose(found["profile"][0][near], expected[near], rtol=0.05, atol=2)
 
 
 def test_the_emulator_is_finer_than_the_noise(outcome):

@@ -18,7 +18,7 @@ def outcome():
     metrics = {}
     for n in (4, 6):
         for rank, name in enumerate(METHODS):
-            if (n, name) != (4, "global_rescale"):
+            if (n, name) != (4, "zne_gaussian"):
                 metrics[f"snr.{name}.n{n}"] = Measurement(rank + 1.0, 0.1)
                 metrics[f"snr_rescaled.{name}.n{n}"] = Measurement(rank + 2.0, 0.1)
     values = np.array([[0.1, -0.2, 0.3], [0.01, 0.02, 0.03]])
