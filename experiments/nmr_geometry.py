@@ -70,11 +70,8 @@ TOLERANCES = {
     "dmbp.*": 1.0,
 }
 
-DISTANCES, ANGLES = (
-    (2.38, 2.58),
-    (1.6, 2.4),
-)  # A and rad: bounds of the fit; truths come from their middle half
-DIHEDRALS = (28.0, 56.0)  # degrees
+# Bounds of the fit in A, rad and degrees; truths come from their middle half.
+DISTANCES, ANGLES, DIHEDRALS = (2.38, 2.58), (1.6, 2.4), (28.0, 56.0)
 DMBP_SPINS = ("C", "H2", "H3", "H5", "H6", "H2'", "H6'", "M0", "M1", "M2")
 UNITS = {"toluene": "A", "dmbp": "deg"}
 __all__ = ["CLAIM", "Config", "plot", "run"]
@@ -165,9 +162,8 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     """Emulates the curves, measures blind, learns, and only then compares."""
     session = context or Context()
     if config.curve_csv:
-        read_curve(
-            config.curve_csv
-        )  # now, so that a file at fault stops the run before its minutes are spent
+        # Read now, so that a file at fault stops the run before its minutes are spent.
+        read_curve(config.curve_csv)
     metrics, arrays = {}, {}
     for name in ("toluene", "dmbp") if config.dmbp_spins else ("toluene",):
         table = session.sub_run(f"{name}.emulator", lambda n=name: _emulated(config, n, session))

@@ -143,11 +143,16 @@ def _literals(source: Path) -> dict:
             target, value = node.targets[0].id, node.value
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
             target, value = node.target.id, node.value
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            target, value = node.target.id, node.value
         else:
             continue
         if target.isupper():
             try:
-                found[target] = ast.literal_eval(value)
+                literal = ast.literal_eval(value)
+                # The one addition in use: further keys, as in TOLERANCES |= {...}.
+                more = isinstance(node, ast.AugAssign) and isinstance(node.op, ast.BitOr)
+                found[target] = found[target] | literal if more else literal
             except ValueError:  # SCALES and REFERENCES are calls; they need the module itself
                 continue
     return found

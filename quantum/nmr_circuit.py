@@ -125,9 +125,8 @@ def circuit_echo(circuit: Circuit) -> float:
 def _applied(operation: Operation, walk: np.ndarray, n: int) -> np.ndarray:
     qubits, matrix = operation.qubits, operation.gate.matrix()
     k, first = len(qubits), qubits[0]
-    if qubits == tuple(
-        range(first, first + k)
-    ):  # neighbours in order, nearly always: no axes to move
+    # Neighbours in order, nearly always: no axes to move.
+    if qubits == tuple(range(first, first + k)):
         rows = walk.reshape(2**first, 2**k, -1)
         return np.matmul(matrix, rows).reshape(2**n, 2**n)
     tensor = walk.reshape((2,) * n + (2**n,))

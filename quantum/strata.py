@@ -1,9 +1,9 @@
 """Noisy echoes from stratified trajectories: the rare faults that undo the measured Pauli have a stratum of their own.
 
 An echo plays M between its loops. A Pauli error next to that M which anticommutes with a turned M undoes it or nearly
-so, and the echo comes back as 1 where the signal is a few hundredths. Such errors are rare (1 % of the weight at 18
-qubits), so that a plain draw of a hundred trajectories holds one of them or none and misjudges its own error. Here
-trajectories fall into three strata,
+so, and the echo comes back as 1 where the signal is a few hundredths. Such errors are rare (0.35 % of the weight at 18
+qubits), so that a plain draw of a hundred trajectories holds one of them or none. Here trajectories fall into three
+strata,
 
     no error                        weight prod (1 - e) and value exact, one run
     at least one fault beside M     a fixed share of the trajectories, the other faults free
@@ -33,8 +33,8 @@ from quantum.trajectories import Ensemble, Errors, draw_pauli, error_tables, tra
 
 Tables = dict[int, np.ndarray]
 # Of the trajectories, those beside M (our choice). Variance of a plain draw over ours at as many trajectories, Willow
-# noise: 0.9 to 1.2 with 9 and 12 qubits, where signals are large, 1.1 to 4.6 with 18; at a share of 0.25 0.6 to 1.0 and
-# 0.7 to 4.1.
+# noise: 0.9 to 1.2 with 9 and 12 qubits (four circuits each, large signals), 1.1 to 4.6 with 18 (two circuits); at a
+# share of 0.25 0.6 to 1.0 and 0.7 to 4.1.
 SHARE = 0.05
 _LEAST = 2  # trajectories in a stratum, below which it has no variance
 

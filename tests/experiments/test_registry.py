@@ -32,6 +32,8 @@ def test_every_experiment_has_the_whole_interface(name):
     assert module.__doc__
     assert "quick" in module.SCALES
     assert registry.summary(name).claim == module.CLAIM
+    # `verify` goes by the summary, so that a tolerance it cannot read would not hold.
+    assert registry.summary(name).tolerances == getattr(module, "TOLERANCES", {})
     assert all(isinstance(config, module.Config) for config in module.SCALES.values())
 
 
