@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from experiments import nmr_circuits as experiment
+from quantum import nmr
+from quantum.nmr_circuit import nearest_only
 
 TINY = experiment.Config(
     spins=(0, 1, 2, 6), points=(1, 2), densities=(1, 3), biphenyl=(), training=1, held_out=1, mutations=2,
@@ -29,6 +31,15 @@ def test_more_gates_buy_less_error(outcome):
 
 def test_the_dropped_couplings_set_a_floor_and_save_gates(outcome):
     assert outcome.metrics["gates.nearest.x1"].value < outcome.metrics["gates.order1.x1"].value
+    dropped = nearest_only(experiment.toluene_hamiltonian(TINY))
+    limit = nmr.echo(dropped, TINY.struck, TINY.angle, TINY.times)
+    exact = experiment._exact(TINY)
+    # Many short steps come to the echo without those couplings, and no nearer to the whole one.
+    echo = experiment._circuits(TINY, "nearest", 12)["echo"]
+    floor = np.linalg.norm(limit - exact)
+    assert np.linalg.norm(echo - limit) < 0.1 * floor
+    assert np.linalg.norm(echo - exact) == pytest.approx(floor, rel=0.1)
+    assert floor > 1e-3 * np.linalg.norm(exact)
 
 
 def test_a_searched_program_errs_less_where_it_was_fitted(outcome):

@@ -102,6 +102,7 @@ def test_distances_can_be_mapped_over():
         np.testing.assert_allclose(amplitude, propagate(field, float(z)).amplitude, atol=1e-13)
 
 
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("traced", [False, True])
 @pytest.mark.parametrize("distance", [0.05, 0.388])
 def test_single_precision_at_a_million_wavelengths(distance, traced):
