@@ -13,8 +13,8 @@ install_import_hook(["optics", "quantum", "nn"], "beartype.beartype")
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Most of the suite's time goes into compiling small programs: 877 s on two cores so, 1194 s optimised. Optimised they run
-# where a test asks for `optimised`, in processes that tests start, in the notebooks and in the quick runs of `.ci/run`.
+# Most of the suite's time goes into compiling small programs: 877 s on two cores so, 1194 s optimised. Optimised they
+# run where a test asks for `optimised`, in processes that tests start, in notebooks and in the quick runs of `.ci/run`.
 jax.config.update("jax_disable_most_optimizations", True)
 
 # Every compiled program keeps several memory maps for the life of its process, and Linux grants a process
@@ -34,7 +34,7 @@ def _compiled_programs_are_let_go() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def optimised() -> Iterator[None]:
-    """Programs compiled as users have them: for rounding at its limit, and where running takes longer than compiling."""
+    """Programs compiled as users have them, for the rest of the module: for rounding at its limit."""
     jax.clear_caches()
     jax.config.update("jax_disable_most_optimizations", False)
     yield
