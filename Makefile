@@ -20,8 +20,9 @@ help:
 run: .venv/.installed
 	$(BIN)/lightecho run ffm_depth --scale tour
 
+# One thread of BLAS in each of the workers: two workers with two threads each on two cores wait for each other.
 test: .venv/.installed-test
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

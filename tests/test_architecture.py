@@ -1,6 +1,7 @@
 """Rules of layout that a reader relies on and that no single file can show."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,35 +38,39 @@ def modules(*packages):
     return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in paths]
 
 
+@cache
 def tree(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
 def imported(path):
+    found = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module.split(".")[0]
+            found.add(node.module.split(".")[0])
+    return found
 
 
 @pytest.mark.parametrize("path", modules(*LIBRARIES))
 def test_a_library_imports_none_of_its_neighbours(path):
     own = path.relative_to(ROOT).parts[0]
     forbidden = {*PACKAGES, "tests", "notebooks", "matplotlib"} - {own}
-    assert not forbidden & set(imported(path))
+    assert not forbidden & imported(path)
 
 
 @pytest.mark.parametrize("path", modules(*PACKAGES))
 def test_a_simulator_is_imported_by_its_bridge_alone(path):
     own = BRIDGES.get(path.relative_to(ROOT).as_posix(), set())
     forbidden = set().union(*BRIDGES.values()) - own
-    assert not forbidden & set(imported(path))
+    assert not forbidden & imported(path)
 
 
 @pytest.mark.parametrize("path", modules("experiments"))
 def test_experiments_import_no_tests(path):
-    assert not {"tests", "notebooks"} & set(imported(path))
+    assert not {"tests", "notebooks"} & imported(path)
 
 
 @pytest.mark.parametrize("path", modules(*LIBRARIES))
@@ -88,16 +93,18 @@ def test_a_module_opens_with_a_docstring_and_keeps_annotations_live(path):
     # jaxtyping needs annotations as objects, which the future import would turn into strings.
     module = tree(path)
     assert ast.get_docstring(module)
-    assert "__future__" not in set(imported(path))
+    assert "__future__" not in imported(path)
 
 
+@cache
 def imported_modules(path):
+    found = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
+    return found
 
 
 @pytest.mark.parametrize("path", modules(*PACKAGES))
