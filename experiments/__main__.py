@@ -2,11 +2,15 @@
 
 Exit codes: 0 done; 1 the run ended in a result that is not acceptable; 2 an error that the user can mend; 130 and 143
 stopped by Ctrl-C or by SIGTERM, with everything finished so far kept.
+
+Help, `list` and a wrong word must answer at once, so whatever takes long to import (tyro, rich, NumPy, JAX) is imported
+by the function that uses it.
 """
 
 import contextlib
 import dataclasses
 import functools
+import importlib
 import io
 import itertools
 import os
@@ -19,11 +23,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import tyro
-
-from experiments import commands, registry
+from experiments import registry
 from experiments.errors import NonFiniteError, StorageError, UserError
-from experiments.runner import Device
 
 USAGE = """usage: lightecho COMMAND ...
 
@@ -38,14 +39,8 @@ USAGE = """usage: lightecho COMMAND ...
 
 `lightecho COMMAND --help` says more."""
 
-_COMMANDS: dict[str, Callable[..., int]] = {
-    "list": commands.list_experiments,
-    "show": commands.show,
-    "compare": commands.compare,
-    "report": commands.report,
-    "verify": commands.verify,
-    "info": commands.info,
-}
+# Functions of `experiments.commands`; `list` is here, because that module imports tyro, rich and NumPy.
+_COMMANDS = ("show", "compare", "report", "verify", "info")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,10 +77,33 @@ def _dispatch(words: list[str]) -> int:
         return _run(rest)
     if command == "bench":
         return _bench(rest)
+    if command == "list":
+        return (
+            _parse(_deferred(list_experiments), rest, "lightecho list")()
+            if rest
+            else list_experiments()
+        )
     if command not in _COMMANDS:
-        known = ", ".join(["run", "bench", *_COMMANDS])
+        known = ", ".join(["list", "run", "bench", *_COMMANDS])
         raise UserError(f"There is no command `{command}`; known are {known}.")
-    return _parse(_deferred(_COMMANDS[command]), rest, f"lightecho {command}")()
+    function = getattr(importlib.import_module("experiments.commands"), command)
+    return _parse(_deferred(function), rest, f"lightecho {command}")()
+
+
+def list_experiments() -> int:
+    """Lists experiments and benchmarks: claim, figure of the paper, expected time at each scale."""
+    bold, plain = (
+        ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() and "NO_COLOR" not in os.environ else ("", "")
+    )
+    for name in registry.names() + registry.benchmarks():
+        entry = registry.summary(name)
+        times = ", ".join(f"{scale}: {time}" for scale, time in entry.expected_time.items())
+        print(
+            f"{bold}{name}{plain}",
+            *(f"  {line}" for line in (entry.claim, entry.paper_figure, times)),
+            sep="\n",
+        )
+    return 0
 
 
 def _run(words: list[str]) -> int:
@@ -123,6 +141,8 @@ def _run_one(name: str, words: list[str], command: str) -> int:
     scale = _scale(words, name, module.SCALES)
     options = _run_options(module, scale)
     asked = _parse(options, words, f"lightecho {command} {name}")
+    from experiments import commands
+
     full_command = ["lightecho", command, name, *words]
     return commands.run(name, asked.config, asked.out, asked.force, asked.device, full_command)
 
@@ -142,10 +162,15 @@ def _scale(words: list[str], name: str, scales: dict[str, Any]) -> str:
 
 def _run_options(module, scale: str):
     """Options of `run` for one experiment: those of every run, then each field of its configuration."""
+    import tyro
+
+    from experiments.commands import RESULTS
+    from experiments.runner import Device
+
     arg = tyro.conf.arg
     fields = [
         ("scale", Annotated[str, arg(help=f"One of {', '.join(module.SCALES)}.")], scale),
-        ("out", Annotated[Path, arg(help="Folder of the results.")], commands.RESULTS),
+        ("out", Annotated[Path, arg(help="Folder of the results.")], RESULTS),
         ("force", Annotated[bool, arg(help="Compute again what is stored.")], False),
         ("device", Annotated[Device, arg(help="Where to compute.")], "auto"),
         ("config", tyro.conf.OmitArgPrefixes[module.Config], module.SCALES[scale]),
@@ -158,6 +183,8 @@ def _run_options(module, scale: str):
 
 def _parse(target: Callable[..., Any], words: list[str], program: str) -> Any:
     """Lets tyro read the words, and turns the box in which it puts an error into one line."""
+    import tyro
+
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):

@@ -1,4 +1,4 @@
-"""What each subcommand of `lightecho` does; the docstrings and annotations here are its help texts."""
+"""What the subcommands of `lightecho` but `list` do; the docstrings and annotations here are their help texts."""
 
 import json
 import shlex
@@ -21,18 +21,6 @@ Names = Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="
 Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 OptionalName = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[NAME]")]
 RESULTS = Path("results")
-
-
-def list_experiments() -> int:
-    """Lists experiments and benchmarks: claim, figure of the paper, expected time at each scale."""
-    console = _console()
-    for name in registry.names() + registry.benchmarks():
-        entry = registry.summary(name)
-        times = ", ".join(f"{scale}: {time}" for scale, time in entry.expected_time.items())
-        console.print(f"[bold]{name}[/bold]")
-        for line in (entry.claim, entry.paper_figure, times):
-            console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
-    return 0
 
 
 def run(name: str, config: Any, out: Path, force: bool, device: Device, command: list[str]) -> int:
