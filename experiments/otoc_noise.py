@@ -50,7 +50,7 @@ from quantum.mitigation import (
 )
 from quantum.noise import PRESETS, NoiseModel, add_noise, device_noise, echo_fidelity
 from quantum.otoc import echo_circuit, make_echo
-from quantum.statistics import Estimate
+from quantum.statistics import Estimate, std_with_error
 from quantum.strata import stratified
 from quantum.trajectories import Ensemble, expectation
 
@@ -279,8 +279,8 @@ def _plain(config: Config, stack, shots: float, rng):
     signal, read = _read(config, stack["signal"], shots, rng)
     reference, _ = _read(config, stack["reference"], shots, rng)
     done = {
-        "raw": (read[:, 0], _error(stack, "signal", 0)),
-        "other_column": (read[:, n + 1], _error(stack, "signal", n + 1)),
+        "raw": (read[:, 0], _read_error(config, stack, "signal", 0)),
+        "other_column": (read[:, n + 1], _read_error(config, stack, "signal", n + 1)),
         "readout": (signal[:, 0], _error(stack, "signal", 0)),
         "decoupled": (signal[:, n], _error(stack, "signal", n)),
     }
@@ -300,8 +300,9 @@ def _off_diagonal(config: Config, stack, read, normalised, shots: float, rng):
     errors = _error(stack, "diagonal", 0), _error(stack, "diagonal_reference", 0)
     ratio = corrected[:, 0] / reference[:, 0]
     spread = np.hypot(errors[0], ratio * errors[1]) / np.abs(reference[:, 0])
+    as_read = (_read_error(config, stack, name, 0) for name in ("signal", "diagonal"))
     return {
-        "off_diagonal": (read - seen[:, 0], np.hypot(_error(stack, "signal", 0), errors[0])),
+        "off_diagonal": (read - seen[:, 0], np.hypot(*as_read)),
         "off_diagonal_normalised": (normalised[0] - ratio, np.hypot(normalised[1], spread)),
     }
 
@@ -321,13 +322,18 @@ def _error(stack, name: str, k: int) -> np.ndarray:
     return np.sqrt(stack[f"{name}_covariance"][:, k, k])
 
 
+def _read_error(config: Config, stack, name: str, k: int) -> np.ndarray:
+    """Of a value as it is read: readout takes contrast from the error as well."""
+    device = _models(config)[1 + k]
+    return (device.read_out(1.0) - device.read_out(0.0)) * _error(stack, name, k)
+
+
 def _ratio_metrics(stack, done, size: str) -> dict[str, Measurement]:
     metrics, n = {}, len(stack["exact"])
     parts = {"total": stack["exact"], "off_diagonal": stack["exact"] - stack["diagonal_exact"]}
     for part, exact in parts.items():
-        metrics[f"signal.{part}.{size}"] = Measurement(
-            exact.std(ddof=1), exact.std(ddof=1) / math.sqrt(2 * n - 2), "", n
-        )
+        spread = std_with_error(exact)
+        metrics[f"signal.{part}.{size}"] = Measurement(spread.value, spread.stderr, "", n)
     for name, (value, error) in done.items():
         exact = parts["off_diagonal" if name.startswith("off_diagonal") else "total"]
         for kind, prefix in (("raw", "snr"), ("rescaled", "snr_rescaled")):
