@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from experiments import ffm_hidden_object, hidden_scene
+from optics.hidden_wavefront import calibrate, phase_conjugation, picture_frames
 from optics.imperfections import Imperfections
-from optics.non_line_of_sight import square_cells
+from optics.non_line_of_sight import make_hidden_bench, read_regions, square_cells
 
 TINY = ffm_hidden_object.Config(
     pixels=24,
@@ -54,6 +55,24 @@ def test_more_light_makes_a_better_picture_and_the_rate_keeps_below_the_camera(o
     dim, bright = outcome.arrays["sweep.psnr"][0]
     assert bright > dim + 5
     assert 0 < outcome.metrics["frame_rate"].value <= TINY.camera_rate
+
+
+def test_bright_light_gives_the_picture_without_noise():
+    shape, key = TINY.geometry.shape, jax.random.key(1)
+    bench = make_hidden_bench(TINY.geometry, Imperfections(), wall_key=key, key=key)
+    cells = square_cells(shape, (2, 2)).astype(jnp.float32)
+    regions = square_cells(shape, (2, 2), side=2).astype(jnp.float32)
+    objects = hidden_scene.moving_letter(cells, (2, 2), 8)
+    phase = phase_conjugation(bench, cells, regions, key=key).phase
+    powers = read_regions(picture_frames(bench, phase, objects.amplitude, key=key), regions)
+    gain = calibrate(powers, objects.wanted)
+    quiet = hidden_scene.judge(powers * gain[None], objects.wanted)["psnr"]
+    quality, needed, _ = hidden_scene.photon_sweep(
+        bench, phase, regions, gain, objects, (1e9,), key
+    )
+    # A region of 4 pixels holds over 1e6 counts, so 1e-3 of shot noise: below 0.01 dB at such a quality.
+    assert quality[0] == pytest.approx(float(quiet), abs=0.01)
+    assert needed == 1e9
 
 
 def test_figure_shows_matrices_and_the_letter(outcome):

@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 from experiments import nmr_geometry
 from experiments.context import Context, precision
@@ -59,6 +60,20 @@ def test_the_profile_takes_the_best_of_the_other_parameter():
     expected = (found["profile_at"] - 0.2) ** 2 * (free @ free) / 1e-6
     near = np.abs(found["profile_at"] - 0.2) < 0.3
     np.testing.assert_allclose(found["profile"][0][near], expected[near], rtol=0.05, atol=2)
+
+
+def test_the_profile_is_that_of_the_normal_law_with_the_line_in_its_covariance():
+    """Noise as large as the signal, so that the determinant counts: scipy's density on the same grid."""
+    lines = np.array([[0.0, 0.0, 0.0], [1.0, 0.5, -0.5]])
+    emulator = CurveEmulator(("a",), (-1,), (1,), lines)
+    data, sigma = np.array([0.7, 0.1, 0.2]), 0.8
+    found = nmr_geometry._profiles(emulator, [data], sigma)
+    means = np.asarray([emulator(np.array([a])) for a in found["profile_at"]])
+    cost = [
+        -2 * multivariate_normal(m, sigma**2 * (np.eye(3) + np.outer(m, m))).logpdf(data)
+        for m in means
+    ]
+    np.testing.assert_allclose(found["profile"][0], np.array(cost) - min(cost), atol=1e-9)
 
 
 def test_the_emulator_is_finer_than_the_noise(outcome):

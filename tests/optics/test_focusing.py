@@ -226,6 +226,12 @@ def test_numbers_of_a_focus():
     assert iterations_to_converge(jnp.array([1.0])) == 0
 
 
+def test_enhancement_counts_the_whole_camera_before_and_the_target_after():
+    # 0 to 255 before: mean 127.5 over the camera, 89 over the target.
+    before = jnp.arange(256.0).reshape(SHAPE)
+    assert enhancement(3 * SQUARE, SQUARE, before) == pytest.approx(3 / 127.5)
+
+
 def test_super_pixels_fill_the_modulator_row_by_row():
     phase = expand_blocks(jnp.arange(9.0), (7, 9))
     assert phase.shape == (7, 9)

@@ -81,6 +81,16 @@ def test_phase_conjugation_needs_one_field_a_cell_and_beats_chance():
     assert float(own[0] / own[1]) > 4
 
 
+def test_phase_conjugation_gives_every_row_the_same_weight():
+    # A cell that reflects eight times the amplitude returns a row eight times as bright.
+    brighter = jnp.asarray([8.0, 1.0, 1.0, 1.0])[:, None, None] * CELLS
+    plain, found = (
+        phase_conjugation(BENCH, cells, REGIONS, key=KEY).phase for cells in (CELLS, brighter)
+    )
+    # Single precision, as an angle, where the sum of four unit rows is not dark.
+    np.testing.assert_allclose(np.exp(1j * (found - plain)), 1, atol=1e-2)
+
+
 def test_measured_rows_are_the_rows_of_the_scene():
     start = START.phase[0]
     found = transmission_matrix(

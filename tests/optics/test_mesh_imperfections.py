@@ -68,6 +68,20 @@ def test_crosstalk_is_the_sum_over_all_other_heaters():
     assert coupling.max() == kappa
 
 
+def test_a_skew_kernel_sends_heat_to_the_side_it_points_to():
+    # Kernels of this library are symmetric; a measured one need not be. Index (middle + 1, middle + 2) is one port
+    # across and two rows along the light: from theta of column 0 at port 0, (0, 1), to theta of column 1, (1, 3).
+    kernel = np.zeros((5, 5))
+    kernel[2 + 1, 2 + 2] = 0.25
+    columns, slots = np.nonzero(MESH.present)
+    hot = int(np.flatnonzero((columns == 0) & (slots == 0))[0])
+    warm = int(np.flatnonzero((columns == 1) & (slots == 0))[0])
+    heat = jnp.zeros(PHASES.shape).at[hot].set(2.0)
+    wanted = np.zeros(PHASES.shape)
+    wanted[warm] = 0.5
+    np.testing.assert_allclose(spread_heat(MESH, heat, jnp.asarray(kernel)), wanted, atol=1e-15)
+
+
 def test_crosstalk_reaches_only_neighbours_and_not_the_heater():
     kernel = crosstalk_kernel(0.1, 0.3)
     middle = kernel.shape[0] // 2

@@ -93,6 +93,14 @@ def test_whole_groups_are_drawn():
     assert 8 <= pure.sum() <= 32  # half of the draws, 20 +- 3.2, within four
 
 
+def test_a_weight_in_the_data_survives_the_draw_of_groups():
+    # Two points of one constant: a draw holds one of them alone or both, and then the mean weighted 3 to 1.
+    model = ForwardModel(lambda p: p[0] * jnp.ones(2), ("level",), (-5.0,), (5.0,))
+    data = Gaussian(np.array([0.0, 1.0]), np.full(2, 0.1), np.array([3.0, 1.0]))
+    found = group_bootstrap(model, data, fit(model, data, 1), 20, seed=0)
+    np.testing.assert_allclose(np.unique(found.round(6)), [0, 0.25, 1])
+
+
 def test_intervals_hold_the_truth_as_often_as_they_say():
     exact = Binomial(np.zeros(25), np.array(400))
     found = coverage(WAVE, exact, np.array([7.0]), 60, seed=0, starts=8)
