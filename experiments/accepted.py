@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.errors import UserError
+from experiments.files import read_json, write_json
 from experiments.records import Measurement
 from experiments.registry import load, summary
-from experiments.storage import Store, Stored, digest, read_json, write_json
+from experiments.storage import Store, Stored, digest
 
 PATH = Path(__file__).with_name("accepted.json")
 

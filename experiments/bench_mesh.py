@@ -21,9 +21,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.peers.engine import EngineSpec
 from experiments.plotting import label, new_figure, style
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from experiments.timing import load_average, per_round, ratio, time_in_turn
 
 CLAIM = "A mesh gradient is faster than sax, neurophox and matrix products, at a compile time flat in depth."

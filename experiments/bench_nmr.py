@@ -31,9 +31,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.peers.engine import EngineSpec
 from experiments.plotting import label, new_figure, style
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from experiments.timing import Times, load_average, per_round, ratio, time_in_turn
 from quantum import nmr
 from quantum.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings

@@ -26,8 +26,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.plotting import label, new_figure, style
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from experiments.timing import load_average
 from quantum import cirq_engine, engines, jax_engine
 from quantum.circuit import Circuit, random_circuit

@@ -21,9 +21,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.peers.engine import EngineError, EngineSpec, make_environment
 from experiments.plotting import label, new_figure
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from experiments.timing import Times, load_average, per_round, ratio, time_in_turn
 
 CLAIM = "A training step takes less than half the time of chromatix and torchoptics."

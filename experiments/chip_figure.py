@@ -5,8 +5,8 @@ from typing import Any, cast
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, label, new_figure
-from experiments.records import Outcome
 
 NAMES = {
     "ideal": "ideal",

@@ -19,8 +19,8 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
-from experiments.classification import Task
 from experiments.context import Context
+from experiments.tasks import Task
 from optics import taichi
 from optics.output_codes import decode_hard, decode_soft
 from optics.taichi import Chiplet, Diffractor, SlabGeometry

@@ -22,7 +22,7 @@ import numpy as np
 
 from experiments import omniglot
 from experiments.errors import UserError
-from experiments.storage import read_arrays, write_arrays
+from experiments.files import read_arrays, write_arrays
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 # One fixed seed: whoever loads a data set gets the same test set.

@@ -20,8 +20,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, label, new_figure
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from optics.coupled_modes import ModeBench, ModeErrors, ModeSheet, make_mode_twin
 from optics.exceptional_points import (
     circle,

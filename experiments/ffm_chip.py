@@ -41,7 +41,8 @@ from matplotlib.figure import Figure
 
 from experiments import chip_figure, chip_training
 from experiments.context import Context
-from experiments.records import Measurement, Outcome, Reference
+from experiments.outcome import Outcome
+from experiments.records import Measurement, Reference
 from optics.mesh_imperfections import MeshImperfections, mesh_preset
 from optics.symmetric_mesh import program_symmetric
 

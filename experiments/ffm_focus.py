@@ -30,7 +30,8 @@ from matplotlib.figure import Figure
 
 from experiments.context import Context
 from experiments.focus_report import draw, judge, summary, table
-from experiments.records import Measurement, Outcome, Reference
+from experiments.outcome import Outcome
+from experiments.records import Measurement, Reference
 from optics.bench import FRAMES_PER_FIELD, OpticalBench
 from optics.detectors import flir_bfs_u3_89s6m
 from optics.focus_search import SwarmSettings, particle_swarm_focus, stepwise_focus
@@ -46,10 +47,11 @@ from optics.focusing import (
     phase_conjugation,
     square_target,
 )
+from optics.geometry import Geometry
 from optics.imperfections import Imperfections
 from optics.metrics import cosine_similarity
 from optics.scattering import mirrored, phase_screen, place_scatterer
-from optics.twin import Geometry, make_twin
+from optics.twin import make_twin
 
 CLAIM = "Forward mode focuses through a symmetric medium in tens of iterations; a swarm needs hundreds for less."
 PAPER_FIGURE = "Fig. 3"

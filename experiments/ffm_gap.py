@@ -15,10 +15,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments import datasets
-from experiments.classification import Optics, accuracy, load_task, make_bench, train
+from experiments.classification import Optics, accuracy, make_bench, train
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, label, new_figure
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
+from experiments.tasks import load_task
 from optics.imperfections import Imperfections
 from optics.learning import InSilico
 

@@ -20,14 +20,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.plotting import PALETTE, label, new_figure
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from optics.bench import OpticalBench
 from optics.diffractive import IntensityTarget, make_network, run_layers
+from optics.geometry import Geometry
 from optics.imperfections import Imperfections
 from optics.learning import ForwardMode, InSilico, PhysicsAware, weights_of, with_weights
 from optics.metrics import cosine_similarity
-from optics.twin import Geometry, make_twin
+from optics.twin import make_twin
 
 CLAIM = "Forward-mode gradients are exact under symmetric errors of any size, and need a registered camera otherwise."
 PAPER_FIGURE = "principle (Fig. 1), fact sheet 3.6"

@@ -34,8 +34,9 @@ from experiments.hidden_scene import (
     photon_sweep,
     score_pictures,
 )
+from experiments.outcome import Outcome
 from experiments.plotting import PALETTE, label, new_figure
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from optics.detectors import flir_bfs_u3_89s6m
 from optics.hidden_wavefront import (
     WavefrontFit,

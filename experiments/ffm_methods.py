@@ -23,12 +23,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments import datasets
-from experiments.classification import Optics, Task, load_task
+from experiments.classification import Optics
 from experiments.context import Context
 from experiments.ffm_depth import GAP
 from experiments.method_grid import METHODS, TRIALS
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, label, new_figure
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
+from experiments.tasks import Task, load_task
 from optics.bench import OpticalBench
 from optics.detectors import flir_bfs_u3_89s6m
 from optics.imperfections import Imperfections

@@ -32,11 +32,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments import datasets
-from experiments.classification import Optics, load_task, make_bench, train
+from experiments.classification import Optics, make_bench, train
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.photon_classifiers import digital_accuracies, optical_accuracies, train_behind_wall
 from experiments.plotting import GREY, PALETTE, label, new_figure
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
+from experiments.tasks import load_task
 from optics.detectors import PhotonCounter, flir_bfs_u3_89s6m
 from optics.imperfections import Imperfections, preset
 from optics.learning import ForwardMode

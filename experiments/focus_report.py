@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, label, new_figure
-from experiments.records import Measurement, Outcome
+from experiments.records import Measurement
 from optics.focusing import (
     FocusResult,
     enhancement,

@@ -32,8 +32,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, label, new_figure, style
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from quantum.circuit import DEFAULT_ORDER, Circuit, light_cone, random_circuit
 from quantum.hamiltonian_learning import Fit, ForwardModel, fisher_information, fit
 from quantum.lattice import EchoLayout, echo_layout, rectangle_layout

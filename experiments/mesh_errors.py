@@ -28,10 +28,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments import datasets
-from experiments.classification import Task, load_task
 from experiments.context import Context
 from experiments.mesh_errors_figure import TABLE_ERRORS, draw_table, published, setting
-from experiments.records import Measurement, Outcome
+from experiments.outcome import Outcome
+from experiments.records import Measurement
+from experiments.tasks import Task, load_task
 from optics.chip import CoreTwin
 from optics.learning import AbstractMethod, GradientMethod, InSilico, PhysicsAware, evaluate, fit
 from optics.learning.dual_adaptive import DualAdaptive, OutputPhysicsAware

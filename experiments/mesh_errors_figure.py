@@ -7,8 +7,9 @@ Z. Zheng et al., "Dual adaptive training of photonic neural networks", Nat. Mach
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, label, new_figure
-from experiments.records import Outcome, Reference
+from experiments.records import Reference
 
 SIZES = (0.02, 0.04, 0.06, 0.08, 0.1)
 KINDS = {"bs": "Splitter error", "ps": "Phase error", "both": "Both errors"}

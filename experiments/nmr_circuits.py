@@ -30,8 +30,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, new_figure, style
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from quantum import nmr
 from quantum.circuit_compiler import compile_circuit, count_gates
 from quantum.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings

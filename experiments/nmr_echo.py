@@ -51,8 +51,9 @@ from experiments.nmr_echo_pulses import (
     trains,
     whole_molecule,
 )
+from experiments.outcome import Outcome
 from experiments.plotting import style
-from experiments.records import Measurement, Outcome
+from experiments.records import Measurement
 from quantum import nmr
 from quantum.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
 from quantum.dipolar_sequences import scale_factors

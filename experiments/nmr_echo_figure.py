@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.nmr_echo_published import SHEET_CURVE
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, new_figure
-from experiments.records import Outcome
 
 READINGS = {
     "printed": "as printed, {}",

@@ -37,7 +37,8 @@ import numpy as np
 
 from experiments.context import Context
 from experiments.nmr_geometry_figure import plot
-from experiments.records import Measurement, Outcome, Reference
+from experiments.outcome import Outcome
+from experiments.records import Measurement, Reference
 from quantum._checks import check_count, check_in_range
 from quantum.curve_emulator import CurveEmulator, emulate
 from quantum.hamiltonian_learning import ForwardModel, fit

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, label, new_figure, style
-from experiments.records import Outcome
 from quantum.torsion import candidates
 
 _TITLES = {"toluene": "Toluene", "dmbp": "Dimethylbiphenyl"}

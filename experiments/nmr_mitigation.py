@@ -28,14 +28,16 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, new_figure, style
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from quantum import density_matrix
 from quantum.channels import depolarizing
 from quantum.circuit import Circuit, Operation, cancel_inverses, light_cone
 from quantum.gates import matrix_gate, phased_x
 from quantum.mitigation import fit_extrapolation
-from quantum.noise import PRESETS, Fault, NoisyCircuit, add_noise, device_noise
+from quantum.noise import PRESETS, add_noise, device_noise
+from quantum.noisy_circuit import Fault, NoisyCircuit
 from quantum.path_weight import PathWeights, fit_gaussian, matching_noise, path_weights, richardson
 from quantum.pauli import PauliString
 from quantum.spin_hamiltonian import SpinHamiltonian, make_hamiltonian

@@ -20,8 +20,9 @@ import numpy as np
 
 from experiments.context import Context
 from experiments.otoc_cost_figure import draw
+from experiments.outcome import Outcome
 from experiments.plotting import style
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from quantum import classical_cost, pauli_growth, tensor_network
 from quantum._checks import check_choice, check_count, check_in_range
 from quantum.circuit import random_circuit

@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, new_figure
-from experiments.records import Outcome
 from quantum import classical_cost
 
 _PAPER_YEARS = 3.2

@@ -36,14 +36,16 @@ import numpy as np
 from experiments.context import Context
 from experiments.otoc_decay_figure import draw, order_key
 from experiments.otoc_published import ALL_ORDERS, layout_of
+from experiments.outcome import Outcome
 from experiments.plotting import style
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from quantum import engines
 from quantum.circuit import DEFAULT_ORDER, light_cone, random_circuit
+from quantum.decays import DecayComparison, compare_decays, scrambled_std
 from quantum.interference import measure_interference
 from quantum.lattice import EchoLayout
 from quantum.otoc import echo_circuit, make_echo
-from quantum.statistics import DecayComparison, compare_decays, scrambled_std, std_with_error
+from quantum.statistics import std_with_error
 
 CLAIM = "TOC fluctuations decay exponentially; the power law of OTOC(2) is tested and not seen up to 18 qubits."
 PAPER_FIGURE = "decay of the standard deviation; panel unknown to us"

@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, new_figure
-from experiments.records import Outcome
-from quantum.statistics import scrambled_std, std_with_error
+from quantum.decays import scrambled_std
+from quantum.statistics import std_with_error
 
 NAMES = {"toc": "TOC", "otoc": "OTOC", "otoc2": "OTOC(2)", "off_diagonal": "OTOC(2), off-diag."}
 _MARKERS = "osD^v"

@@ -37,8 +37,9 @@ from experiments.otoc_published import (
     n_qubits,
     order_name,
 )
+from experiments.outcome import Outcome
 from experiments.plotting import style
-from experiments.records import Measurement, Outcome
+from experiments.records import Measurement
 from quantum.circuit import DEFAULT_ORDER, random_circuit
 from quantum.interference import Interference, measure_interference
 from quantum.lattice import EchoLayout

@@ -4,8 +4,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.otoc_published import GOLDEN, REFERENCES, n_qubits, order_name
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, new_figure, reference_band
-from experiments.records import Outcome, Reference
+from experiments.records import Reference
 
 
 def draw(outcome: Outcome) -> Figure:

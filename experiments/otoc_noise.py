@@ -31,8 +31,9 @@ from experiments.otoc_noise_figure import (
     draw_shots,
     draw_sizes,
 )
+from experiments.outcome import Outcome
 from experiments.plotting import new_figure, style
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from quantum.circuit import random_circuit
 from quantum.interference import draw_insertions
 from quantum.lattice import EchoLayout, echo_layout, rectangle_layout
@@ -44,12 +45,12 @@ from quantum.mitigation import (
     fit_extrapolation,
     fit_rescale,
     pauli_frame,
-    reference_circuit,
     rescale_exponent,
     with_decoupling,
 )
 from quantum.noise import PRESETS, NoiseModel, add_noise, device_noise, echo_fidelity
 from quantum.otoc import echo_circuit, make_echo
+from quantum.reference import reference_circuit
 from quantum.statistics import Estimate, std_with_error
 from quantum.strata import stratified
 from quantum.trajectories import Ensemble, expectation

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, label
-from experiments.records import Outcome
 
 METHODS = (
     "raw", "other_column", "readout", "normalised", "decoupled", "decoupled_normalised",

@@ -24,7 +24,8 @@ import numpy as np
 
 from experiments.context import Context
 from experiments.otoc_spreading_figure import plot
-from experiments.records import Measurement, Outcome, Reference
+from experiments.outcome import Outcome
+from experiments.records import Measurement, Reference
 from quantum import clifford, wavefront
 from quantum._checks import check_choice, check_count
 from quantum.circuit import DEFAULT_ORDER, Circuit, random_circuit

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
 from experiments.chip_picture import draw_chip
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, label, new_figure, style
-from experiments.records import Outcome
 
 _STEPS = ("start", "1 forward", "2 butterfly", "3 backward; 4 measure")
 _N_PICTURES = 6

@@ -22,8 +22,9 @@ from matplotlib.figure import Figure
 from scipy.stats import chi2
 
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, label, new_figure, style
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from quantum import engines
 from quantum._checks import check_count, check_in_range
 from quantum.circuit import random_circuit

@@ -26,8 +26,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, label, new_figure
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from quantum.circuit import random_circuit
 from quantum.cross_entropy import (
     circuit_fidelity,

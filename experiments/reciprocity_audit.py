@@ -23,10 +23,12 @@ from matplotlib.figure import Figure
 
 from experiments.audited_core import MeasuredCore, core_gradients
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.plotting import PALETTE, new_figure
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
 from optics.bench import OpticalBench
 from optics.diffractive import IntensityTarget, make_network, run_layers
+from optics.geometry import Geometry
 from optics.imperfections import Imperfections, preset
 from optics.learning import ForwardMode, weights_of, with_weights
 from optics.learning.rule import error_pass, measure_data_pass
@@ -41,7 +43,7 @@ from optics.reciprocity import (
     white_probes,
 )
 from optics.symmetric_mesh import make_symmetric_core
-from optics.twin import Geometry, make_twin
+from optics.twin import make_twin
 
 CLAIM = "An audit by forward runs alone predicts how good the gradients of forward mode are."
 PAPER_FIGURE = "none; condition behind Fig. 1 and Fig. 5a"

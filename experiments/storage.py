@@ -9,14 +9,11 @@ import contextlib
 import dataclasses
 import enum
 import hashlib
-import io
 import json
 import math
 import os
 import shutil
 import time
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +22,9 @@ from typing import Any
 import numpy as np
 
 from experiments.errors import StorageError, UserError
-from experiments.records import Measurement, Outcome, Reference
+from experiments.files import read_arrays, read_json, write_arrays, write_json
+from experiments.outcome import Outcome
+from experiments.records import Measurement, Reference
 
 PRINT_DPI = 300
 FILES = ("config.json", "metrics.json", "arrays.npz", "figure.png", "figure.pdf", "provenance.json")
@@ -256,47 +255,6 @@ def _told_as_storage_error(path: Path) -> Iterator[None]:
     except OSError as error:
         kept = "the former result is kept" if path.exists() else "what was saved before is kept"
         raise StorageError(f"Cannot write {path}: {error.strerror or error}; {kept}.") from error
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON with every digit; NaN and infinity are refused."""
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    _write_bytes(path, text.encode() + b"\n")
-
-
-def read_json(path: Path) -> Any:
-    """Reads JSON; a file that is not is named."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"Cannot read {path}: {error}; delete its folder and run again.") from error
-
-
-def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes arrays as compressed NPZ, without pickles."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
-    _write_bytes(path, buffer.getvalue())
-
-
-def read_arrays(path: Path, hint: str = "delete its folder and run again") -> dict[str, np.ndarray]:
-    """Reads an NPZ; a file that is not is named, with a hint at what to do."""
-    try:
-        # NumPy leaves a file open that it cannot read, so it is opened here.
-        with open(path, "rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array")
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"Cannot read {path}: {error}; {hint}.") from error
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 class PieceStore:

@@ -31,10 +31,11 @@ from matplotlib.figure import Figure
 from experiments import chiplets as many
 from experiments import datasets
 from experiments.chiplets import Chips
-from experiments.classification import Task, load_task
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.plotting import GREY, PALETTE, label, new_figure, style
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
+from experiments.tasks import Task, load_task
 from optics import chip_budget, output_codes
 from optics.chip_budget import ChipAssumptions, ChipSize
 

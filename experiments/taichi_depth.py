@@ -34,10 +34,11 @@ from matplotlib.figure import Figure
 from experiments import chiplets as many
 from experiments import datasets
 from experiments.chiplets import Chips
-from experiments.classification import Task, load_task
 from experiments.context import Context
+from experiments.outcome import Outcome
 from experiments.plotting import PALETTE, label, new_figure, style
-from experiments.records import Measurement, Outcome, Reference
+from experiments.records import Measurement, Reference
+from experiments.tasks import Task, load_task
 from optics.output_codes import direct_code
 
 CLAIM = "Under errors of every layer, chiplets side by side keep their accuracy where chiplets in series lose it."

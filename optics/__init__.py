@@ -18,6 +18,7 @@ from optics.detectors import Camera, PhotonCounter
 from optics.diffractive import DiffractiveNetwork, Readout, make_network, make_readout
 from optics.field import Field
 from optics.free_space import FreeSpace, make_free_space
+from optics.geometry import Geometry
 from optics.imperfections import Imperfections, preset
 from optics.mesh import Mesh, make_mesh
 from optics.mesh_bench import MeshBench, make_mesh_bench
@@ -30,7 +31,7 @@ from optics.sampling import SamplingWarning, recommend_propagator
 from optics.scattering import Scatterer, make_medium, phase_screen, place_scatterer
 from optics.symmetric_mesh import SymmetricCore, program_symmetric
 from optics.taichi import Chiplet, SlabGeometry, make_chiplets, make_diffractor
-from optics.twin import Geometry, make_twin
+from optics.twin import make_twin
 
 __all__ = [
     "Camera",

@@ -14,8 +14,9 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 from optics._checks import check_finite, check_shape
 from optics.detectors import Camera, expose, photons_from_counts
 from optics.field import over_batch
+from optics.geometry import Geometry
 from optics.holography import measure_four_step
-from optics.twin import Geometry, HardwareTwin
+from optics.twin import HardwareTwin
 
 FRAMES_PER_FIELD = 4  # Four-step holography: one camera frame per phase step.
 

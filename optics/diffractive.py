@@ -18,7 +18,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 from optics._checks import check_positive, check_shape
 from optics.field import over_batch
 from optics.free_space import FreeSpace
-from optics.twin import Geometry
+from optics.geometry import Geometry
 
 Activation = Callable[[Array], Array]
 

@@ -30,9 +30,10 @@ from optics.detectors import Camera
 from optics.diffractive import DiffractiveNetwork, IntensityTarget, Readout, make_network
 from optics.field import over_batch
 from optics.free_space import FreeSpace, make_free_space
+from optics.geometry import Geometry
 from optics.imperfections import Imperfections
 from optics.scattering import phase_screen
-from optics.twin import Geometry, make_twin
+from optics.twin import make_twin
 
 
 @dataclass(frozen=True)

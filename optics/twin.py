@@ -11,7 +11,6 @@ out: the reference wave of the interferometer defines the piston.
 """
 
 import dataclasses
-from dataclasses import dataclass
 
 import equinox as eqx
 import jax
@@ -19,43 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from optics._checks import check_positive, check_shape
+from optics._checks import check_shape
 from optics.field import over_batch
 from optics.free_space import FreeSpace, make_free_space
+from optics.geometry import Geometry
 from optics.imperfections import Imperfections, ZernikeTerms
 from optics.scattering import Scatterer, ScatteringMedium, make_medium
 from optics.zernike import noll_to_nm, zernike_radial
 
 DRIFT_LENGTH = 8192  # Measurements after which the recorded drift of the laboratory is mirrored and walked back.
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What the data sheet of a free-space module says.
-
-    Attributes:
-        shape: Modulator and camera grid (ny, nx).
-        pixel_pitch: Pitch of the modulator, m.
-        wavelength: Wavelength, m.
-        distance: Modulator to camera, m.
-    """
-
-    shape: tuple[int, int] = (64, 64)
-    pixel_pitch: float = 8e-6
-    wavelength: float = 532e-9
-    distance: float = 0.012
-
-    def __post_init__(self):
-        for name in ("pixel_pitch", "wavelength", "distance"):
-            check_positive(getattr(self, name), name, "m")
-        if len(self.shape) != 2 or min(self.shape) < 1:
-            raise ValueError(f"`shape` must be two positive sizes (ny, nx), but is {self.shape}.")
-
-    def free_space(self, dtype=jnp.complex64, **options) -> FreeSpace:
-        """Nominal propagation over `distance`; options as in `make_free_space`."""
-        return make_free_space(
-            self.shape, self.pixel_pitch, self.wavelength, self.distance, dtype=dtype, **options
-        )
 
 
 class HardwareTwin(eqx.Module):

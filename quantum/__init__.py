@@ -15,6 +15,7 @@ from quantum.circuit import Circuit, Operation, random_circuit
 from quantum.classical_cost import contraction_cost, make_frontier, state_vector_cost
 from quantum.clifford import clifford_echo_circuit, dope, is_clifford, otoc_signs
 from quantum.cross_entropy import linear_xeb, log_xeb, noisy_output, speckle_purity
+from quantum.decays import compare_decays, fit_decay
 from quantum.dipolar import molecule_couplings
 from quantum.echo_program import EchoProgram, program_circuit
 from quantum.engines import expectation, expectations, state
@@ -43,7 +44,7 @@ from quantum.pauli_paths import sample_off_diagonal, sample_paths, sum_loops
 from quantum.pauli_propagation import PauliSum, Truncation, propagate
 from quantum.phase_response import phase_model, phase_response
 from quantum.spin_hamiltonian import SpinHamiltonian, make_hamiltonian
-from quantum.statistics import bootstrap, compare_decays, fit_decay, signal_to_noise
+from quantum.statistics import bootstrap, signal_to_noise
 from quantum.strata import stratified
 from quantum.trotter import trotter_circuit
 from quantum.typicality import echo_by_typicality

@@ -9,7 +9,7 @@ import numpy as np
 
 from quantum.channels import pauli_matrices
 from quantum.circuit import Operation
-from quantum.noise import Fault
+from quantum.noisy_circuit import Fault
 from quantum.pauli import PauliString
 
 

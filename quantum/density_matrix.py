@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from quantum.circuit import Circuit, Operation
-from quantum.noise import NoisyCircuit
+from quantum.noisy_circuit import NoisyCircuit
 from quantum.pauli import PauliString
 from quantum.statevector import apply
 

@@ -30,38 +30,15 @@ from scipy.optimize import least_squares
 
 from quantum._checks import check_choice, check_in_range
 from quantum.channels import PAULI_LETTERS, pauli_matrices
-from quantum.circuit import Circuit, Moment, Operation
+from quantum.circuit import Moment, Operation
 from quantum.gates import Gate, matrix_gate, pauli_gate
 from quantum.noise import Frame, NoiseModel
-from quantum.otoc import Echo, echo_circuit
-from quantum.pauli import PauliString
 from quantum.statistics import Estimate, signal_to_noise
 
 DECOUPLED_DEPHASING = 0.25  # our choice
 LAWS = ("linear", "exponential", "gaussian")
 _MOST_SAMPLING = 0.8  # no more of a noise power than this is put down to sampling (our choice)
 _PRODUCT_TOLERANCE = 1e-9  # second singular value of a product of one-qubit gates, up to rounding
-
-
-def reference_circuit(echo: Echo, strings: Sequence[PauliString] = ()) -> Circuit:
-    """The filtered echo circuit with its butterflies left out: as many gates, ideal value 1.
-
-    Raises:
-        ValueError: If U holds the butterfly's own Pauli next to it, so that the two cannot be told apart.
-    """
-    other = "Y" if echo.butterfly == "X" else "X"
-    one, two = (echo_circuit(replace(echo, butterfly=b), strings) for b in (echo.butterfly, other))
-    same = [len(a) for a in one.moments] == [len(b) for b in two.moments]
-    if not same:
-        raise ValueError(
-            f"`echo` must not hold {echo.butterfly} or {other} next to its butterflies, but does."
-        )
-    # The two circuits differ in the butterflies and nowhere else.
-    kept = (
-        tuple(a for a, b in zip(left, right, strict=True) if a == b)
-        for left, right in zip(one.moments, two.moments, strict=True)
-    )
-    return Circuit(one.n_qubits, tuple(kept))
 
 
 def normalise(signal: Estimate, reference: Estimate) -> Estimate:

@@ -24,15 +24,16 @@ Leaves out leakage, cross-talk, drift, 1/f dephasing, reset errors and differenc
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from quantum._checks import check_choice, check_in_range
-from quantum.channels import Channel, depolarizing, relaxation, twirled
+from quantum.channels import Channel, depolarizing, relaxation
 from quantum.circuit import Circuit, Moment, Operation
 from quantum.gates import Gate, fsim, matrix_gate
+from quantum.noisy_circuit import Fault, NoisyCircuit
 
 VIRTUAL = frozenset({"i", "z", "s", "s_dagger", "rz"})
 
@@ -162,50 +163,6 @@ def device_noise(name: str) -> NoiseModel:
     """
     check_choice(name, "name", tuple(PRESETS))
     return PRESETS[name]()
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A channel on certain qubits."""
-
-    channel: Channel
-    qubits: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class NoisyCircuit:
-    """Gates as they are really played, and channels, in time order.
-
-    Attributes:
-        n_qubits: Number of qubits, all in |0> at first.
-        steps: Operations and faults.
-    """
-
-    n_qubits: int
-    steps: tuple[Operation | Fault, ...]
-
-    @property
-    def faults(self) -> tuple[Fault, ...]:
-        """The channels alone."""
-        return tuple(step for step in self.steps if isinstance(step, Fault))
-
-    def twirled(self) -> "NoisyCircuit":
-        """Every channel replaced by its Pauli twirl, so that trajectories are circuits with inserted Paulis."""
-        steps = (
-            Fault(twirled(step.channel), step.qubits) if isinstance(step, Fault) else step
-            for step in self.steps
-        )
-        return NoisyCircuit(self.n_qubits, tuple(steps))
-
-    def seen_from(self, qubits: Iterable[int]) -> "NoisyCircuit":
-        """Without the steps that `qubits` cannot feel at the end; what is measured there does not change."""
-        reached, kept = set(qubits), []
-        for step in reversed(self.steps):
-            if reached.intersection(step.qubits):
-                kept.append(step)
-                if isinstance(step, Operation):
-                    reached.update(step.qubits)
-        return NoisyCircuit(self.n_qubits, tuple(reversed(kept)))
 
 
 # For a gate of the circuit what is played before and after it, such as a Pauli frame; see `mitigation.pauli_frame`.

@@ -15,7 +15,8 @@ from quantum import density_matrix, trajectories
 from quantum._checks import check_choice
 from quantum.circuit import Circuit, Operation
 from quantum.engines import Precision
-from quantum.noise import Fault, NoiseModel, NoisyCircuit, add_noise
+from quantum.noise import NoiseModel, add_noise
+from quantum.noisy_circuit import Fault, NoisyCircuit
 from quantum.pauli import PauliString
 from quantum.statistics import Estimate
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from quantum._checks import check_count, check_in_range
 from quantum.engines import Precision
-from quantum.noise import Fault, NoisyCircuit
+from quantum.noisy_circuit import Fault, NoisyCircuit
 from quantum.pauli import PauliString
 from quantum.trajectories import Ensemble, Errors, draw_pauli, error_tables, trajectory_values
 

@@ -30,7 +30,7 @@ from quantum.channels import PAULI_LETTERS
 from quantum.circuit import Circuit, Moment, Operation
 from quantum.engines import Precision
 from quantum.gates import pauli_gate
-from quantum.noise import Fault, NoisyCircuit
+from quantum.noisy_circuit import Fault, NoisyCircuit
 from quantum.pauli import PauliString
 
 _BATCH_QUBITS = 14

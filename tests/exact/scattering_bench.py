@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from optics.bench import OpticalBench
+from optics.geometry import Geometry
 from optics.imperfections import Imperfections
 from optics.scattering import phase_screen, place_scatterer
-from optics.twin import Geometry, make_twin
+from optics.twin import make_twin
 
 GEOMETRY = Geometry(shape=(16, 16), pixel_pitch=8e-6, wavelength=532e-9, distance=1e-3)
 ILLUMINATION = jnp.ones(GEOMETRY.shape, jnp.complex128)

@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from optics.diffractive import IntensityTarget, make_network, make_readout, run_layers
+from optics.geometry import Geometry
 from optics.imperfections import Imperfections
 from optics.learning.rule import Weights, weights_of, with_weights
-from optics.twin import Geometry, make_twin
+from optics.twin import make_twin
 
 GEOMETRY = Geometry(shape=(24, 24), pixel_pitch=8e-6, wavelength=532e-9, distance=2e-3)
 

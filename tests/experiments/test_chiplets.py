@@ -5,8 +5,8 @@ import pytest
 
 from experiments import chiplets as many
 from experiments.chiplets import Chips
-from experiments.classification import Task
 from experiments.context import Context
+from experiments.tasks import Task
 from optics import taichi
 from optics.output_codes import direct_code, make_output_code
 from optics.taichi import SlabGeometry

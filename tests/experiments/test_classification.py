@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments.classification import Optics, accuracy, load_task, make_bench, train
+from experiments.classification import Optics, accuracy, make_bench, train
 from experiments.context import Context
+from experiments.tasks import load_task
 from optics.imperfections import Imperfections
 from optics.learning import InSilico
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import expm
 
 from experiments import nmr_mitigation as experiment
-from quantum.noise import NoisyCircuit
+from quantum.noisy_circuit import NoisyCircuit
 from quantum.path_weight import PathWeights, richardson
 from quantum.spin_hamiltonian import dense, spin_product
 from quantum.swap_network import swap_network

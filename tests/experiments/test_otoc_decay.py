@@ -10,9 +10,9 @@ from experiments.otoc_published import ALL_ORDERS
 from experiments.records import Measurement
 from quantum import statevector
 from quantum.circuit import random_circuit
+from quantum.decays import scrambled_std
 from quantum.otoc import echo_circuit, make_echo
 from quantum.pauli import PauliString
-from quantum.statistics import scrambled_std
 
 TINY = otoc_decay.Config(
     sizes=("2x4",),

@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 
 from experiments.otoc_noise import Config
 from experiments.otoc_noise_figure import METHODS, draw_methods, draw_scatter, draw_sizes
-from experiments.records import Measurement, Outcome, Reference
+from experiments.outcome import Outcome
+from experiments.records import Measurement, Reference
 
 REFERENCES = (
     Reference("a.n40", 3.9, None, "", "Fig. 4b", "stated in text", False, note="other"),

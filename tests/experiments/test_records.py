@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from experiments.errors import NonFiniteError
-from experiments.records import Measurement, Outcome, Reference
+from experiments.outcome import Outcome
+from experiments.records import Measurement, Reference
 from tests.experiments.pendulum import Config
 
 

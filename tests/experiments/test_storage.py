@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import storage
+from experiments import files, storage
 from experiments.errors import StorageError, UserError
-from experiments.records import Measurement, Outcome
-from experiments.storage import PieceStore, digest, plain, read_arrays
+from experiments.files import read_arrays
+from experiments.outcome import Outcome
+from experiments.records import Measurement
+from experiments.storage import PieceStore, digest, plain
 from tests.experiments.pendulum import Config, run
 
 RECORD = {"date": "2026-01-01T00:00:00+00:00", "wall_time_s": 1.0}
@@ -168,7 +170,7 @@ def test_results_are_listed_newest_first(store):
 
 def test_json_refuses_nan(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
-        storage.write_json(tmp_path / "x.json", {"value": float("nan")})
+        files.write_json(tmp_path / "x.json", {"value": float("nan")})
     assert not (tmp_path / "x.json").exists()
 
 
@@ -248,7 +250,7 @@ def test_a_full_disk_keeps_the_pieces_that_are_there(tmp_path, monkeypatch):
 
 
 def test_arrays_need_no_pickles(tmp_path):
-    storage.write_arrays(tmp_path / "a.npz", {"x": np.arange(3)})
+    files.write_arrays(tmp_path / "a.npz", {"x": np.arange(3)})
     np.savez(tmp_path / "b.npz", x=np.array([{}], dtype=object))
     assert read_arrays(tmp_path / "a.npz")["x"].tolist() == [0, 1, 2]
     with pytest.raises(UserError, match=r"b\.npz"):

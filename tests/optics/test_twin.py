@@ -3,9 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from optics.geometry import Geometry
 from optics.imperfections import Imperfections
 from optics.scattering import phase_screen, place_scatterer
-from optics.twin import Geometry, make_twin, rotate
+from optics.twin import make_twin, rotate
 from tests.exact.small_bench import GEOMETRY, inputs, relative_error, twin
 
 SYMMETRIC = {

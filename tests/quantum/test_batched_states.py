@@ -6,7 +6,7 @@ from quantum.channels import PAULI_LETTERS, relaxation
 from quantum.circuit import Circuit, Operation, random_circuit
 from quantum.gates import pauli_gate
 from quantum.lattice import rectangle
-from quantum.noise import Fault
+from quantum.noisy_circuit import Fault
 from quantum.pauli import PauliString
 from quantum.statevector import expectation, run
 

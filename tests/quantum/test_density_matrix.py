@@ -10,7 +10,8 @@ from quantum.cirq_engine import to_cirq
 from quantum.density_matrix import expectation, expectations, run
 from quantum.gates import Gate
 from quantum.lattice import rectangle
-from quantum.noise import NoisyCircuit, add_noise, willow_pink, willow_rcs
+from quantum.noise import add_noise, willow_pink, willow_rcs
+from quantum.noisy_circuit import NoisyCircuit
 from quantum.pauli import PauliString
 
 

@@ -16,13 +16,13 @@ from quantum.mitigation import (
     frames,
     normalise,
     pauli_frame,
-    reference_circuit,
     rescale_exponent,
     with_decoupling,
 )
 from quantum.noise import NoiseModel, add_noise, willow_pink, willow_rcs
 from quantum.otoc import echo_circuit, make_echo
 from quantum.pauli import PauliString, random_paulis
+from quantum.reference import reference_circuit
 from quantum.statistics import Estimate
 
 

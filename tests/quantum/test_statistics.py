@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from quantum import statistics
+from quantum import decays, statistics
 
 N_SETS = 400
 
@@ -144,8 +144,7 @@ def synthetic(law, rng, floor=0.0, relative=0.1):
 def test_fits_find_what_went_in_with_errors_that_cover_it(law, floor):
     rng = np.random.default_rng(10)
     fits = [
-        statistics.fit_decay(TIMES, *synthetic(law, rng, floor), law, floor=floor)
-        for _ in range(150)
+        decays.fit_decay(TIMES, *synthetic(law, rng, floor), law, floor=floor) for _ in range(150)
     ]
     # The binomial error of 150 sets is 4 %.
     assert 0.57 < covered([f.rate for f in fits], TRUE_RATE[law]) < 0.80
@@ -159,7 +158,7 @@ def test_fits_find_what_went_in_with_errors_that_cover_it(law, floor):
 def test_the_fit_is_the_weighted_one_of_scipy_in_the_logarithm(law):
     value, error = synthetic(law, np.random.default_rng(11))
     error = error * np.linspace(0.5, 2, TIMES.size)
-    fit = statistics.fit_decay(TIMES, value, error, law)
+    fit = decays.fit_decay(TIMES, value, error, law)
     x = TIMES if law == "exponential" else np.log(TIMES)
     found, covariance = curve_fit(
         lambda x, a, b: a - b * x, x, np.log(value), sigma=error / value, absolute_sigma=True
@@ -175,7 +174,7 @@ def test_the_law_that_made_the_data_wins(law):
     rng = np.random.default_rng(12)
     weights = []
     for _ in range(20):
-        comparison = statistics.compare_decays(TIMES, *synthetic(law, rng, 0.005), floor=0.005)
+        comparison = decays.compare_decays(TIMES, *synthetic(law, rng, 0.005), floor=0.005)
         weights.append(comparison.power_law_weight)
         assert comparison.power_law.degrees_of_freedom == 15
     wins = np.array(weights) if law == "power_law" else 1 - np.array(weights)
@@ -185,32 +184,30 @@ def test_the_law_that_made_the_data_wins(law):
 def test_an_ignored_floor_makes_an_exponential_look_like_a_power_law():
     # The trap that a finite register sets, and why the floor is an argument.
     value, error = synthetic("exponential", np.random.default_rng(13), floor=0.03)
-    assert statistics.compare_decays(TIMES, value, error).power_law_weight > 0.99
-    assert statistics.compare_decays(TIMES, value, error, floor=0.03).power_law_weight < 0.01
+    assert decays.compare_decays(TIMES, value, error).power_law_weight > 0.99
+    assert decays.compare_decays(TIMES, value, error, floor=0.03).power_law_weight < 0.01
 
 
 def test_the_weight_is_that_of_akaike_softened_by_scatter_beyond_the_errors():
     value, error = synthetic("power_law", np.random.default_rng(16), relative=0.3)
-    fair = statistics.compare_decays(TIMES, value, error)
+    fair = decays.compare_decays(TIMES, value, error)
     odds = math.exp(fair.difference / fair.excess / 2)
     assert fair.power_law_weight == pytest.approx(odds / (1 + odds), rel=1e-9)
     # Errors five times too small: chi^2 grows by 25, and so does the excess; the verdict stays.
-    vain = statistics.compare_decays(TIMES, value, error / 5)
+    vain = decays.compare_decays(TIMES, value, error / 5)
     assert vain.difference == pytest.approx(25 * fair.difference, rel=1e-6)
     assert vain.excess == pytest.approx(25 * fair.power_law.chi_squared / 15, rel=1e-6)
     assert abs(math.log(vain.power_law_weight / fair.power_law_weight)) < 0.1
 
 
 def test_time_constant_is_the_inverse_rate_with_its_error():
-    fit = statistics.fit_decay(
+    fit = decays.fit_decay(
         TIMES, *synthetic("exponential", np.random.default_rng(14)), "exponential"
     )
     tau = fit.time_constant
     assert tau.value == pytest.approx(1 / fit.rate.value)
     assert tau.stderr / tau.value == pytest.approx(fit.rate.stderr / fit.rate.value)
-    power = statistics.fit_decay(
-        TIMES, *synthetic("power_law", np.random.default_rng(14)), "power_law"
-    )
+    power = decays.fit_decay(TIMES, *synthetic("power_law", np.random.default_rng(14)), "power_law")
     with pytest.raises(ValueError, match="`time_constant` must be asked of an exponential"):
         _ = power.time_constant
 
@@ -220,7 +217,7 @@ def test_scrambled_states_have_the_spread_of_the_haar_measure():
     states = rng.normal(size=(4000, 32)) + 1j * rng.normal(size=(4000, 32))
     weight = np.abs(states) ** 2 / np.sum(np.abs(states) ** 2, axis=1, keepdims=True)
     found = statistics.std_with_error(weight[:, :16].sum(axis=1) - weight[:, 16:].sum(axis=1))
-    assert abs(found.value - statistics.scrambled_std(5)) < 4 * found.stderr
+    assert abs(found.value - decays.scrambled_std(5)) < 4 * found.stderr
 
 
 ONES = np.ones(4)
@@ -237,11 +234,11 @@ ONES = np.ones(4)
         (lambda: statistics.bootstrap(np.mean, ONES, n_resamples=1), "`n_resamples` must be"),
         (lambda: statistics.bootstrap(np.mean, ONES, confidence=1.0), "`confidence` must lie"),
         (lambda: statistics.bootstrap(np.mean, ONES, np.ones(3)), "`samples` must hold the same"),
-        (lambda: statistics.fit_decay(ONES, ONES, ONES, "linear"), "`law` must be one of"),
-        (lambda: statistics.fit_decay(ONES, 0 * ONES, ONES, "power_law"), "`value` must be pos"),
-        (lambda: statistics.fit_decay(ONES[:2], ONES[:2], ONES[:2], "power_law"), "3 or more"),
-        (lambda: statistics.compare_decays(ONES, ONES, ONES, floor=-1), "`floor` must be finite"),
-        (lambda: statistics.scrambled_std(0), "`n_qubits` must be at least 1"),
+        (lambda: decays.fit_decay(ONES, ONES, ONES, "linear"), "`law` must be one of"),
+        (lambda: decays.fit_decay(ONES, 0 * ONES, ONES, "power_law"), "`value` must be pos"),
+        (lambda: decays.fit_decay(ONES[:2], ONES[:2], ONES[:2], "power_law"), "3 or more"),
+        (lambda: decays.compare_decays(ONES, ONES, ONES, floor=-1), "`floor` must be finite"),
+        (lambda: decays.scrambled_std(0), "`n_qubits` must be at least 1"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call, message):
@@ -251,7 +248,7 @@ def test_bad_input_is_named(call, message):
 
 def test_points_that_fix_no_rate_are_named():
     with pytest.raises(FloatingPointError, match="`value` must stand clear of `floor`"):
-        statistics.fit_decay(2 * ONES, ONES, ONES, "exponential")
+        decays.fit_decay(2 * ONES, ONES, ONES, "exponential")
 
 
 def test_an_exact_estimate_has_no_noise_to_divide_by():

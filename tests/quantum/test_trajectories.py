@@ -8,7 +8,8 @@ from quantum.circuit import Circuit, Operation, random_circuit
 from quantum.gates import pauli_gate
 from quantum.lattice import rectangle_layout
 from quantum.mitigation import with_decoupling
-from quantum.noise import NoiseModel, NoisyCircuit, add_noise, willow_qec, willow_rcs
+from quantum.noise import NoiseModel, add_noise, willow_qec, willow_rcs
+from quantum.noisy_circuit import NoisyCircuit
 from quantum.otoc import echo_circuit, make_echo
 from quantum.pauli import PauliString
 from quantum.statevector import expectation as exact_expectation

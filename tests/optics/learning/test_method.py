@@ -7,6 +7,7 @@ import pytest
 
 from optics.bench import OpticalBench
 from optics.diffractive import encode_images, make_network, make_readout
+from optics.geometry import Geometry
 from optics.imperfections import Imperfections
 from optics.learning import (
     CmaEs,
@@ -31,7 +32,7 @@ from optics.learning.dual_adaptive import OutputPhysicsAware
 from optics.learning.forward_forward import checkerboard
 from optics.learning.method import adam_init, adam_step, cosine_decay, cost_of
 from optics.learning.rule import Weights
-from optics.twin import Geometry, make_twin
+from optics.twin import make_twin
 from tests.exact.small_bench import GEOMETRY, network, twin
 
 KEY = jax.random.key(0)
