@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from experiments import registry
-from experiments.errors import NonFiniteError, StorageError, UserError
+from experiments.command import registry
+from experiments.harness.errors import NonFiniteError, StorageError, UserError
 
 USAGE = """usage: lightecho COMMAND ...
 
@@ -86,7 +86,7 @@ def _dispatch(words: list[str]) -> int:
     if command not in _COMMANDS:
         known = ", ".join(["list", "run", "bench", *_COMMANDS])
         raise UserError(f"There is no command `{command}`; known are {known}.")
-    function = getattr(importlib.import_module("experiments.commands"), command)
+    function = getattr(importlib.import_module("experiments.command.commands"), command)
     return _parse(_deferred(function), rest, f"lightecho {command}")()
 
 
@@ -141,7 +141,7 @@ def _run_one(name: str, words: list[str], command: str) -> int:
     scale = _scale(words, name, module.SCALES)
     options = _run_options(module, scale)
     asked = _parse(options, words, f"lightecho {command} {name}")
-    from experiments import commands
+    from experiments.command import commands
 
     full_command = ["lightecho", command, name, *words]
     return commands.run(name, asked.config, asked.out, asked.force, asked.device, full_command)
@@ -164,8 +164,8 @@ def _run_options(module, scale: str):
     """Options of `run` for one experiment: those of every run, then each field of its configuration."""
     import tyro
 
-    from experiments.commands import RESULTS
-    from experiments.runner import Device
+    from experiments.command.commands import RESULTS
+    from experiments.command.runner import Device
 
     arg = tyro.conf.arg
     fields = [

@@ -1,6 +1,6 @@
 """Fast products Y = A_y X A_x^T of fields with complex matrices, one for each axis.
 
-Three ideas, each measured in `experiments/bench_propagation.py`:
+Three ideas, each measured in `experiments/benchmarks/bench_propagation.py`:
     Gauss's three products. (c + i d)(a + i b) takes three real products c (a + b), a (d - c), b (c + d)
     in place of four; real and imaginary parts stay apart until both axes are done.
     Layout (y, batch, x). Both products are then single large ones that need no transposition.

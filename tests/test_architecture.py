@@ -12,18 +12,18 @@ PACKAGES = (*LIBRARIES, "experiments")
 MAX_LINES = 400
 # Modules whose behaviour is tested through another one, each with the reason.
 TESTED_ELSEWHERE = {
-    "experiments/errors.py": "three exception classes without code",
-    "experiments/otoc_interference_figure.py": "tests/experiments/test_otoc_interference.py draws it",
-    "experiments/otoc_cost_figure.py": "tests/experiments/test_otoc_cost.py draws it",
-    "experiments/nmr_geometry_figure.py": "tests/experiments/test_nmr_geometry.py draws it",
-    "experiments/nmr_echo_figure.py": "tests/experiments/test_nmr_echo.py draws it",
-    "experiments/nmr_echo_pulses.py": "tests/experiments/test_nmr_echo.py runs its trains",
-    "experiments/nmr_echo_published.py": "tests/experiments/test_nmr_echo.py compares with it",
-    "experiments/commands.py": "tests/experiments/test_main.py calls every command",
-    "experiments/provenance.py": "tests/experiments/test_runner.py checks the record",
-    "experiments/audited_core.py": "tests/experiments/test_reciprocity_audit.py runs the chip family",
-    "experiments/chip_figure.py": "tests/experiments/test_ffm_chip.py draws the figure",
-    "experiments/peers": "tests/experiments/test_bench_propagation.py runs them as processes",
+    "experiments/harness/errors.py": "three exception classes without code",
+    "experiments/echoes/otoc_interference_figure.py": "test_otoc_interference.py draws it",
+    "experiments/echoes/otoc_cost_figure.py": "test_otoc_cost.py draws it",
+    "experiments/molecules/nmr_geometry_figure.py": "test_nmr_geometry.py draws it",
+    "experiments/molecules/nmr_echo_figure.py": "test_nmr_echo.py draws it",
+    "experiments/molecules/nmr_echo_pulses.py": "test_nmr_echo.py runs its trains",
+    "experiments/molecules/nmr_echo_published.py": "test_nmr_echo.py compares with it",
+    "experiments/command/commands.py": "test_main.py calls every command",
+    "experiments/command/provenance.py": "test_runner.py checks the record",
+    "experiments/forward_mode/reciprocity_audit_core.py": "test_reciprocity_audit.py runs the chip family",
+    "experiments/photonic_chips/ffm_chip_figure.py": "test_ffm_chip.py draws the figure",
+    "experiments/benchmarks/peers": "test_bench_propagation.py runs them as processes",
 }
 
 # Simulators that only their own bridge may import, so that the rest of the library runs without them.

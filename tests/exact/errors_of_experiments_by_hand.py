@@ -5,27 +5,24 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
+from quantum.inference.decays import DecayComparison, DecayFit
 
-from experiments import (
-    bench_nmr,
-    bench_propagation,
+from experiments.benchmarks import bench_nmr, bench_propagation, timing
+from experiments.echoes import (
     hamiltonian_learning,
-    nmr_echo_pulses,
-    nmr_geometry,
-    nmr_mitigation,
     otoc_cost,
     otoc_decay,
     otoc_interference,
     otoc_noise,
-    reciprocity_audit,
-    timing,
 )
-from experiments.comparison import Row
-from experiments.records import Measurement, Reference
+from experiments.forward_mode import reciprocity_audit
+from experiments.harness.comparison import Row
+from experiments.harness.measurement import Measurement, Reference
+from experiments.molecules import nmr_echo_pulses, nmr_geometry, nmr_mitigation
 from quantum.classical_cost import Machine
 from quantum.interference import Interference
 from quantum.pauli_growth import Growth
-from quantum.statistics import Bootstrap, DecayComparison, DecayFit, Estimate
+from quantum.statistics import Bootstrap, Estimate
 from tests.exact.errors_by_hand import FLAT, HALF, LEVEL, Case
 
 PUBLISHED = Reference("x", 1.0, 4.0, "", "", "table", True)

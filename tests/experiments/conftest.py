@@ -2,8 +2,8 @@
 
 import pytest
 
-from experiments import accepted, registry
-from experiments.storage import Store
+from experiments.command import accepted, registry
+from experiments.command.storage import Store
 from tests.experiments import pendulum
 
 

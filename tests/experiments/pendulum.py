@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
-from experiments.context import Context
-from experiments.outcome import Outcome
-from experiments.plotting import label, new_figure, reference_band, style
-from experiments.records import Measurement, Reference
+from experiments.harness.context import Context
+from experiments.harness.measurement import Measurement, Reference
+from experiments.harness.outcome import Outcome
+from experiments.harness.plotting import label, new_figure, reference_band, style
 
 CLAIM = "The period of a pendulum grows with the square root of its length."
 PAPER_FIGURE = "Huygens 1673, Part IV"

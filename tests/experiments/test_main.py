@@ -88,8 +88,9 @@ def test_a_fault_of_ours_keeps_its_traceback(cli):
 
 
 def test_a_full_disk_is_one_line(cli, monkeypatch):
-    from experiments import storage
     from tests.experiments.test_storage import full_disk
+
+    from experiments.command import storage
 
     cli("run", "pendulum")
     monkeypatch.setattr(storage.os, "fsync", full_disk)

@@ -12,7 +12,7 @@ from optics.mesh import make_mesh
 from optics.mesh_imperfections import draw_mesh, mesh_preset
 from optics.s_matrix import MODELS, coupler, from_s_dict, mesh_netlist, phase_shifter, to_s_dict
 
-WORKER = Path(__file__).parents[2] / "experiments" / "peers" / "sax_netlist.py"
+WORKER = Path(__file__).parents[2] / "experiments" / "benchmarks" / "peers" / "sax_netlist.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,215 @@
+"""What the subcommands of `lightecho` but `list` do; the docstrings and annotations here are their help texts."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from experiments.command import accepted, registry
+from experiments.command.report import format_seconds, write_report
+from experiments.command.runner import Device, run_and_store
+from experiments.command.storage import Store, Stored
+from experiments.harness.comparison import compare as compare_rows
+from experiments.harness.comparison import markdown_table, rich_table
+from experiments.harness.errors import UserError
+
+Names = Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[NAME ...]")]
+Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+OptionalName = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[NAME]")]
+RESULTS = Path("results")
+
+
+def run(name: str, config: Any, out: Path, force: bool, device: Device, command: list[str]) -> int:
+    """Runs one configuration, prints its table and refreshes the report."""
+    store = Store(out)
+    console = _console()
+    stored, reused = run_and_store(name, config, store, force, device, command)
+    if reused:
+        when = stored.provenance["date"][:16].replace("T", " ")
+        commit = (stored.provenance["commit"] or "no commit")[:10]
+        console.print(
+            f"Taken from {when} UTC ({commit}); --force computes it again.", highlight=False
+        )
+    console.print(rich_table(compare_rows(stored.metrics, stored.references), title=_title(stored)))
+    lines = (
+        f"figure  {stored.folder / 'figure.png'}",
+        f"numbers {stored.folder / 'metrics.json'}",
+        f"report  {write_report(store)}",
+    )
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def show(
+    name: Name, out: Path = RESULTS, digest: str = "", all: bool = False, json: bool = False
+) -> int:
+    """Shows a stored result.
+
+    Args:
+        name: Experiment or benchmark.
+        out: Folder of the results.
+        digest: Which result; the newest where this is left out.
+        all: List every stored result instead.
+        json: Print metrics.json instead of a table.
+    """
+    results = _results(name, Store(out))
+    if digest:
+        results = [stored for stored in results if stored.digest.startswith(digest)]
+        if not results:
+            raise UserError(
+                f"{name} has no result whose digest starts with {digest}; --all lists them."
+            )
+    if all:
+        _show_all(results, json)
+    elif json:
+        _print_json(results[0].record)
+    else:
+        console = _console()
+        console.print(
+            rich_table(
+                compare_rows(results[0].metrics, results[0].references), title=_title(results[0])
+            )
+        )
+        console.print(
+            f"figure  {results[0].folder / 'figure.png'}", highlight=False, soft_wrap=True
+        )
+    return 0
+
+
+def compare(name: OptionalName = "", out: Path = RESULTS, markdown: bool = False) -> int:
+    """Sets the newest stored numbers beside the published ones.
+
+    Args:
+        name: Experiment; all that have results where this is left out.
+        out: Folder of the results.
+        markdown: Print Markdown.
+    """
+    store = Store(out)
+    found = [_results(name, store)] if name else [store.all(each) for each in registry.names()]
+    found = [results for results in found if results]
+    if not found:
+        raise UserError(f"There is no result in {out} yet; `lightecho run NAME` makes one.")
+    console = _console()
+    for newest, *_ in found:
+        rows = compare_rows(newest.metrics, newest.references, only_published=True)
+        if not rows:
+            console.print(
+                f"{newest.experiment}: the paper gives no number for this.", highlight=False
+            )
+        elif markdown:
+            print(f"### {newest.experiment} ({newest.scale})\n\n{markdown_table(rows)}\n")
+        else:
+            console.print(rich_table(rows, title=_title(newest)))
+    return 0
+
+
+def report(out: Path = RESULTS) -> int:
+    """Writes one HTML page with every stored result and prints where it is.
+
+    Args:
+        out: Folder of the results.
+    """
+    print(write_report(Store(out)))
+    return 0
+
+
+def verify(names: Names = (), out: Path = RESULTS, accept: bool = False, reason: str = "") -> int:
+    """Compares stored quick results with the accepted numbers; ends with 1 where they differ.
+
+    Args:
+        names: Experiments; all where this is left out.
+        out: Folder of the results.
+        accept: Make the stored numbers the accepted ones instead.
+        reason: Sentence that says why; required with --accept.
+    """
+    chosen = list(names) or registry.names()
+    for name in chosen:
+        registry.module_path(name)
+    if accept:
+        accepted.accept(chosen, Store(out), reason)
+        print(f"accepted {', '.join(chosen)} in {accepted.PATH}")
+        return 0
+    findings = accepted.verify(chosen, Store(out))
+    for finding in findings:
+        print(f"{finding.experiment}: {finding.text}")
+    if not findings:
+        print(f"as accepted: {', '.join(chosen)}")
+    return 1 if findings else 0
+
+
+def info(out: Path = RESULTS) -> int:
+    """Shows versions, devices, data sets found and stored results.
+
+    Args:
+        out: Folder of the results.
+    """
+    from experiments.command import provenance
+    from experiments.data import datasets
+
+    table = Table(show_header=False, box=None)
+    for name, version in provenance.versions().items():
+        table.add_row(name, version)
+    head, dirty = provenance.commit()
+    table.add_row("commit", f"{head or 'not a checkout'}{' + changes' if dirty else ''}")
+    for device in provenance.devices():
+        table.add_row("device", device)
+    for name in datasets.NAMES:
+        table.add_row(f"data {name}", _where(name))
+    store = Store(out)
+    count = sum(len(store.all(name)) for name in registry.names() + registry.benchmarks())
+    table.add_row("results", f"{count} in {out}")
+    _console().print(table)
+    return 0
+
+
+def _where(name: str) -> str:
+    from experiments.data import datasets
+
+    if name in ("digits", "iris"):
+        return "scikit-learn"
+    try:
+        return str(datasets.find(name) or "not found; downloaded when an experiment asks for it")
+    except UserError as error:
+        return str(error)
+
+
+def _show_all(results: list[Stored], as_json: bool) -> None:
+    if as_json:
+        _print_json([stored.record for stored in results])
+        return
+    table = Table("digest", "scale", "date", "wall time", "device")
+    for stored in results:
+        record = stored.provenance
+        seconds = format_seconds(record["wall_time_s"])
+        table.add_row(stored.digest, stored.scale, record["date"][:19], seconds, record["device"])
+    _console().print(table)
+
+
+def _results(name: str, store: Store) -> list[Stored]:
+    registry.module_path(name)
+    results = store.all(name)
+    if not results:
+        raise UserError(
+            f"{name} has no result in {store.root} yet; `lightecho run {shlex.quote(name)}` makes one."
+        )
+    return results
+
+
+def _title(stored: Stored) -> str:
+    seconds = format_seconds(stored.provenance["wall_time_s"])
+    return f"{stored.experiment}, scale {stored.scale}, {seconds}, {stored.digest}"
+
+
+def _print_json(content: Any) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def _console() -> Console:
+    console = Console()
+    # In a log or a pipe there is no width to keep to, and folded tables are hard to search.
+    return console if console.is_terminal else Console(width=160)

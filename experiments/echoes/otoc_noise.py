@@ -1,0 +1,387 @@
+"""How much of OTOC(2) survives the noise of a Willow-like chip, and what each kind of error mitigation brings alone.
+
+Google Quantum AI, Nature 646, 825 (2025), DOI 10.1038/s41586-025-09526-6, Fig. 4b: signal-to-noise ratio against size.
+Random circuits on small rectangles and on published sub-lattices; noise of `quantum.noise` (second-hand iSWAP-like
+figures by default) on the light-cone filtered circuits, Pauli trajectories, finite shots. Unknown in the paper, so
+ours: the definition of the ratio, the formula of the mitigation, shots, layer order, iSWAP-like error of that run.
+
+SNR, our definition: "raw" is the standard deviation over circuits of the exact value over the root mean square of
+(estimate - exact); "rescaled" is that after the best rescale and offset, 1 / sqrt(1 - rho^2). Both are given for the
+whole C^(4) and for its off-diagonal part, C^(4) less its mean under inserted Pauli strings (`quantum.interference`);
+the exact one holds the same strings, and what is normalised is divided by the undisturbed echo with strings in it.
+Sampling noise of our trajectories is taken out of the ratios (`device_signal_to_noise`). Coherent over-rotation and
+twirling are shown without any other noise.
+
+Rare trajectories weigh heavily: a Z error next to M between the loops undoes M, and the echo comes back as 1 where
+the signal is 0.02. They have a stratum of their own (`quantum.strata`).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.echoes.otoc_noise_figure import (
+    SHOTS,
+    draw_fidelity,
+    draw_methods,
+    draw_scatter,
+    draw_shots,
+    draw_sizes,
+)
+from experiments.harness.context import Context
+from experiments.harness.measurement import Measurement, Reference
+from experiments.harness.outcome import Outcome
+from experiments.harness.plotting import new_figure, style
+from quantum.circuit import random_circuit
+from quantum.interference import draw_insertions
+from quantum.lattice import EchoLayout, echo_layout, rectangle_layout
+from quantum.mitigation import (
+    DECOUPLED_DEPHASING,
+    LAWS,
+    correct_readout,
+    device_signal_to_noise,
+    fit_extrapolation,
+    fit_rescale,
+    pauli_frame,
+    rescale_exponent,
+    with_decoupling,
+)
+from quantum.noise import PRESETS, NoiseModel, add_noise, device_noise, echo_fidelity
+from quantum.otoc import echo_circuit, make_echo
+from quantum.reference import reference_circuit
+from quantum.statistics import Estimate, std_with_error
+from quantum.strata import stratified
+from quantum.trajectories import Ensemble, expectation
+
+CLAIM = "Willow noise damps OTOC(2) about as it damps the undisturbed echo, so dividing by that echo restores its size."
+PAPER_FIGURE = "Google Quantum AI, Nature 646, 825 (2025), Fig. 4b"
+EXPECTED_TIME = {"quick": "20 s", "laptop": "5 min", "paper": "a day; 31 qubits on an accelerator"}
+TOLERANCES = {
+    "snr.*": 1.0,
+    "snr_rescaled.*": 2.0,
+    "signal.*": 0.01,
+    "fidelity.*": 0.05,
+    "rescale.*": 0.1,
+    "trajectory_share.*": 0.2,
+}
+
+SHOT_DRAWS = 10  # over which the ratio at each number of shots is averaged
+
+
+def parse_layout(text: str) -> EchoLayout:
+    """Layout from "18" or "3x4@12"."""
+    try:
+        if "x" not in text:
+            return echo_layout(int(text))
+        sides, cycles = text.split("@")
+        rows, columns = sides.split("x")
+        return rectangle_layout(int(rows), int(columns), int(cycles))
+    except ValueError as error:
+        raise ValueError(
+            f"`layouts` must hold sizes such as 18 or rectangles such as 3x4@12, but hold {text!r}. {error}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings.
+
+    Attributes:
+        layouts: Published sub-lattices by their size ("18"), or rectangles as rows x columns @ cycles ("3x4@12"),
+            M and B in opposite corners; from small to large, since the global rescale learns from the smaller ones.
+        circuits: Random circuits on each layout.
+        trajectories: Pauli trajectories with errors, for each circuit and its reference echo.
+        strings: Pairs of Pauli strings per circuit, each with its part of the trajectories; others drew 20 pairs, the
+            paper's number is unknown (our choice).
+        shots: Shots for each circuit and each setting; the paper's number is unknown (our choice).
+        noise: Noise preset of `quantum.noise`.
+        other_noise: Preset of the column shown beside it.
+        decoupled_dephasing: Factor of dynamical decoupling on pure dephasing while idle (our choice).
+        noise_scales: Scales of zero-noise extrapolation, the first one 1 and the last one the largest.
+        theta_error: Over-rotation of the swap angle, standard deviation over couplers in rad; willow_pink's CZ median.
+        phi_error: The same for the controlled phase.
+        frames: Pauli frames averaged by twirling.
+        order: Coupler groups of a cycle (our choice, the paper's is unknown).
+        engine: Engine of the trajectories above 14 qubits.
+        seed: Seed of circuits, trajectories, frames and shots.
+    """
+
+    layouts: tuple[str, ...] = ("3x3@10", "3x4@12")
+    circuits: int = 16
+    trajectories: int = 200
+    strings: int = 16
+    shots: float = 1e6
+    noise: str = "willow_rcs"
+    other_noise: str = "willow_qec"
+    decoupled_dephasing: float = DECOUPLED_DEPHASING
+    noise_scales: tuple[float, ...] = (1.0, 1.5, 2.0)
+    theta_error: float = 0.0195
+    phi_error: float = 0.0109
+    frames: int = 16
+    order: str = "ACBD"
+    engine: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self):
+        for text in self.layouts:
+            parse_layout(text)
+        sizes = [parse_layout(text).lattice.n_qubits for text in self.layouts]
+        if sizes != sorted(set(sizes)) or not sizes:
+            raise ValueError(f"`layouts` must grow in qubits, but have {sizes}.")
+        for name, least in (("circuits", 3), ("strings", 2), ("frames", 2), ("shots", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"`{name}` must be at least {least}, but is {getattr(self, name)}."
+                )
+        if self.trajectories < 4 * self.strings:
+            raise ValueError(
+                f"`trajectories` must be at least 4 for each of {self.strings} strings, but is {self.trajectories}."
+            )
+        scales = list(self.noise_scales)
+        if len(scales) < 3 or scales[0] != 1 or scales != sorted(set(scales)):
+            raise ValueError(f"`noise_scales` must be 3 or more, from 1 upwards, but are {scales}.")
+        for name in (self.noise, self.other_noise):
+            if name not in PRESETS:
+                raise ValueError(f"`noise` must be one of {', '.join(PRESETS)}, but is {name!r}.")
+
+
+SCALES = {
+    "quick": Config(
+        layouts=("2x3@7", "3x3@10", "3x4@12"), circuits=12, trajectories=64, strings=4, frames=8
+    ),
+    "laptop": Config(layouts=("3x3@10", "3x4@12", "18"), circuits=16, trajectories=128),
+    "paper": Config(layouts=("3x4@12", "18", "23", "27", "31"), circuits=50, trajectories=200),
+}
+_NOTE = "second-hand (notes on the paper); formula of the ratio and mitigation unknown; "
+REFERENCES = (
+    Reference("snr_rescaled.off_diagonal_normalised.n40", 3.9, None, "", "Fig. 4b", "stated in text", False,
+              note=_NOTE + "40 qubits on hardware, whose sites are unknown to us"),
+    Reference("snr_rescaled.normalised.n65", 2.5, 0.5, "", "text", "stated in text", False,
+              note=_NOTE + "65 qubits, projected between 2 and 3; whether of the off-diagonal part is not said"),
+    Reference("snr_rescaled.normalised.n18", None, None, "", "Fig. 4b", "read off a plot", False,
+              note="shown in Fig. 4b, value not readable here"),
+)  # fmt: skip
+
+
+def run(config: Config, context: Context | None = None) -> Outcome:
+    """Runs every circuit of every layout, then the mitigation on each ensemble."""
+    session = context or Context()
+    tasks = [(text, index) for text in config.layouts for index in range(config.circuits)]
+    pieces: dict[str, list[dict[str, np.ndarray]]] = {text: [] for text in config.layouts}
+    with session.progress("circuits", len(tasks)) as ticker:
+        for text, index in tasks:
+            piece = session.sub_run(
+                f"{text}_{index}", lambda t=text, i=index: _circuit(config, parse_layout(t), i)
+            )
+            pieces[text].append(piece)
+            ticker.advance(note=text)
+    metrics, arrays, factors, fidelities = {}, {}, [], []
+    for text, found in pieces.items():
+        stack = {name: np.stack([piece[name] for piece in found]) for name in found[0]}
+        size = f"n{parse_layout(text).lattice.n_qubits}"
+        exponent = rescale_exponent(factors, fidelities).value if factors else None
+        rng = np.random.default_rng([config.seed, parse_layout(text).lattice.n_qubits])
+        done = _mitigate(config, stack, exponent, rng)
+        metrics |= _ratio_metrics(stack, done, size) | _fidelity_metrics(stack, size)
+        factors.append(fit_rescale(stack["exact"], done["raw"][0]))
+        fidelities.append(float(stack["fidelity"].mean()))
+        metrics[f"rescale.factor.{size}"] = Measurement(
+            factors[-1].value, factors[-1].stderr, "", config.circuits
+        )
+        arrays |= {f"{size}.{name}": np.array(pair) for name, pair in done.items()}
+        arrays |= {
+            f"{size}.exact": stack["exact"],
+            f"{size}.diagonal_exact": stack["diagonal_exact"],
+            f"{size}.shots": _against_shots(config, stack, rng),
+        }
+    last = rescale_exponent(factors, fidelities)
+    metrics["rescale.exponent"] = Measurement(last.value, last.stderr, "", len(factors))
+    return Outcome("otoc_noise", config, metrics, arrays, REFERENCES)
+
+
+def _models(config: Config) -> list[NoiseModel]:
+    """Strongest noise first, since trajectories are drawn from it; then the scales, decoupling, the other column."""
+    device = device_noise(config.noise)
+    scaled = [device.scaled(scale) for scale in config.noise_scales]
+    decoupled = with_decoupling(device, config.decoupled_dephasing)
+    return [scaled[-1], *scaled, decoupled, device_noise(config.other_noise)]
+
+
+def _circuit(config: Config, layout: EchoLayout, index: int) -> dict[str, np.ndarray]:
+    """True expectation values of one circuit under all noise models, with and without butterfly."""
+    seed = 1000 * config.seed + index
+    unitary = random_circuit(layout.lattice, layout.n_cycles, seed, order=config.order)
+    echo = make_echo(layout, unitary)
+    inserted = draw_insertions(echo, config.strings, (seed, 1))
+    circuit = echo_circuit(echo)
+    groups = {
+        "signal": [circuit],
+        "reference": [reference_circuit(echo)],
+        "diagonal": [echo_circuit(echo, strings) for strings in inserted],
+        "diagonal_reference": [reference_circuit(echo, strings) for strings in inserted],
+    }
+    # A draw of its own for each group and string, or their errors would not be independent.
+    result, seeds = {}, iter(np.random.SeedSequence(seed).generate_state(2 * config.strings + 2))
+    for name, members in groups.items():
+        found = [
+            _sample(config, echo.observable, one, int(next(seeds)), len(members)) for one in members
+        ]
+        result[name] = np.mean([e.values for e in found], axis=0)[1:]
+        result[f"{name}_covariance"] = (
+            np.sum([e.covariance for e in found], axis=0)[1:, 1:] / len(members) ** 2
+        )
+        result[f"{name}_exact"] = np.mean([e.clean for e in found])
+    result["exact"] = result.pop("signal_exact")
+    turning = NoiseModel(
+        theta_error=config.theta_error, phi_error=config.phi_error, seed=config.seed
+    )
+    frames = [None, *(pauli_frame(seed * config.frames + k) for k in range(config.frames))]
+    turned = [add_noise(circuit, turning, frame=frame) for frame in frames]
+    # Without channels there is nothing to draw: one exact run each.
+    result["coherent"] = np.array(
+        [expectation(c, echo.observable, 2, 0, engine=config.engine).value for c in turned]
+    )
+    model = device_noise(config.noise)
+    result["fidelity"] = np.array(echo_fidelity(circuit, model))
+    result["fidelity_idle"] = np.array(echo_fidelity(circuit, model, idle=True))
+    return result
+
+
+def _sample(config: Config, observable, circuit, seed: int, parts: int) -> Ensemble:
+    """One circuit under all noise models, with its part of the trajectories."""
+    noisy = [add_noise(circuit, model) for model in _models(config)]
+    return stratified(noisy, observable, config.trajectories // parts, seed, engine=config.engine)
+
+
+def _mitigate(config: Config, stack, exponent: float | None, rng):
+    """Value of every circuit by every method as the device gives it, and our sampling errors."""
+    done, signal = _plain(config, stack, config.shots, rng)
+    if exponent is not None:
+        gain = stack["fidelity"] ** -exponent
+        done["global_rescale"] = gain * done["raw"][0], gain * done["raw"][1]
+    n = len(config.noise_scales)
+    for law in LAWS:
+        fit = fit_extrapolation(config.noise_scales, signal[:, :n], law)
+        pairs = zip(signal[:, :n], stack["signal_covariance"][:, :n, :n], strict=True)
+        found = [fit.apply(row, covariance) for row, covariance in pairs]
+        values, errors = np.array([[e.value, e.stderr] for e in found]).T
+        done[f"zne_{law}"] = values, errors
+    frames = stack["coherent"][:, 1:]
+    done["coherent"] = stack["coherent"][:, 0], np.zeros(len(frames))
+    done["twirled"] = frames.mean(axis=1), frames.std(axis=1, ddof=1) / math.sqrt(config.frames)
+    return done
+
+
+def _plain(config: Config, stack, shots: float, rng):
+    """Methods that need no fit, and the corrected signals under all noise models."""
+    n = len(config.noise_scales)
+    signal, read = _read(config, stack["signal"], shots, rng)
+    reference, _ = _read(config, stack["reference"], shots, rng)
+    done = {
+        "raw": (read[:, 0], _read_error(config, stack, "signal", 0)),
+        "other_column": (read[:, n + 1], _read_error(config, stack, "signal", n + 1)),
+        "readout": (signal[:, 0], _error(stack, "signal", 0)),
+        "decoupled": (signal[:, n], _error(stack, "signal", n)),
+    }
+    for name, k in (("normalised", 0), ("decoupled_normalised", n)):
+        ratio = signal[:, k] / reference[:, k]
+        parts = _error(stack, "signal", k), ratio * _error(stack, "reference", k)
+        done[name] = ratio, np.hypot(*parts) / np.abs(reference[:, k])
+    return done | _off_diagonal(config, stack, read[:, 0], done["normalised"], shots, rng), signal
+
+
+def _off_diagonal(config: Config, stack, read, normalised, shots: float, rng):
+    """Whole value less the mean under strings, as read and each divided by its own undisturbed echo."""
+    # A setting for each string: their mean has as many more shots.
+    shots = shots * config.strings
+    corrected, seen = _read(config, stack["diagonal"], shots, rng)
+    reference, _ = _read(config, stack["diagonal_reference"], shots, rng)
+    errors = _error(stack, "diagonal", 0), _error(stack, "diagonal_reference", 0)
+    ratio = corrected[:, 0] / reference[:, 0]
+    spread = np.hypot(errors[0], ratio * errors[1]) / np.abs(reference[:, 0])
+    as_read = (_read_error(config, stack, name, 0) for name in ("signal", "diagonal"))
+    return {
+        "off_diagonal": (read - seen[:, 0], np.hypot(*as_read)),
+        "off_diagonal_normalised": (normalised[0] - ratio, np.hypot(normalised[1], spread)),
+    }
+
+
+def _read(config: Config, true: np.ndarray, shots: float, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Readout undone, and as read: with flips, and the variance (1 - z^2) / shots of a mean of shots."""
+    corrected, read = np.empty_like(true), np.empty_like(true)
+    for k, device in enumerate(_models(config)[1:]):
+        z = device.read_out(true[:, k])
+        spread = np.sqrt(np.maximum(1 - z**2, 0) / shots)
+        read[:, k] = z + spread * rng.normal(size=len(z))
+        corrected[:, k] = [correct_readout(Estimate(r, 0.0), device).value for r in read[:, k]]
+    return corrected, read
+
+
+def _error(stack, name: str, k: int) -> np.ndarray:
+    return np.sqrt(stack[f"{name}_covariance"][:, k, k])
+
+
+def _read_error(config: Config, stack, name: str, k: int) -> np.ndarray:
+    """Of a value as it is read: readout takes contrast from the error as well."""
+    device = _models(config)[1 + k]
+    return (device.read_out(1.0) - device.read_out(0.0)) * _error(stack, name, k)
+
+
+def _ratio_metrics(stack, done, size: str) -> dict[str, Measurement]:
+    metrics, n = {}, len(stack["exact"])
+    parts = {"total": stack["exact"], "off_diagonal": stack["exact"] - stack["diagonal_exact"]}
+    for part, exact in parts.items():
+        spread = std_with_error(exact)
+        metrics[f"signal.{part}.{size}"] = Measurement(spread.value, spread.stderr, "", n)
+    for name, (value, error) in done.items():
+        exact = parts["off_diagonal" if name.startswith("off_diagonal") else "total"]
+        for kind, prefix in (("raw", "snr"), ("rescaled", "snr_rescaled")):
+            ratio, share = device_signal_to_noise(exact, value, error, kind)
+            metrics[f"{prefix}.{name}.{size}"] = Measurement(ratio.value, ratio.stderr, "", n)
+            if name in ("raw", "normalised", "off_diagonal_normalised"):
+                metrics[f"trajectory_share.{prefix}.{name}.{size}"] = Measurement(
+                    share, None, "", n
+                )
+    return metrics
+
+
+def _fidelity_metrics(stack, size: str) -> dict[str, Measurement]:
+    return {
+        # All circuits of a layout have the same gates in the same places.
+        f"fidelity.gates.{size}": Measurement(stack["fidelity"][0]),
+        f"fidelity.gates_and_idling.{size}": Measurement(stack["fidelity_idle"][0]),
+        f"fidelity.reference_echo.{size}": Measurement.from_samples(stack["reference"][:, 0]),
+        f"fidelity.reference_with_strings.{size}": Measurement.from_samples(
+            stack["diagonal_reference"][:, 0]
+        ),
+    }
+
+
+def _against_shots(config: Config, stack, rng) -> np.ndarray:
+    """Rescaled ratio of raw and normalised values for every number of shots, (2, shots), noise power averaged."""
+    table = np.zeros((2, len(SHOTS)))
+    for column, shots in enumerate(SHOTS):
+        for _ in range(SHOT_DRAWS):
+            done, _ = _plain(config, stack, shots, rng)
+            for row, name in enumerate(("raw", "normalised")):
+                value, error = done[name]
+                ratio, _ = device_signal_to_noise(stack["exact"], value, error, "rescaled")
+                table[row, column] += ratio.value**-2 / SHOT_DRAWS
+    return table**-0.5
+
+
+@style()
+def plot(outcome: Outcome) -> Figure:
+    """Noisy against exact; SNR against size, beside the paper's; each method; echo fidelity; SNR against shots."""
+    figure = new_figure(columns=2, height=5.0)
+    grid = figure.add_gridspec(2, 6)
+    sizes = [parse_layout(text).lattice.n_qubits for text in outcome.config.layouts]
+    last = f"n{sizes[-1]}"
+    draw_scatter(figure.add_subplot(grid[0, :2]), outcome, last)
+    draw_sizes(figure.add_subplot(grid[0, 2:4]), outcome, sizes)
+    draw_fidelity(figure.add_subplot(grid[0, 4:]), outcome, sizes)
+    draw_methods(figure.add_subplot(grid[1, :4]), outcome, last)
+    draw_shots(figure.add_subplot(grid[1, 4:]), outcome, last)
+    return figure

@@ -1,0 +1,81 @@
+"""What is published of the OTOC(2) runs, second-hand, and the layouts and layer orders they are compared at.
+
+Values of Google Quantum AI and collaborators, Nature 646, 825-830 (2025), DOI 10.1038/s41586-025-09526-6, as drawn and
+written down by a third party from the published data: means from plot legends, standard deviations read by eye.
+"""
+
+import itertools
+from typing import NamedTuple
+
+from experiments.harness.measurement import Reference
+from quantum.lattice import EchoLayout, echo_layout, rectangle_layout
+
+# Lower case: the same letters with aligned groups.
+ALL_ORDERS = tuple(
+    "".join(word) for letters in ("ABCD", "abcd") for word in itertools.permutations(letters)
+)
+SD_READING = 0.001  # read by eye, as the fact sheet states
+
+_ORDER = "layer order and theta are our choice"
+_BEYOND = "beyond our scales; shown for the trend"
+
+
+class Golden(NamedTuple):
+    """Off-diagonal part of OTOC(2) over circuits: mean, its standard error where known, spread, kind of value."""
+
+    mean: float
+    mean_error: float | None
+    sd: float
+    kind: str
+
+
+# By the number of qubits.
+GOLDEN = {
+    18: Golden(-0.0203, 0.0025, 0.018, "exact; the mean's error is sd / sqrt(50 circuits)"),
+    23: Golden(-0.0094, None, 0.011, "exact; number of circuits unknown"),
+    27: Golden(-0.0255, None, 0.021, "exact"),
+    31: Golden(-0.0145, None, 0.011, "exact"),
+    36: Golden(-0.0144, None, 0.016, "exact, " + _BEYOND),
+    40: Golden(-0.0150, None, 0.010, "exact, " + _BEYOND),
+    65: Golden(-0.0064, None, 0.007, "experiment, " + _BEYOND),
+}
+REFERENCES = (
+    *(
+        Reference(f"off_diagonal.n{n}.mean", mean, error, "", "Fig. 4b (65: 4a, 40: 3e)", "read off a plot", False,
+                  f"second-hand, from legends drawn of the published values; {kind}; {_ORDER}")
+        for n, (mean, error, _, kind) in GOLDEN.items()
+    ),
+    *(
+        Reference(f"off_diagonal.n{n}.sd", sd, SD_READING, "", "Fig. 4b (65: 4a, 40: 3e)", "read off a plot", False,
+                  f"second-hand, read by eye; {kind}; {_ORDER}")
+        for n, (_, _, sd, kind) in GOLDEN.items()
+    ),
+    Reference("off_diagonal.n18.share_negative", None, None, "", "Fig. 4b", "read off a plot", False,
+              "second-hand: nearly all values are negative, without a number"),
+    Reference("correlation.without_insertion", 0.998, None, "", "Fig. 3d", "stated in text", False,
+              "second-hand; device data against simulation at an unknown size; ours has shot noise alone"),
+    Reference("correlation.with_insertion", 0.555, None, "", "Fig. 3d", "stated in text", False,
+              "second-hand; device data with insertion against simulation without, as read; size, strings unknown"),
+)  # fmt: skip
+
+
+def layout_of(size: str, rectangle_cycles: int) -> EchoLayout:
+    """Layout from its text: 18 is a published one, 3x4 a rectangle with butterfly and measurement in its corners."""
+    words = size.split("x")
+    if not all(word.isdecimal() for word in words) or len(words) > 2:
+        raise ValueError(
+            f"`sizes` must hold numbers of qubits or rows x columns such as 3x4, but holds {size!r}."
+        )
+    if len(words) == 1:
+        return echo_layout(int(size))
+    return rectangle_layout(int(words[0]), int(words[1]), rectangle_cycles)
+
+
+def n_qubits(config, size: str) -> int:
+    """Qubits of a layout of a configuration."""
+    return layout_of(size, config.rectangle_cycles).lattice.n_qubits
+
+
+def order_name(order: str) -> str:
+    """Name of an order in metrics; lower case stands for aligned groups."""
+    return f"aligned_{order.upper()}" if order.islower() else f"staggered_{order}"

@@ -1,0 +1,350 @@
+"""Depth of a diffractive network that trains itself: Fig. 2d and 2e of the paper on fully forward mode.
+
+Z. Xue, T. Zhou, Z. Xu, S. Yu, Q. Dai, L. Fang, Nature 632, 280-286 (2024), DOI 10.1038/s41586-024-07687-4. Networks
+of 2 to 8 phase layers classify images three ways: in the ideal model (ideal), with the ideal model's weights on
+imperfect hardware (in_silico), and trained on that hardware by forward mode (ffm). All have the same start, data
+and steps.
+
+The number of classes is unknown. Published linear networks reach 81-91 % on all ten, below the paper's 92.2 to 96.0
+%, so a subset is likely: `accuracy.*` is for the first four classes and is what compares; `accuracy10.*` is for all
+ten.
+
+The hardware's errors are unknown too. They were chosen on the in-silico column alone, so that it lands near the
+paper's 44 to 59 %, and then frozen: `GAP` below. The choice is the experiment `ffm_gap`, whose laptop run
+(Fashion-MNIST, first four classes, the training settings used here, 4 repeats, other seeds than here) gave for 2 /
+4 / 6 / 8 layers, in percent:
+
+    stroke error   astigmatism 0            0.1 waves            0.2 waves
+        -0.30      81 / 68 / 77 / 72        81 / 65 / 66 / 70    79 / 56 / 48 / 50
+        -0.35      70 / 55 / 64 / 65        71 / 53 / 58 / 63    69 / 47 / 42 / 48
+        -0.40      55 / 48 / 53 / 58  <-    56 / 47 / 47 / 59    58 / 43 / 38 / 46
+        -0.45      45 / 44 / 42 / 53        44 / 44 / 40 / 56    43 / 42 / 35 / 46
+
+with a static phase error of 0.3 rad and a camera displaced by 0.25 px throughout. Before that, forward mode had
+been tried on a few benches, stroke errors of -0.5 and -0.3 among them, to see that it trains at all and to set the
+learning rate, which all methods share; it had not been run on the chosen bench. The modulator's 8 bits, the
+camera's noise and a drifting reference come on top, which the in-silico column hardly feels.
+
+Geometry: 64 px of 8 um at 12 mm have nearly the Fresnel number (10) of the paper's 400 px at 0.388 m (12), so that
+a small run diffracts like the large one.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.data import datasets
+from experiments.data.tasks import load_task
+from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
+from experiments.harness.context import Context
+from experiments.harness.measurement import Measurement, Reference
+from experiments.harness.outcome import Outcome
+from experiments.harness.plotting import GREY, PALETTE, label, new_figure
+from optics.imperfections import Imperfections
+from optics.learning import ForwardMode, InSilico
+from optics.learning.rule import measure_data_pass
+
+CLAIM = "On imperfect hardware, forward-mode training stays near the ideal at every depth; in-silico weights fail."
+PAPER_FIGURE = "Fig. 2d-e"
+EXPECTED_TIME = {"quick": "20 s", "tour": "4 min", "laptop": "20 min", "paper": "hours on a GPU"}
+# The quick run has few steps and 128 test images on one bench: another machine's rounding may move it by many of them.
+TOLERANCES = {"accuracy*": 20.0, "loss_of_accuracy*": 25.0}
+METHODS = ("ideal", "in_silico", "ffm")
+
+# Frozen before forward mode was measured on it; see `ffm_gap`.
+GAP = Imperfections(
+    slm_gain=-0.4,
+    slm_phase_error=0.3,
+    slm_levels=256,
+    camera_shift_px=0.25,
+    reference_drift=0.005,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings.
+
+    Attributes:
+        dataset: digits, mnist or fashion_mnist.
+        classes: Class counts, the first n classes each; the first entry is the one printed as `accuracy.*`.
+        depths: Numbers of layers.
+        repeats: Independent hardware draws and initial phases.
+        n_train: Training images, 0 for all.
+        n_test: Test images, 0 for all.
+        optics: Panel, training and read-out.
+        gap: Errors of the hardware (our choice, see the module's text).
+        camera: Measures through the paper's camera (quantum efficiency, shot and read noise, 12 bits).
+        seed: Seed of splits, starts, hardware and noise.
+    """
+
+    dataset: str = "digits"
+    classes: tuple[int, ...] = (4, 10)
+    depths: tuple[int, ...] = (2, 4, 6, 8)
+    repeats: int = 3
+    n_train: int = 0
+    n_test: int = 1000
+    optics: Optics = field(default_factory=Optics)
+    gap: Imperfections = GAP
+    camera: bool = True
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("classes", "depths"):
+            if not getattr(self, name):
+                raise ValueError(f"`{name}` must have at least one entry, but is empty.")
+        if min(self.depths) < 1:
+            raise ValueError(f"`depths` must be at least 1, but is {self.depths}.")
+        if self.repeats < 1:
+            raise ValueError(f"`repeats` must be at least 1, but is {self.repeats}.")
+
+
+WANTED_DATA = {"laptop": ("fashion_mnist",)}
+SCALES = {
+    "quick": Config(
+        classes=(4,),
+        depths=(2, 4),
+        repeats=1,
+        n_test=128,
+        optics=Optics(pixels=32, distance=3e-3, n_steps=100),
+    ),
+    "tour": Config(classes=(4, 10), repeats=2, n_test=320, optics=Optics(n_steps=120)),
+    "laptop": Config(dataset=datasets.first_available(*WANTED_DATA["laptop"])),
+    "paper": Config(
+        dataset="fashion_mnist",
+        repeats=5,
+        n_test=0,
+        optics=Optics(pixels=400, distance=0.388, n_steps=3000, batch_size=64),
+    ),
+}
+
+_WHY = "number of classes, data split and hardware errors of the paper are unknown; ours is {}"
+# Fig. 2d, as the project's seed text states it: accuracy in percent and twice its standard deviation. The depths 4
+# and 6 are inferred from "2 to 8" with four values.
+_PUBLISHED = {
+    2: {"ideal": (92.2, None), "in_silico": (44.0, 35.1), "ffm": (86.5, None)},
+    4: {"ideal": (93.8, None), "in_silico": (52.4, 8.8), "ffm": (91.0, None)},
+    6: {"ideal": (96.0, None), "in_silico": (58.4, 18.4), "ffm": (92.3, None)},
+    8: {"ideal": (96.0, None), "in_silico": (58.8, 5.5), "ffm": (92.5, None)},
+}
+
+
+def _references(note: str) -> tuple[Reference, ...]:
+    return tuple(
+        Reference(
+            f"accuracy.{method}.depth{depth}",
+            value,
+            None if bracket is None else bracket / 2,
+            "%",
+            "Fig. 2d",
+            "stated in text",
+            comparable=False,
+            note=note,
+        )
+        for depth, methods in _PUBLISHED.items()
+        for method, (value, bracket) in methods.items()
+    )
+
+
+REFERENCES = _references(_WHY.format("a four-class subset"))
+
+
+def run(config: Config, context: Context | None = None) -> Outcome:
+    """Trains and tests every depth and repeat; each is a piece that survives an interruption."""
+    session = context or Context()
+    metrics: dict[str, Measurement] = {}
+    arrays: dict[str, np.ndarray] = {}
+    for n_classes in config.classes:
+        task = load_task(config.dataset, n_classes, config.n_train, config.n_test, config.seed)
+        main = n_classes == config.classes[0]
+        prefix = "accuracy" if main else f"accuracy{n_classes}"
+        for depth in config.depths:
+            pieces = [
+                session.sub_run(
+                    f"classes{n_classes}.depth{depth}.repeat{repeat}",
+                    lambda d=depth, r=repeat, t=task: _train_and_test(config, session, t, d, r),
+                )
+                for repeat in range(config.repeats)
+            ]
+            for i, method in enumerate(METHODS):
+                samples = np.array([piece["accuracy"][i] for piece in pieces])
+                metrics[f"{prefix}.{method}.depth{depth}"] = Measurement.from_samples(samples, "%")
+                arrays[f"{prefix}.{method}.depth{depth}"] = samples
+            if main:
+                arrays[f"loss.ffm.depth{depth}"] = np.stack([piece["loss_ffm"] for piece in pieces])
+                arrays[f"loss.ideal.depth{depth}"] = np.stack(
+                    [piece["loss_ideal"] for piece in pieces]
+                )
+                if depth == max(config.depths):
+                    arrays |= {k: v for k, v in pieces[0].items() if k.startswith("object.")}
+    for depth in config.depths:
+        ideal, in_silico, ffm = (arrays[f"accuracy.{m}.depth{depth}"] for m in METHODS)
+        metrics[f"loss_of_accuracy.in_silico.depth{depth}"] = Measurement.from_samples(
+            ideal - in_silico, "%"
+        )
+        metrics[f"loss_of_accuracy.ffm.depth{depth}"] = Measurement.from_samples(ideal - ffm, "%")
+    if config.dataset == "fashion_mnist":
+        references = _references(
+            _WHY.format(f"{config.classes[0]} classes at {config.optics.pixels} px")
+        )
+    else:
+        references = _references(f"our data are {config.dataset}, the paper's Fashion-MNIST")
+    return Outcome("ffm_depth", config, metrics, arrays, references)
+
+
+def _train_and_test(
+    config: Config, context: Context, task, depth: int, repeat: int
+) -> dict[str, np.ndarray]:
+    optics = config.optics
+    key = jax.random.fold_in(jax.random.key(config.seed), 1000 * depth + repeat)
+    start_key, batch_key, test_key, bench_key = jax.random.split(key, 4)
+    bench = make_bench(optics, config.gap, bench_key, camera=config.camera)
+    start = optics.network(depth, task.n_classes, start_key)
+    name = f"{task.n_classes} classes, {depth} layers, repeat {repeat + 1}/{config.repeats}"
+    model = train(context, f"{name}: ideal", optics, start, InSilico(), task, batch_key)
+    self_trained = train(
+        context, f"{name}: ffm", optics, start, ForwardMode(), task, batch_key, bench
+    )
+    scores = (
+        accuracy(optics, model.network, task, test_key),
+        accuracy(optics, model.network, task, test_key, bench),
+        accuracy(optics, self_trained.network, task, test_key, bench, self_trained.time),
+    )
+    pictures = _pictures(
+        optics, task, (model.network, model.network, self_trained.network), bench, test_key
+    )
+    context.log(
+        f"{name}: ideal {scores[0]:.1f} %, in silico {scores[1]:.1f} %, ffm {scores[2]:.1f} %"
+    )
+    return {
+        "accuracy": np.array(scores),
+        "loss_ideal": model.losses,
+        "loss_ffm": self_trained.losses,
+        **pictures,
+    }
+
+
+def _pictures(optics: Optics, task, networks, bench, key) -> dict[str, np.ndarray]:
+    """Intensity after every layer for one object: right by forward mode, wrong in silico where there is such a one."""
+    nominal = make_bench(optics, Imperfections(), key, camera=False)
+    systems = (nominal, bench, bench)
+    n = min(64, len(task.y_test))
+    fields, labels = optics.encode(task.x_test[:n]), task.y_test[:n]
+    passes = [
+        measure_data_pass(net, system, fields, key=key)
+        for net, system in zip(networks, systems, strict=True)
+    ]
+    right = [
+        np.asarray(net.readout.correct(p.measured[-1], labels))
+        for net, p in zip(networks, passes, strict=True)
+    ]
+    telling = right[0] & right[2] & ~right[1]
+    chosen = int(np.argmax(telling if telling.any() else right[2]))
+    pictures = {
+        f"object.{method}": np.abs(np.asarray(p.measured[:, chosen])).astype(np.float32) ** 2
+        for method, p in zip(METHODS, passes, strict=True)
+    }
+    powers = [
+        np.asarray(net.readout.powers(p.measured[-1, chosen]))
+        for net, p in zip(networks, passes, strict=True)
+    ]
+    return pictures | {
+        "object.input": np.asarray(task.x_test[chosen]),
+        "object.label": np.asarray(labels[chosen]),
+        "object.powers": np.stack([p / p.sum() for p in powers]),
+        "object.regions": np.asarray(networks[0].readout.regions.sum(axis=0), dtype=np.float32),
+    }
+
+
+_NAMES = {
+    "ideal": "ideal",
+    "in_silico": "in silico, on hardware",
+    "ffm": "forward mode, on hardware",
+}
+_COLORS: dict[str, str] = dict(zip(METHODS, PALETTE[:3], strict=True))
+
+
+def plot(outcome: Outcome) -> Figure:
+    """Accuracy against depth beside the paper, and the light after each layer for one object."""
+    config = outcome.config
+    figure = new_figure(columns=2, height=2.5 + 2.6)
+    top, bottom = cast(Any, figure.subfigures(2, 1, height_ratios=(2.5, 2.6)))
+    panels = top.subplots(
+        1, len(config.classes) + 1, width_ratios=[1.0] * len(config.classes) + [0.8]
+    )
+    for axes, n_classes in zip(panels, config.classes, strict=False):
+        main = n_classes == config.classes[0]
+        _plot_accuracy(axes, outcome, "accuracy" if main else f"accuracy{n_classes}", main)
+        axes.set_title(f"{config.dataset.replace('_', '-')}, {n_classes} classes")
+    handles, names = panels[0].get_legend_handles_labels()
+    top.legend(handles, names, loc="outside upper center", ncols=4, fontsize=6.5, handlelength=1.2)
+    deepest = max(config.depths)
+    for method, key in (("ideal", "loss.ideal"), ("ffm", "loss.ffm")):
+        losses = outcome.arrays[f"{key}.depth{deepest}"]
+        panels[-1].plot(losses.mean(axis=0), color=_COLORS[method], lw=0.8)
+    panels[-1].set(
+        xlabel=label("Training step"), ylabel=label("Cross-entropy"), title=f"{deepest} layers"
+    )
+    panels[-1].set_ylim(bottom=0)
+    _plot_pictures(bottom, outcome)
+    return figure
+
+
+def _plot_accuracy(axes, outcome: Outcome, prefix: str, with_paper: bool) -> None:
+    depths = outcome.config.depths
+    for method in METHODS:
+        found = [outcome.metrics[f"{prefix}.{method}.depth{d}"] for d in depths]
+        bars = [2 * (m.sd or 0) for m in found]
+        axes.errorbar(
+            depths, [m.value for m in found], yerr=bars, color=_COLORS[method], marker="o", ms=3,
+            lw=1, capsize=2, label=_NAMES[method],
+        )  # fmt: skip
+    for reference in outcome.references if with_paper else ():
+        _, method, depth = reference.name.split(".")
+        at = int(depth.removeprefix("depth"))
+        if at in depths and reference.value is not None:
+            bar = 2 * reference.uncertainty if reference.uncertainty else None
+            axes.errorbar(
+                at + 0.3, reference.value, yerr=bar, color=_COLORS[method], fmt="D", ms=3.5, lw=0.7,
+                mfc="white", alpha=0.75,
+            )  # fmt: skip
+    axes.errorbar([], [], color="k", fmt="D", ms=3.5, mfc="white", label="paper; all bars 2 sd")
+    axes.set(
+        xlabel=label("Layers"), ylabel=label("Test accuracy", "%"), ylim=(0, 102), xticks=depths
+    )
+
+
+def _plot_pictures(figure, outcome: Outcome) -> None:
+    config, arrays = outcome.config, outcome.arrays
+    n_layers = arrays["object.ideal"].shape[0]
+    grid = figure.subplots(3, n_layers + 2, width_ratios=[1] * (n_layers + 1) + [1.3])
+    half = config.optics.pixels * config.optics.pixel_pitch * 1e3 / 2
+    extent = (-half, half, half, -half)
+    for row, method in enumerate(METHODS):
+        grid[row, 0].imshow(arrays["object.input"], cmap="gray")
+        grid[row, 0].set_ylabel(method.replace("_", " "), fontsize=7)
+        for layer in range(n_layers):
+            axes = grid[row, layer + 1]
+            axes.imshow(np.sqrt(arrays[f"object.{method}"][layer]), cmap="magma", extent=extent)
+            if row == 0:
+                axes.set_title(f"after {layer + 1}", fontsize=7)
+        grid[row, n_layers].contour(
+            np.linspace(-half, half, config.optics.pixels),
+            np.linspace(-half, half, config.optics.pixels),
+            arrays["object.regions"], levels=[0.5], colors="w", linewidths=0.4,
+        )  # fmt: skip
+        shares = arrays["object.powers"][row]
+        truth = int(arrays["object.label"])
+        colors = [PALETTE[2] if i == truth else GREY for i in range(len(shares))]
+        grid[row, -1].bar(range(len(shares)), 100 * shares, color=colors)
+        grid[row, -1].set(xticks=range(len(shares)), ylim=(0, 100))
+        grid[row, -1].tick_params(labelsize=5)
+        grid[row, -1].yaxis.tick_right()
+    grid[0, 0].set_title("object", fontsize=7)
+    grid[0, -1].set_title("share of region (%)", fontsize=7)
+    for axes in grid[:, :-1].ravel():
+        axes.set(xticks=[], yticks=[])
+    grid[-1, 0].set_xlabel(f"window {2 * half:.2g} mm", fontsize=6)

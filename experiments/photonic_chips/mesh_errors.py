@@ -1,0 +1,271 @@
+"""Training networks of meshes on hardware with splitter and phase errors: the table of dual adaptive training.
+
+Z. Zheng et al., "Dual adaptive training of photonic neural networks", Nat. Mach. Intell. 5, 1119-1129 (2023), DOI
+10.1038/s42256-023-00723-4; numbers from the logs of its code (github THPCILab/DAT_MPNN), collected in section 7 of the
+fact sheet on Xue et al., Nature 632, 280 (2024). Three meshes of 64 ports see the 8 x 8 lowest spatial frequencies of
+an image. Weights trained in the model are put on the chip as they are (in_silico), or trained on it: physics-aware
+with the output alone measured, as in the table (pat_output), or with every layer measured (pat); dual adaptive with a
+small or large error predictor (dat_small, dat_large); and forward mode (ffm), which needs a symmetric core: there each
+layer is a folded mesh, crossed twice, with half the freedoms, so its own ideal is shown too (folded_ideal,
+folded_in_silico).
+
+Errors are those of the code. Its splitters send the share (1 + e) / 2 of the power straight on, e normal with the
+table's standard deviation: half of e in the angle. The sheet says e is an angle; with the code's frozen draws and
+weights we found 89.4 % (the table's) for the share and 49.3 % for the angle (MNIST, BS 0.06). Theta is in push-pull.
+Not as there: one chip is used three times, where the code draws three; test accuracy after the last step, where the
+code keeps the best epoch by test accuracy; a cosine for the learning rate. Draws differ by several points, and the
+table is one draw a setting. Scales other than `paper` start from the weights trained in the model, to save time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.data import datasets
+from experiments.data.tasks import Task, load_task
+from experiments.harness.context import Context
+from experiments.harness.measurement import Measurement
+from experiments.harness.outcome import Outcome
+from experiments.photonic_chips.mesh_errors_figure import (
+    TABLE_ERRORS,
+    draw_table,
+    published,
+    setting,
+)
+from optics.chip import CoreTwin
+from optics.learning import AbstractMethod, GradientMethod, InSilico, PhysicsAware, evaluate, fit
+from optics.learning.dual_adaptive import DualAdaptive, OutputPhysicsAware
+from optics.learning.mesh_forward_mode import MeshForwardMode
+from optics.mesh import make_mesh
+from optics.mesh_bench import MeshBench
+from optics.mesh_network import MeshNetwork, encode_low_frequencies, make_mesh_network
+from optics.push_pull import make_push_pull_twin
+from optics.symmetric_mesh import SymmetricCore, make_symmetric_core
+
+CLAIM = "Errors of a mesh cost weights trained in a model tens of points; training on the chip wins most of them back."
+PAPER_FIGURE = "table of Zheng et al. 2023 (their Figs. 4 and 5), fact sheet 7"
+EXPECTED_TIME = {"quick": "25 s", "laptop": "5 min", "paper": "hours on a GPU"}
+TOLERANCES = {"*": 8.0}
+
+METHODS: dict[str, Callable[[float], AbstractMethod]] = {
+    "pat_output": lambda rate: GradientMethod(OutputPhysicsAware(), learning_rate=rate),
+    "pat": lambda rate: GradientMethod(PhysicsAware(), learning_rate=rate),
+    "dat_small": lambda rate: DualAdaptive(learning_rate=rate, features=(4, 6, 8)),
+    "dat_large": lambda rate: DualAdaptive(learning_rate=rate, features=(4, 8, 16)),
+    "ffm": lambda rate: GradientMethod(MeshForwardMode(), learning_rate=rate),
+}
+SLOW = ("dat_small", "dat_large", "ffm")
+BASELINES = ("in_silico", "folded_in_silico")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings.
+
+    Attributes:
+        datasets: Of digits, mnist, fashion_mnist.
+        errors: Standard deviations of splitter (power share) and phase errors (rad), one pair a setting.
+        methods: Of `METHODS`.
+        draws: Chips drawn for each setting, each with its own start.
+        slow_draws: The same for `SLOW`, which cost tens of times more to simulate.
+        side: Frequencies a side; the ports are its square.
+        n_layers: Meshes.
+        batch_size: Images a step.
+        model_steps: Steps of the training in the model.
+        chip_steps: Steps of the training on the chip.
+        learning_rate: Adam's first step in the model, rad; ours was best of 0.01, 0.03, 0.1.
+        chip_rate: Adam's first step on the chip, rad; of 0.001, 0.003, 0.01 and 0.03 ours was within a point of the
+            best for pat_output, pat and ffm; dat_small tried 0.003 and 0.01, dat_large none (Fashion-MNIST, both
+            errors 0.06, 200 steps, another seed).
+        warm_start: Training on the chip starts from the weights trained in the model.
+        n_train: Training images, 0 for all.
+        n_test: Test images, 0 for all.
+        seed: Seed of starts, chips and batches.
+    """
+
+    datasets: tuple[str, ...] = ("digits",)
+    errors: tuple[tuple[float, float], ...] = ((0.06, 0.06),)
+    methods: tuple[str, ...] = tuple(METHODS)
+    draws: int = 1
+    slow_draws: int = 1
+    side: int = 8
+    n_layers: int = 3
+    batch_size: int = 64
+    model_steps: int = 300
+    chip_steps: int = 100
+    learning_rate: float = 0.01
+    chip_rate: float = 0.003
+    warm_start: bool = True
+    n_train: int = 0
+    n_test: int = 0
+    seed: int = 0
+
+    def __post_init__(self):
+        unknown = [method for method in self.methods if method not in METHODS]
+        if unknown:
+            raise ValueError(
+                f"`methods` must be of {', '.join(METHODS)}, but has {', '.join(unknown)}."
+            )
+        if any(not 0 <= size <= 0.2 for pair in self.errors for size in pair):
+            raise ValueError(
+                f"`errors` must be at most 0.2 and not negative, but are {self.errors}."
+            )
+        for name in ("draws", "slow_draws", "n_layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
+        if self.slow_draws > self.draws:
+            raise ValueError(
+                f"`slow_draws` must be at most `draws`, {self.draws}, but is {self.slow_draws}."
+            )
+
+    @property
+    def as_published(self) -> bool:
+        """Whether sizes and training are those of the table."""
+        published = (8, 3, 500, 6000, 6000, 1e-3, 1e-3, False, 0, 0)
+        names = "side n_layers batch_size model_steps chip_steps learning_rate chip_rate warm_start n_train n_test"
+        return tuple(getattr(self, name) for name in names.split()) == published
+
+
+WANTED_DATA = {"laptop": ("mnist", "fashion_mnist")}
+SCALES = {
+    "quick": Config(methods=("pat_output", "ffm"), model_steps=200, chip_steps=30),
+    "laptop": Config(
+        datasets=tuple(filter(datasets.available, WANTED_DATA["laptop"])) or ("digits",),
+        errors=((0.06, 0.06), (0.06, 0.0), (0.0, 0.06)),
+        methods=("pat_output", "pat", "dat_small", "ffm"),
+        draws=2,
+        model_steps=1500,
+        chip_steps=200,
+    ),
+    "paper": Config(
+        datasets=("mnist", "fashion_mnist"),
+        errors=TABLE_ERRORS,
+        draws=3,
+        slow_draws=3,
+        batch_size=500,
+        model_steps=6000,
+        chip_steps=6000,
+        learning_rate=1e-3,
+        chip_rate=1e-3,
+        warm_start=False,
+    ),
+}
+
+
+REFERENCES = published(like_conditions=True)
+
+
+def run(config: Config, context: Context | None = None) -> Outcome:
+    """Trains in the model, then on chips with errors of every size."""
+    session = context or Context()
+    found: dict[str, list[float]] = {}
+    for data in config.datasets:
+        task = load_task(data, 10, config.n_train, config.n_test, config.seed)
+        for draw in range(config.draws):
+            for name, score in _draw(config, session, task, data, draw).items():
+                found.setdefault(name, []).append(score)
+    metrics = {name: Measurement.from_samples(values, "%") for name, values in found.items()}
+    return Outcome("mesh_errors", config, metrics, {}, published(config.as_published))
+
+
+def _draw(config: Config, session: Context, task: Task, data: str, draw: int) -> dict[str, float]:
+    """Accuracies of one start and one chip of each setting."""
+    key = jax.random.fold_in(jax.random.key(config.seed), draw)
+    start_key, batch_key, chip_key = jax.random.split(key, 3)
+    place = f"{data} {draw + 1}/{config.draws}"
+
+    def piece(label, method, start, bench=None):
+        """One training, kept in case the run is interrupted."""
+
+        def compute():
+            network = _train(
+                config, session, f"{place}: {label}", start, method, task, batch_key, bench
+            )
+            score = _accuracy(config, network, task, bench)
+            return {"phase": np.asarray(network.phase), "accuracy": np.array(score)}
+
+        saved = session.sub_run(f"{data}.draw{draw}.{label}", compute)
+        network = eqx.tree_at(lambda n: n.phase, start, jnp.asarray(saved["phase"]))
+        return network, float(saved["accuracy"])
+
+    starts = {"mesh": _start(config, make_mesh, start_key)}
+    if "ffm" in config.methods:
+        starts["folded"] = _start(config, make_symmetric_core, start_key)
+    trained, found = {}, {}
+    for kind, ideal in zip(starts, ("in_silico", "folded_ideal"), strict=False):
+        method = GradientMethod(InSilico(), learning_rate=config.learning_rate)
+        trained[kind], found[f"{data}.none.{ideal}"] = piece(f"{kind}.model", method, starts[kind])
+    for errors in config.errors:
+        name = setting(*errors)
+        benches = {kind: _bench(starts[kind].core, errors, chip_key) for kind in starts}
+        for kind, baseline in zip(starts, BASELINES, strict=False):
+            score = _accuracy(config, trained[kind], task, benches[kind])
+            found[f"{data}.{name}.{baseline}"] = score
+        for method in config.methods:
+            if draw >= config.slow_draws and method in SLOW:
+                continue
+            kind = "folded" if method == "ffm" else "mesh"
+            start = (trained if config.warm_start else starts)[kind]
+            made = METHODS[method](config.chip_rate)
+            score = piece(f"{name}.{method}", made, start, benches[kind])[1]
+            found[f"{data}.{name}.{method}"] = score
+    return found
+
+
+def _start(config: Config, make: Callable, key) -> MeshNetwork:
+    keys = jax.random.split(key, config.n_layers)
+    return make_mesh_network([make(config.side**2, key=k) for k in keys], 10)
+
+
+def _bench(core, errors: tuple[float, float], key) -> MeshBench:
+    """Chip without noise; a folded core is one chip crossed twice."""
+    folded = isinstance(core, SymmetricCore)
+    mesh = core.mesh if folded else core
+    twin = make_push_pull_twin(mesh, split_error=errors[0], phase_error=errors[1], key=key)
+    return MeshBench(core, CoreTwin(twin, None) if folded else twin)
+
+
+@lru_cache
+def _encoder(side: int):
+    return lambda images: encode_low_frequencies(images, side)
+
+
+def _train(config: Config, session: Context, title, start, method, task, key, bench=None):
+    n_steps = config.model_steps if bench is None else config.chip_steps
+    with session.progress(title, n_steps) as ticker:
+        return fit(
+            start,
+            method,
+            task.x_train,
+            task.y_train,
+            encode=_encoder(config.side),
+            key=key,
+            bench=bench,
+            n_steps=n_steps,
+            batch_size=config.batch_size,
+            on_progress=lambda n, loss: ticker.advance(n, f"loss {loss:.3f}"),
+        ).network
+
+
+def _accuracy(config: Config, network, task, bench=None) -> float:
+    good = evaluate(
+        network,
+        task.x_test,
+        task.y_test,
+        encode=_encoder(config.side),
+        bench=bench,
+        key=jax.random.key(config.seed),
+        batch_size=min(1000, len(task.y_test)),
+    )
+    return 100 * float(np.mean(good))
+
+
+def plot(outcome: Outcome) -> Figure:
+    """Accuracy against the size of the errors: ours filled, the table's hollow; one row a data set."""
+    return draw_table(outcome)

@@ -1,0 +1,341 @@
+"""What the experiments on Taichi share: images on waveguides, training of many chiplets at once, accuracy.
+
+Only glue: the optics is in `optics.taichi`, the codes in `optics.output_codes`. One compiled step trains all chiplets
+of all runs (seeds, codes, error sizes) together, as further axes of every array.
+
+Arrangements: "broad" are chiplets side by side, each with its own sub-task, read by a code; "detected" and "coherent"
+are chiplets in series, the last one read directly (`optics.taichi.in_series`).
+"""
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.typing import ArrayLike
+
+from experiments.data.tasks import Task
+from experiments.harness.context import Context
+from optics import taichi
+from optics.output_codes import decode_hard, decode_soft
+from optics.taichi import Chiplet, Diffractor, SlabGeometry
+
+Arrangement = Literal["broad", "detected", "coherent"]
+
+
+@dataclass(frozen=True)
+class Chips:
+    """One kind of chiplet and its training. The paper gives none of these numbers: all are our choice.
+
+    Attributes:
+        side: Images are averaged to side x side pixels, one waveguide each.
+        n_ports: Ports of the interferometric core.
+        n_masks: Phase masks in each encoder and decoder.
+        slab: Slab of free propagation.
+        bias: Share of the power in the waveguide of constant amplitude.
+        gain: From relative region power to logits.
+        n_steps: Optimiser steps, the same for every arrangement.
+        batch_size: Images a step.
+        learning_rate: Adam's first step, rad; falls to a tenth along a cosine.
+    """
+
+    side: int = 8
+    n_ports: int = 16
+    n_masks: int = 1
+    slab: SlabGeometry = field(default_factory=SlabGeometry)
+    bias: float = 0.1
+    gain: float = 15.0
+    n_steps: int = 300
+    batch_size: int = 64
+    learning_rate: float = 0.1
+
+    @property
+    def n_inputs(self) -> int:
+        """Waveguides: one a pixel and one for the bias."""
+        return self.side**2 + 1
+
+    def diffractor(self) -> Diffractor:
+        """The slabs."""
+        return _diffractor(self.n_inputs, self.n_ports, self.slab)
+
+    def n_parameters(self) -> int:
+        """Trained phases of one chiplet."""
+        return self.n_ports**2 + 2 * self.n_masks * self.n_inputs
+
+
+class Wide(NamedTuple):
+    """A monolithic chip: slabs and how many waveguides and ports it has."""
+
+    diffractor: Diffractor
+    n_inputs: int
+    n_ports: int
+
+
+def monolith(chips: Chips, n_parameters: int) -> Wide:
+    """The largest single chip with at most so many trained phases; it gets dark inputs where the core outgrows them."""
+    n = 2
+    while (n + 1) ** 2 + 2 * chips.n_masks * max(chips.n_inputs, n + 1) <= n_parameters:
+        n += 1
+    n_inputs = max(chips.n_inputs, n)
+    return Wide(_diffractor(n_inputs, n, chips.slab), n_inputs, n)
+
+
+@lru_cache
+def _diffractor(n_inputs: int, n_ports: int, slab: SlabGeometry) -> Diffractor:
+    return taichi.make_diffractor(n_inputs, n_ports, slab)
+
+
+def shrink(images: np.ndarray, side: int) -> np.ndarray:
+    """Averages square images over side x side equal areas, pixels cut at their share; shape (n, side^2)."""
+    size = images.shape[-1]
+    if images.shape[-2] != size or not 1 <= side <= size:
+        raise ValueError(
+            f"`side` must lie between 1 and the size of square images, but is {side} for {images.shape[-2:]}."
+        )
+    edges = np.arange(side + 1) * size / side
+    low, high = edges[:-1, None], edges[1:, None]
+    pixel = np.arange(size)[None, :]
+    overlap = np.clip(np.minimum(high, pixel + 1) - np.maximum(low, pixel), 0, None)
+    weights = (overlap * side / size).astype(np.float32)
+    small = np.einsum("ay,nyx,bx->nab", weights, np.asarray(images), weights, optimize=True)
+    return small.reshape(len(images), side * side)
+
+
+def shrink_task(task: Task, side: int) -> Task:
+    """The task with images as rows of side^2 features."""
+    train, test = (jnp.asarray(shrink(np.asarray(x), side)) for x in (task.x_train, task.x_test))
+    return Task(train, task.y_train, test, task.y_test, task.class_names, task.source)
+
+
+class Runs(NamedTuple):
+    """Independent trainings that share a compiled step; the first axis of every array is the run.
+
+    Attributes:
+        chiplets: Start.
+        code: Words, (run, class, sub-task); of a series, the one of `output_codes.direct_code`.
+        joint: Weight of the joint loss in [0, 1]; 0 trains each chiplet on its own sub-task.
+        error: Standard deviation of splitter and phase errors that training draws anew each step, rad.
+        keys: PRNG keys of batches and errors.
+    """
+
+    chiplets: Chiplet
+    code: jax.Array
+    joint: jax.Array
+    error: jax.Array
+    keys: jax.Array
+
+
+def make_runs(
+    chips: Chips,
+    diffractor: Diffractor,
+    codes: np.ndarray,
+    keys,
+    *,
+    n_chiplets: int,
+    joint: ArrayLike = 1.0,
+    error: ArrayLike = 0.0,
+) -> Runs:
+    """Runs with random chiplets; codes (run, class, sub-task); keys, and joint and error where they differ, by run."""
+    make = partial(taichi.make_chiplets, n_chiplets, diffractor, n_masks=chips.n_masks)
+    starts = [make(key=jax.random.fold_in(key, 0)) for key in keys]
+    return Runs(
+        jax.tree.map(lambda *a: jnp.stack(a), *starts),
+        jnp.asarray(codes),
+        jnp.broadcast_to(jnp.asarray(joint, jnp.float32), len(keys)),
+        jnp.broadcast_to(jnp.asarray(error, jnp.float32), len(keys)),
+        jnp.stack(keys),
+    )
+
+
+def detected_powers(
+    arrangement: Arrangement, chiplets, diffractor, fields, n_tasks: int, n_symbols: int
+) -> jax.Array:
+    """Power by detector region, (..., sub-task, symbol), in units of the input power of a chiplet.
+
+    Each chiplet side by side reads as many sub-tasks as it takes to get `n_tasks`.
+    """
+    if arrangement == "broad":
+        out = jnp.moveaxis(taichi.side_by_side(chiplets, diffractor, fields), 0, -2)
+    else:
+        out = taichi.in_series(chiplets, diffractor, fields, arrangement)[..., None, :]
+    powers = taichi.region_powers(out, n_tasks // out.shape[-2] * n_symbols)
+    return powers.reshape(*out.shape[:-2], n_tasks, n_symbols)
+
+
+def _loss(moving, fixed, arrangement, diffractor, fields, labels, code, joint, n_symbols, gain):
+    chiplets = eqx.combine(moving, fixed)
+    powers = detected_powers(arrangement, chiplets, diffractor, fields, code.shape[1], n_symbols)
+    found = taichi.log_probabilities(powers, gain)
+    scores = jax.nn.log_softmax(decode_soft(code, found))
+    together = -jnp.mean(jnp.take_along_axis(scores, labels[:, None], axis=-1))
+    apart = -jnp.mean(jnp.take_along_axis(found, code[labels][..., None], axis=-1))
+    return joint * together + (1 - joint) * apart
+
+
+def train(
+    context: Context,
+    label: str,
+    chips: Chips,
+    diffractor: Diffractor,
+    runs: Runs,
+    task: Task,
+    *,
+    arrangement: Arrangement = "broad",
+    n_symbols: int = 2,
+    learning_rate: float | None = None,
+    steps_per_call: int = 25,
+) -> tuple[Chiplet, np.ndarray]:
+    """Trains all runs and returns their chiplets and losses (run, step).
+
+    Raises:
+        FloatingPointError: If a loss stops being finite; names the step.
+    """
+    rate = chips.learning_rate if learning_rate is None else learning_rate
+    spec = taichi.trainable(runs.chiplets)
+    moving, fixed = eqx.partition(runs.chiplets, spec)
+    optimiser = _optimiser(rate, chips.n_steps)
+    # Copies, since the buffers are donated to the compiled step.
+    moving = jax.tree.map(jnp.copy, moving)
+    state = (moving, jax.vmap(optimiser.init)(moving))
+    losses: list[np.ndarray] = []
+    static = (arrangement, n_symbols, bool(np.any(np.asarray(runs.error) > 0)))
+    # Calls of equal length share a program.
+    each = math.ceil(chips.n_steps / math.ceil(chips.n_steps / steps_per_call))
+    with context.progress(label, chips.n_steps) as ticker:
+        for first in range(0, chips.n_steps, each):
+            n_now = min(each, chips.n_steps - first)
+            state, found = _train_steps(
+                state, fixed, diffractor, runs, task.x_train, task.y_train, first, n_now,
+                chips, rate, static,
+            )  # fmt: skip
+            losses.append(np.asarray(found))
+            if not np.all(np.isfinite(losses[-1])):
+                step = first + int(np.argmin(np.isfinite(losses[-1]).all(axis=0)))
+                raise FloatingPointError(
+                    f"`loss` of {label} must be finite, but is not at step {step}; "
+                    f"lower `learning_rate` ({rate:g} rad)."
+                )
+            ticker.advance(n_now, f"loss {losses[-1].mean():.3f}")
+    return eqx.combine(state[0], fixed), np.concatenate(losses, axis=1)
+
+
+def _optimiser(rate: float, n_steps: int) -> optax.GradientTransformation:
+    return optax.adam(optax.cosine_decay_schedule(rate, n_steps, alpha=0.1))
+
+
+@partial(jax.jit, static_argnums=(7, 8, 9, 10), donate_argnums=0)
+def _train_steps(state, fixed, diffractor, runs, images, labels, first, n_now, chips, rate, static):
+    arrangement, n_symbols, with_errors = static
+    optimiser = _optimiser(rate, chips.n_steps)
+    n_inputs = diffractor.wide.shape[0]
+
+    def run_step(moving, memory, fixed, code, joint, error, key, index):
+        batch_key, error_key = jax.random.split(jax.random.fold_in(key, index + 1))
+        chosen = jax.random.randint(batch_key, (chips.batch_size,), 0, labels.shape[0])
+        fields = taichi.load_amplitudes(images[chosen], n_inputs, chips.bias)
+
+        def loss(moving):
+            real, rest = moving, fixed
+            if with_errors:
+                rough = taichi.draw_errors(
+                    eqx.combine(moving, fixed),
+                    key=error_key,
+                    splitter_error=error,
+                    phase_error=error,
+                )
+                real, rest = rough, jax.tree.map(lambda _: None, rough)
+            return _loss(
+                real, rest, arrangement, diffractor, fields, labels[chosen], code, joint,
+                n_symbols, chips.gain,
+            )  # fmt: skip
+
+        value, gradient = jax.value_and_grad(loss)(moving)
+        updates, memory = optimiser.update(gradient, memory)
+        return (optax.apply_updates(moving, updates), memory), value
+
+    def step(state, index):
+        moving, memory = state
+        return jax.vmap(run_step, in_axes=(0,) * 7 + (None,))(
+            moving, memory, fixed, runs.code, runs.joint, runs.error, runs.keys, index
+        )
+
+    state, losses = jax.lax.scan(step, state, first + jnp.arange(n_now))
+    return state, losses.T
+
+
+class Scores(NamedTuple):
+    """Share of test images classified correctly, in percent, one entry a run.
+
+    Attributes:
+        soft: By the sum of log probabilities.
+        hard: By the nearest code word of the brightest regions.
+        transmission: Mean share of the light into a chiplet, or into the first of a series, that reaches detectors.
+    """
+
+    soft: np.ndarray
+    hard: np.ndarray
+    transmission: np.ndarray
+
+
+def evaluate(
+    chips: Chips,
+    diffractor: Diffractor,
+    chiplets: Chiplet,
+    code,
+    task: Task,
+    *,
+    arrangement: Arrangement = "broad",
+    n_symbols: int = 2,
+    photons: float = np.inf,
+    error: float = 0.0,
+    key=None,
+) -> Scores:
+    """Runs all test images through all runs.
+
+    Args:
+        chips: Kind of chiplet.
+        diffractor: Slabs.
+        chiplets: Trained phases, first axis the run.
+        code: Words (run, class, sub-task).
+        task: Task of shrunken images.
+        arrangement: See the module.
+        n_symbols: Detector regions.
+        photons: Photons into a chiplet for one image, with normal shot noise of the counts (good from tens of them).
+        error: Standard deviation of splitter and phase errors of the chips, rad, drawn for each run.
+        key: PRNG key of errors and noise.
+    """
+    n_runs = chiplets.encoder_phase.shape[0]
+    keys = jax.random.split(jax.random.key(0) if key is None else key, n_runs)
+    static = (arrangement, n_symbols, chips.bias, chips.gain)
+    sizes = jnp.asarray([error, 1 / photons], jnp.float32)
+    found = _evaluate(
+        chiplets, jnp.asarray(code), keys, diffractor, task.x_test, task.y_test, sizes, static
+    )
+    soft, hard, transmission = (np.asarray(a) for a in found)
+    return Scores(100 * soft, 100 * hard, transmission)
+
+
+@partial(jax.jit, static_argnums=7)
+def _evaluate(chiplets, code, keys, diffractor, images, labels, sizes, static):
+    arrangement, n_symbols, bias, gain = static
+    error, per_photon = sizes
+    fields = taichi.load_amplitudes(images, diffractor.wide.shape[0], bias)
+
+    def one(chiplets, code, key):
+        error_key, shot_key = jax.random.split(key)
+        rough = taichi.draw_errors(chiplets, key=error_key, splitter_error=error, phase_error=error)
+        powers = detected_powers(arrangement, rough, diffractor, fields, code.shape[1], n_symbols)
+        noise = jax.random.normal(shot_key, powers.shape, powers.dtype)
+        counted = jnp.maximum(powers + jnp.sqrt(powers * per_photon) * noise, 0)
+        scores = decode_soft(code, taichi.log_probabilities(counted, gain))
+        hard = decode_hard(code, jnp.argmax(counted, axis=-1))
+        soft = jnp.argmax(scores, axis=-1)
+        reached = jnp.mean(jnp.sum(powers, axis=-1))
+        return jnp.mean(soft == labels), jnp.mean(hard == labels), reached
+
+    return jax.lax.map(lambda a: one(*a), (chiplets, code, keys))

@@ -1,0 +1,177 @@
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+
+from experiments.benchmarks import bench_propagation as bench
+from experiments.benchmarks.peers import engine as peers
+from experiments.benchmarks.peers.engine import (
+    Engine,
+    EngineError,
+    EngineSpec,
+    find_interpreter,
+    make_environment,
+)
+from experiments.benchmarks.timing import Times, prepare, workers
+from experiments.harness.context import Context
+
+TINY = dataclasses.replace(
+    bench.SCALES["quick"], pixels=16, distance=3e-3, batch=2, layers=2, sizes=(), peers=False
+)
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    return bench.run(TINY)
+
+
+def test_every_own_method_does_the_same_work_and_is_timed(outcome):
+    for method in ("matrix", "fft", "reference"):
+        name = f"lightecho.{method}"
+        assert outcome.arrays[f"seconds.{name}"].shape == (TINY.rounds, TINY.steps)
+        assert (outcome.arrays[f"seconds.{name}"] > 0).all()
+        # Single precision: 6e-8 for each of about 30 operations between input and gradient.
+        assert outcome.metrics[f"difference.gradient.{name}"].value < 2e-6
+    assert outcome.metrics["difference.gradient.lightecho.fft"].value > 0  # other arithmetic
+
+
+def test_peak_memory_is_that_of_the_worker(outcome):
+    # JAX alone takes more than 100 MiB; a benchmark of 16 px must stay below a few GiB.
+    assert 100 < outcome.metrics["peak_memory.lightecho.matrix"].value < 4000
+
+
+class Stub:
+    """A worker that answers at once."""
+
+    def __init__(self, spec, _):
+        self.spec = spec
+
+    def ask(self, do, **details):
+        if do == "check":
+            np.savez(details["to"], loss=np.ones(1), gradient=np.ones(4), intensity=np.ones(4))
+        seconds = [0.25] * details.get("steps", 0)
+        return {"import_s": 1.0, "first_s": 2.0, "seconds": seconds, "peak_mib": 3.0}
+
+    def close(self):
+        pass
+
+
+def test_missing_peer_is_reported_and_not_invented(monkeypatch):
+    monkeypatch.setenv("LIGHTECHO_CHROMATIX_PYTHON", "/nowhere/python")
+    monkeypatch.setattr(bench, "ENGINES", (bench.ENGINES[0], bench.ENGINES[3]))
+    start = lambda spec, wait: (Engine if spec.package == "chromatix" else Stub)(spec, wait)  # noqa: E731
+    monkeypatch.setattr("experiments.benchmarks.timing.Engine", start)
+    config = dataclasses.replace(TINY, peers=True, sizes=(8,))
+    lines = []
+    context = Context()
+    monkeypatch.setattr(context, "log", lines.append)
+    outcome = bench.run(config, context)
+    said = "chromatix.documented, 16 px: not run, No such file or directory: /nowhere/python"
+    assert [line for line in lines if "warning" not in line] == [said]
+    assert outcome.arrays["not_run"].tolist() == [said]
+    assert not any("chromatix" in name for name in outcome.metrics)
+    assert outcome.metrics["size.lightecho.matrix.8"].value == 250
+    assert outcome.metrics["first_call.lightecho.matrix"].value == 2
+
+
+def test_worker_that_cannot_import_its_package_says_so_in_one_line(monkeypatch):
+    # Python 3.11 here; chromatix needs 3.12, so that this environment cannot hold it.
+    monkeypatch.setenv("LIGHTECHO_CHROMATIX_PYTHON", sys.executable)
+    with pytest.raises(EngineError, match="chromatix") as caught:
+        _prepared(EngineSpec("chromatix.prepared", "chromatix", "prepared"))
+    assert "\n" not in str(caught.value)
+
+
+def test_chromatix_is_found_by_its_variable_alone(monkeypatch):
+    monkeypatch.setenv("LIGHTECHO_CHROMATIX_PYTHON", "/opt/python")
+    assert find_interpreter("chromatix") == "/opt/python"
+    monkeypatch.delenv("LIGHTECHO_CHROMATIX_PYTHON")
+    with pytest.raises(
+        EngineError, match=r"LIGHTECHO_CHROMATIX_PYTHON is not set; .* Python 3\.12"
+    ):
+        find_interpreter("chromatix")
+
+
+def test_environment_of_peers_is_made_from_package_names_and_then_found(monkeypatch, tmp_path):
+    folder = tmp_path / ".venv-peers"
+    monkeypatch.setattr(peers, "_PEERS", folder)
+    monkeypatch.delenv("LIGHTECHO_TORCHOPTICS_PYTHON", raising=False)
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(EngineError, match=r"no \.venv-peers here \(--make-peers makes it\)"):
+        find_interpreter("torchoptics")
+    commands = []
+
+    def run(command, check):
+        assert check
+        commands.append(command)
+        (folder / "bin").mkdir(parents=True, exist_ok=True)
+        (folder / "bin" / "python").touch()
+
+    monkeypatch.setattr(peers.subprocess, "run", run)
+    make_environment()
+    python = find_interpreter("torchoptics")
+    assert commands[0] == [sys.executable, "-m", "venv", str(folder)]
+    assert commands[1][:4] == [python, "-m", "pip", "install"]
+    assert commands[1][5:] == ["torch", "torchoptics", "qutip", "dynamiqs"]
+
+
+def test_environment_that_cannot_be_made_says_so(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(peers, "_PEERS", tmp_path / "file" / ".venv-peers")
+    with pytest.raises(EngineError, match=r"\.venv-peers was not made"):
+        make_environment()
+
+
+def _prepared(spec):
+    with workers() as (folder, engines):
+        engine = Engine(spec, 60)
+        engines.append(engine)
+        nothing = Times({}, {}, {}, {}, {}, [], {})
+        prepare(engine, bench._write_task(TINY, 16, folder), nothing, folder / "check.npz")
+
+
+def test_dead_worker_is_named_and_others_go_on():
+    engine = Engine(EngineSpec("lightecho.magic", "lightecho", "magic"), 60)
+    try:
+        engine._process.kill()
+        with pytest.raises(EngineError, match="worker ended with status -9"):
+            engine.ask("finish")
+    finally:
+        engine.close()
+
+
+def test_figure_shows_every_engine(outcome):
+    axes = bench.plot(outcome).axes
+    assert [t.get_text() for t in axes[0].get_yticklabels()] == [
+        "lightecho.reference", "lightecho.fft", "lightecho.matrix"
+    ]  # fmt: skip
+    assert len(axes[1].lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"distance": 0.1}, "`distance` must be positive and at most 0.048"),
+        ({"distance": -0.1}, "`distance` must be positive"),
+        ({"rounds": 0}, "`rounds` must be at least 1, but is 0"),
+        ({"sizes": (63,)}, "must be even"),
+    ],
+)
+def test_bad_configuration_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        bench.Config(**change)
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("spec", bench.ENGINES[3:], ids=lambda spec: spec.name)
+def test_peer_agrees_on_loss_gradient_and_intensity(spec):
+    try:
+        find_interpreter(spec.package)
+    except EngineError as error:
+        pytest.skip(str(error))
+    times = bench._compare(TINY, 16, [bench.ENGINES[0], spec], Context())
+    assert not times.absent
+    assert set(times.seconds) == {bench.OURS, spec.name}
+    # Peers sample the kernel in single precision: phases up to 2 pi N / 4 = 25 rad, times 6e-8.
+    assert times.differences[spec.name]["gradient"] < 2e-5

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from experiments.benchmarks.peers.engine import EngineError, EngineSpec
+from experiments.benchmarks.timing import differences, load_average, ratio, time_in_turn
+from experiments.harness.context import Context
+
+
+def test_ratio_is_formed_within_each_round():
+    ours, other = np.array([[1.0, 1.0, 9.0], [4.0, 4.0, 4.0]]), np.array([[2.0] * 3, [8.0] * 3])
+    found = ratio(ours, other)
+    assert (found.value, found.stderr, found.n) == (0.5, 0.0, 2)
+
+
+def test_engine_with_other_results_is_refused():
+    truth = {"loss": np.ones(1), "gradient": np.ones(4), "intensity": np.ones(4)}
+    # One of four entries off by 0.01: 0.01 / 2 of the norm.
+    found = truth | {"gradient": np.array([1.0, 1.0, 1.0, 1.01])}
+    assert differences(found, truth, 0.0051)["gradient"] == pytest.approx(0.005)
+    with pytest.raises(EngineError, match="its results differ from ours"):
+        differences(found, truth, 0.0049)
+    for part in truth:
+        with pytest.raises(EngineError, match="its results differ from ours"):
+            differences(truth | {part: np.full_like(truth[part], np.nan)}, truth, 1e-3)
+
+
+def test_excluded_engine_is_not_started_and_says_why(monkeypatch):
+    monkeypatch.setattr(
+        "experiments.benchmarks.timing.Engine", lambda *_: pytest.fail("was started")
+    )
+    lines: list[str] = []
+    context = Context()
+    monkeypatch.setattr(context, "log", lines.append)
+    times = time_in_turn(
+        [EngineSpec("slow", "lightecho", "matrix")], lambda _: {}, context,
+        size="4 px", rounds=1, steps=1, patience=1.0, tolerance=1e-3, excluded={"slow": "too slow"},
+    )  # fmt: skip
+    assert times.absent == lines == ["slow, 4 px: not run, too slow"]
+    assert not times.seconds
+
+
+@pytest.mark.parametrize(("load", "warnings"), [(0.4, 0), (1.7, 1)])
+def test_a_busy_machine_is_warned_of(monkeypatch, load, warnings):
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    lines: list[str] = []
+    context = Context()
+    monkeypatch.setattr(context, "log", lines.append)
+    assert load_average(context).value == load
+    assert len([line for line in lines if "load 1.7" in line]) == warnings == len(lines)

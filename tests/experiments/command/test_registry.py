@@ -1,0 +1,75 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.command import registry
+from experiments.harness.errors import UserError
+
+ROOT = Path(registry.__file__).parents[1]
+
+
+def test_a_summary_is_read_without_importing_the_module(registered, monkeypatch):
+    monkeypatch.setattr(registry.importlib, "import_module", None)
+    summary = registry.summary("pendulum")
+    assert summary.claim == registered.CLAIM
+    assert summary.paper_figure == registered.PAPER_FIGURE
+    assert summary.expected_time == registered.EXPECTED_TIME
+    assert summary.tolerances == registered.TOLERANCES
+
+
+def test_every_experiment_file_is_registered_and_every_name_has_a_file():
+    claims = re.compile("^CLAIM = ", re.MULTILINE)
+    files = [path for path in ROOT.rglob("*.py") if claims.search(path.read_text("utf-8"))]
+    found = sorted(
+        (path.stem, ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)) for path in files
+    )
+    # A list and no set: two files of one name would hide each other.
+    assert found == sorted((registry.EXPERIMENTS | registry.BENCHMARKS).items())
+
+
+@pytest.mark.parametrize("name", [*registry.EXPERIMENTS, *registry.BENCHMARKS])
+def test_every_experiment_has_the_whole_interface(name):
+    module = registry.load(name)
+    assert module.__doc__
+    assert "quick" in module.SCALES
+    assert registry.summary(name).claim == module.CLAIM
+    # `verify` goes by the summary, so that a tolerance it cannot read would not hold.
+    assert registry.summary(name).tolerances == getattr(module, "TOLERANCES", {})
+    assert all(isinstance(config, module.Config) for config in module.SCALES.values())
+
+
+@pytest.mark.parametrize(("word", "near"), [("pendulun", "pendulum"), ("pendlum", "pendulum")])
+def test_an_unknown_name_is_answered_with_the_nearest(registered, word, near):
+    with pytest.raises(UserError, match=f"no experiment `{word}`; did you mean `{near}`"):
+        registry.load(word)
+
+
+def test_a_name_like_no_other_lists_all(registered):
+    with pytest.raises(UserError, match="known are pendulum"):
+        registry.summary("xyz")
+
+
+def test_a_module_that_lacks_a_part_is_named_with_it(registered, monkeypatch):
+    monkeypatch.delattr(registered, "REFERENCES")
+    with pytest.raises(UserError, match="must define REFERENCES"):
+        registry.load("pendulum")
+
+
+def test_scales_without_a_time_are_refused(registered, monkeypatch):
+    monkeypatch.setattr(registered, "EXPECTED_TIME", {"quick": "1 s"})
+    with pytest.raises(UserError, match="same scales"):
+        registry.load("pendulum")
+
+
+def test_reading_the_table_imports_neither_jax_nor_matplotlib():
+    code = (
+        "import sys; import experiments.__main__; from experiments import registry;"
+        "print(sorted({'jax', 'matplotlib', 'sklearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]", done.stderr

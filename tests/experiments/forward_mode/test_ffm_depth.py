@@ -1,0 +1,105 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from experiments.forward_mode import ffm_depth
+from experiments.forward_mode.panel import Optics
+from optics.imperfections import Imperfections
+
+TINY = ffm_depth.Config(
+    classes=(4, 2),
+    depths=(2,),
+    repeats=2,
+    n_train=200,
+    n_test=40,
+    optics=Optics(pixels=16, distance=1e-3, n_steps=40, batch_size=16),
+)
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    return ffm_depth.run(TINY)
+
+
+def test_prints_accuracy_by_method_and_depth(outcome):
+    for depth in (2,):
+        for method in ("ideal", "in_silico", "ffm"):
+            found = outcome.metrics[f"accuracy.{method}.depth{depth}"]
+            assert 0 <= found.value <= 100
+            assert (found.n, found.unit) == (2, "%")
+            assert f"accuracy2.{method}.depth{depth}" in outcome.metrics
+
+
+def test_gap_metrics_are_differences_of_the_same_repeats(outcome):
+    difference = outcome.arrays["accuracy.ideal.depth2"] - outcome.arrays["accuracy.ffm.depth2"]
+    assert outcome.metrics["loss_of_accuracy.ffm.depth2"].value == pytest.approx(difference.mean())
+
+
+def test_figure_has_accuracies_losses_and_a_picture_for_each_layer(outcome):
+    assert outcome.arrays["object.ffm"].shape == (2, 16, 16)
+    figure = outcome.figure()
+    titles = [axes.get_title() for axes in figure.axes]
+    assert "digits, 4 classes" in titles
+    assert "after 2" in titles
+    assert outcome.arrays["object.powers"].sum(axis=1) == pytest.approx(1)
+
+
+def test_without_a_gap_all_three_agree():
+    config = dataclasses.replace(
+        TINY, classes=(2,), depths=(1,), repeats=1, gap=Imperfections(), camera=False
+    )
+    scores = ffm_depth.run(config).arrays
+    ideal, in_silico, ffm = (scores[f"accuracy.{m}.depth1"][0] for m in ffm_depth.METHODS)
+    assert ideal == in_silico
+    assert (
+        abs(ideal - ffm) <= 5
+    )  # the same gradient in single precision; two of 40 images may fall either way
+
+
+def test_pieces_of_an_interrupted_run_are_used():
+    from experiments.harness.context import Context
+
+    class Pieces:
+        notes: list[str] = []  # noqa: RUF012
+
+        def __init__(self):
+            self.kept = {}
+
+        def load(self, label):
+            return self.kept.get(label)
+
+        def save(self, label, arrays, seconds):
+            self.kept[label] = arrays
+
+    config = dataclasses.replace(TINY, classes=(2,), depths=(1,), repeats=1)
+    pieces = Pieces()
+    first = ffm_depth.run(config, Context(pieces=pieces))
+    assert list(pieces.kept) == ["classes2.depth1.repeat0"]
+    pieces.kept["classes2.depth1.repeat0"]["accuracy"] = np.array([1.0, 2.0, 3.0])
+    again = ffm_depth.run(config, Context(pieces=pieces))
+    assert again.metrics["accuracy.ffm.depth1"].value == 3.0
+    assert first.metrics["accuracy.ffm.depth1"].value != 3.0
+
+
+def test_published_numbers_are_the_sheet_s_and_never_called_comparable_on_other_data():
+    values = {r.name: (r.value, r.uncertainty) for r in ffm_depth.REFERENCES}
+    assert values["accuracy.ffm.depth8"] == (92.5, None)
+    assert values["accuracy.in_silico.depth2"] == (
+        44.0,
+        17.55,
+    )  # the paper's bracket is two deviations
+    assert not any(r.comparable for r in ffm_depth.REFERENCES)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"depths": ()}, "`depths` must have at least one entry"),
+        ({"depths": (0, 2)}, r"`depths` must be at least 1, but is \(0, 2\)"),
+        ({"repeats": 0}, "`repeats` must be at least 1, but is 0"),
+    ],
+)
+def test_bad_settings_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(TINY, **change)

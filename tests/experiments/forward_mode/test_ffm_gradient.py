@@ -1,0 +1,96 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from experiments.forward_mode import ffm_gradient
+from experiments.harness.context import Context, precision
+
+SHEET = {
+    # Ranges over three draws and all layers: fact sheet 3.6, last lines of the table.
+    "camera_shift_0.5px": (0.94, 0.97),
+    "camera_shift_1px": (0.78, 0.88),
+    "camera_shift_2px": (0.28, 0.68),
+}
+EXACT = ("none", "distance_0.5mm", "distance_2mm", "astigmatism_both_faces", "astigmatism_fourier")
+
+
+@pytest.fixture(scope="module")
+def full_size():
+    """The sheet's own sizes and number of draws, for the errors that it gives ranges of."""
+    wanted = (*SHEET, "drift_0.3rad", "astigmatism_input_face", "coma_fourier")
+    chosen = {name: ffm_gradient.ERRORS[name] for name in (*EXACT[:4], *wanted)}
+    with pytest.MonkeyPatch.context() as patch, precision("double"):
+        patch.setattr(ffm_gradient, "ERRORS", chosen)
+        return ffm_gradient.run(ffm_gradient.Config()).metrics
+
+
+def _values(metrics, method, name):
+    return np.array([metrics[f"cosine.{method}.{name}.layer{layer}"].value for layer in (1, 2, 3)])
+
+
+def test_forward_mode_is_exact_under_symmetric_errors_at_full_size(full_size):
+    for name in EXACT[:4]:
+        assert np.all(_values(full_size, "ffm", name) > 1 - 1e-12), name
+
+
+@pytest.mark.parametrize("name", SHEET)
+def test_camera_shift_costs_what_the_sheet_found(full_size, name):
+    low, high = SHEET[name]
+    assert low <= _values(full_size, "ffm", name).mean() <= high
+
+
+def test_reference_drift_costs_what_the_sheet_found(full_size):
+    # cos(3 x 0.3 rad) = 0.6216 on layer 1, plus a small share of quadrature that depends on the draw.
+    assert _values(full_size, "ffm", "drift_0.3rad")[0] == pytest.approx(0.62, abs=0.02)
+
+
+def test_one_sided_errors_hurt_forward_mode_where_two_sided_ones_do_not(full_size):
+    assert np.all(_values(full_size, "ffm", "astigmatism_input_face") < 0.99)
+    assert np.all(_values(full_size, "ffm", "coma_fourier") < 0.999)
+
+
+def test_registration_hurts_forward_mode_twice_as_far_as_physics_aware_training(full_size):
+    # The data are displaced once; the error of forward mode is displaced the other way as well.
+    own = 1 - _values(full_size, "ffm", "camera_shift_0.5px")
+    other = 1 - _values(full_size, "physics_aware", "camera_shift_0.5px")
+    assert np.all((own / other > 3) & (own / other < 5))  # (2 s)^2 against s^2
+
+
+def test_every_error_and_method_is_printed_and_drawn():
+    config = ffm_gradient.Config(
+        pixels=16, distance=1e-3, block=(6, 4), target_side=3, draws=1, n_layers=2
+    )
+    with precision("double"):
+        outcome = ffm_gradient.run(config, Context())
+    assert len(outcome.metrics) == len(ffm_gradient.ERRORS) * 3 * 2
+    for name in EXACT:
+        for layer in (1, 2):
+            assert outcome.metrics[f"cosine.ffm.{name}.layer{layer}"].value > 1 - 1e-9
+            assert outcome.metrics[f"cosine.in_silico.none.layer{layer}"].value > 1 - 1e-9
+    figure = outcome.figure()
+    assert len(figure.axes[0].get_xticklabels()) == len(ffm_gradient.ERRORS)
+
+
+def test_another_seed_draws_another_bench():
+    small = ffm_gradient.Config(pixels=16, distance=1e-3, block=(6, 4), target_side=3, draws=1)
+    with pytest.MonkeyPatch.context() as patch, precision("double"):
+        patch.setattr(
+            ffm_gradient, "ERRORS", {"camera_shift_2px": ffm_gradient.ERRORS["camera_shift_2px"]}
+        )
+        values = [
+            ffm_gradient.run(dataclasses.replace(small, seed=seed))
+            .metrics["cosine.ffm.camera_shift_2px.layer1"]
+            .value
+            for seed in (0, 0, 5)
+        ]
+    assert values[0] == values[1] != values[2]
+
+
+def test_the_sheet_s_ranges_compare_with_its_own_sizes_only():
+    small = ffm_gradient.Config(pixels=16, distance=1e-3, block=(6, 4), target_side=3, draws=1)
+    with pytest.MonkeyPatch.context() as patch, precision("double"):
+        patch.setattr(ffm_gradient, "ERRORS", {"none": ffm_gradient.ERRORS["none"]})
+        outcome = ffm_gradient.run(small)
+    assert not any(reference.comparable for reference in outcome.references)
+    assert all(reference.comparable for reference in ffm_gradient.REFERENCES)

@@ -1,0 +1,45 @@
+import dataclasses
+
+import pytest
+
+from experiments.forward_mode import ffm_nonlinear
+from experiments.forward_mode.panel import Optics
+
+TINY = ffm_nonlinear.Config(
+    n_classes=4,
+    depths=(2,),
+    activations=("linear", "square_law"),
+    repeats=2,
+    n_train=200,
+    n_test=40,
+    optics=Optics(pixels=16, distance=1e-3, n_steps=40, batch_size=16),
+)
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    return ffm_nonlinear.run(TINY)
+
+
+def test_prints_accuracy_by_activation_and_depth(outcome):
+    for name in ("linear", "square_law"):
+        assert outcome.metrics[f"accuracy.{name}.depth2"].n == 2
+        assert outcome.metrics[f"ideal.{name}.depth2"].value > 40  # chance is 25
+
+
+def test_gain_is_the_paired_difference_to_linear(outcome):
+    ours = outcome.arrays["accuracy.square_law.depth2"][:, 1]
+    linear = outcome.arrays["accuracy.linear.depth2"][:, 1]
+    assert outcome.metrics["gain.square_law.depth2"].value == pytest.approx((ours - linear).mean())
+    assert "gain.linear.depth2" not in outcome.metrics
+
+
+def test_figure_has_a_panel_for_each_depth(outcome):
+    figure = outcome.figure()
+    assert [axes.get_title() for axes in figure.axes] == ["2 layers, digits, 4 classes"]
+
+
+@pytest.mark.parametrize("activations", [("square_law", "linear"), ("linear", "magic")])
+def test_unknown_or_misplaced_activation_is_named(activations):
+    with pytest.raises(ValueError, match="`activations` must be names of linear, saturable"):
+        dataclasses.replace(TINY, activations=activations)

@@ -1,0 +1,86 @@
+import io
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+
+from experiments.harness.context import Context, precision
+
+
+def log_context(**options):
+    text = io.StringIO()
+    return Context(console=Console(file=text, width=200), **options), text
+
+
+def test_without_a_store_every_piece_is_computed():
+    context, _ = log_context()
+    calls = []
+    for _ in range(2):
+        piece = context.sub_run("a", lambda: calls.append(1) or {"x": np.arange(3)})
+        assert piece["x"].tolist() == [0, 1, 2]
+    assert len(calls) == 2
+
+
+def test_jax_arrays_come_back_as_numpy():
+    context, _ = log_context()
+    assert type(context.sub_run("a", lambda: {"x": jnp.ones(2)})["x"]) is np.ndarray
+
+
+def test_a_log_shows_life_with_count_rate_and_time_left():
+    context, text = log_context(line_period=0.0)
+    with context.progress("train", 4) as ticker:
+        ticker.advance(3, note="loss 0.5")
+    line = text.getvalue().splitlines()[0]
+    assert line.startswith("train 3/4, ")
+    assert "about 0 s left, loss 0.5" in line
+
+
+def test_a_quiet_period_prints_nothing():
+    context, text = log_context(line_period=100.0)
+    with context.progress("train", 100) as ticker:
+        for _ in range(100):
+            ticker.advance()
+    assert text.getvalue() == ""
+
+
+def test_nested_loops_share_one_display_on_a_terminal():
+    text = io.StringIO()
+    context = Context(
+        console=Console(file=text, force_terminal=True, force_jupyter=False, width=120)
+    )
+    with context.progress("depths", 2) as outer:
+        with context.progress("steps", 3) as inner:
+            inner.advance(3)
+            context.log("half way [not markup]")
+        outer.advance(2)
+    # Displays are released, so a second loop can open one.
+    with context.progress("again", 1) as ticker:
+        ticker.advance()
+    # Each display shows the cursor again when it is released.
+    assert text.getvalue().count("\x1b[?25h") == 2
+    assert "half way [not markup]" in text.getvalue()
+    assert "depths" in text.getvalue()
+    assert "steps" in text.getvalue()
+
+
+def test_the_display_is_released_by_an_error():
+    context = Context(console=Console(file=io.StringIO(), force_terminal=True, force_jupyter=False))
+    with pytest.raises(RuntimeError), context.progress("a", 1):
+        raise RuntimeError
+    with context.progress("b", 1) as ticker:
+        ticker.advance()
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("single", "float32"), ("double", "float64")])
+def test_precision_holds_inside_the_block_only(name, dtype):
+    before = jax.config.jax_enable_x64
+    with precision(name):
+        assert jnp.ones(1).dtype == dtype
+    assert jax.config.jax_enable_x64 == before
+
+
+def test_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="`precision` must be single or double"), precision("half"):
+        pass

@@ -1,0 +1,142 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from experiments.harness.context import Context, precision
+from experiments.molecules import nmr_geometry
+from quantum.curve_emulator import CurveEmulator
+
+TINY = nmr_geometry.Config(
+    measurements=4, noise=(0.01,), n_times=8, time_step=1.1e-3, dmbp_time_step=0.4e-3, degree=10,
+    dmbp_degree=24, refits=20,
+    dmbp_spins=("C", "H2", "H6", "H2'", "H6'", "M0"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    with precision("double"):
+        return nmr_geometry.run(TINY)
+
+
+@pytest.mark.parametrize("name", ["toluene", "dmbp"])
+def test_the_truth_lies_within_the_stated_errors(outcome, name):
+    pulls = outcome.metrics[f"{name}.pull_spread.noise_0.01"]
+    # Four pulls of spread 1: chi^2 of four degrees below its 0.9999 quantile, 23.5, and above its 0.0001 quantile.
+    assert 0.07 < pulls.value < 2.42
+    value, miss = (outcome.metrics[f"{name}.{k}.noise_0.01"] for k in ("value", "miss"))
+    truth = outcome.arrays[f"{name}.truth"][0, 0]
+    assert value.value - miss.value == pytest.approx(truth)
+
+
+def test_errors_are_small_against_what_is_allowed(outcome):
+    low, high = nmr_geometry.DISTANCES
+    assert outcome.metrics["toluene.error.noise_0.01"].value < (high - low) / 10
+    low, high = nmr_geometry.DIHEDRALS
+    assert outcome.metrics["dmbp.error.noise_0.01"].value < (high - low) / 3
+
+
+@pytest.mark.parametrize("name", ["toluene", "dmbp"])
+def test_the_profile_has_its_valley_at_the_fit_as_wide_as_its_error(outcome, name):
+    at, profiles = (outcome.arrays[f"{name}.{k}.0"] for k in ("profile_at", "profile"))
+    values, errors = (outcome.arrays[f"{name}.{k}.0"][:, 0] for k in ("values", "errors"))
+    for value, error, profile in zip(values, errors, profiles, strict=True):
+        low, high = at[profile < 1][[0, -1]]
+        assert (low + high) / 2 == pytest.approx(value, abs=0.4 * error + at[1] - at[0])
+        assert (high - low) / 2 == pytest.approx(error, abs=0.25 * error + at[1] - at[0])
+
+
+def test_the_profile_takes_the_best_of_the_other_parameter():
+    """A model that is a line in both: -2 log L is a parabola, whose profile is known."""
+    lines = np.zeros((2, 2, 3))
+    lines[1, 0], lines[0, 1] = [0.1, 0, 0], [0.05, 0.1, 0]
+    emulator = CurveEmulator(("a", "b"), (-1, -1), (1, 1), lines)
+    exact = 0.2 * lines[1, 0] + 0.3 * lines[0, 1]
+    found = nmr_geometry._profiles(emulator, [exact], 1e-3)
+    # m is small, so that the covariance is sigma^2; b makes up for the part along its own line.
+    free = lines[1, 0] - lines[0, 1] * (lines[1, 0] @ lines[0, 1]) / (lines[0, 1] @ lines[0, 1])
+    expected = (found["profile_at"] - 0.2) ** 2 * (free @ free) / 1e-6
+    near = np.abs(found["profile_at"] - 0.2) < 0.3
+    np.testing.assert_allclose(found["profile"][0][near], expected[near], rtol=0.05, atol=2)
+
+
+def test_the_profile_is_that_of_the_normal_law_with_the_line_in_its_covariance():
+    """Noise as large as the signal, so that the determinant counts: scipy's density on the same grid."""
+    lines = np.array([[0.0, 0.0, 0.0], [1.0, 0.5, -0.5]])
+    emulator = CurveEmulator(("a",), (-1,), (1,), lines)
+    data, sigma = np.array([0.7, 0.1, 0.2]), 0.8
+    found = nmr_geometry._profiles(emulator, [data], sigma)
+    means = np.asarray([emulator(np.array([a])) for a in found["profile_at"]])
+    cost = [
+        -2 * multivariate_normal(m, sigma**2 * (np.eye(3) + np.outer(m, m))).logpdf(data)
+        for m in means
+    ]
+    np.testing.assert_allclose(found["profile"][0], np.array(cost) - min(cost), atol=1e-9)
+
+
+def test_the_emulator_is_finer_than_the_noise(outcome):
+    for name in ("toluene", "dmbp"):
+        assert outcome.metrics[f"{name}.emulation"].value < 0.1 * TINY.noise[0]
+
+
+def test_the_fit_never_sees_the_truth(outcome, monkeypatch):
+    """Other truths behind the same data change no estimate, only the comparison."""
+    pieces = {}
+
+    class Keeping(Context):
+        def sub_run(self, label, compute):
+            found = super().sub_run(label, compute)
+            if label == "toluene.blind":
+                found = found | {"truth": found["truth"] + 0.05}
+            pieces[label] = found
+            return found
+
+    config = dataclasses.replace(TINY, dmbp_spins=())
+    with precision("double"):
+        moved = nmr_geometry.run(config, Keeping())
+    np.testing.assert_allclose(
+        pieces["toluene.learned.noise_0.01"]["values"],
+        outcome.arrays["toluene.values.0"],
+        atol=1e-9,
+    )
+    shift = [o.metrics["toluene.miss.noise_0.01"].value for o in (outcome, moved)]
+    assert shift[0] - shift[1] == pytest.approx(0.05)
+
+
+def test_a_measured_curve_is_learned(tmp_path):
+    times = 1.1e-3 * np.arange(1, 9)
+    config = dataclasses.replace(TINY, dmbp_spins=(), measurements=2)
+    curve = nmr_geometry._curve(config, "toluene", times, np.array([2.46]))
+    rows = "".join(f"{t},{v},0.002\n" for t, v in zip(times, curve, strict=True))
+    path = tmp_path / "curve.csv"
+    path.write_text("time_s,value,standard_error\n" + rows)
+    with precision("double"):
+        found = nmr_geometry.run(dataclasses.replace(config, curve_csv=str(path)))
+    measured = found.metrics["measured.value"]
+    assert measured.value == pytest.approx(2.46, abs=3 * (measured.stderr or 0))
+    path.write_text("time_s,value\n0,1\n")
+    with precision("double"), pytest.raises(ValueError, match="lacks standard_error"):
+        nmr_geometry.run(dataclasses.replace(config, curve_csv=str(path)))
+
+
+def test_curves_learned_values_and_pulls_are_drawn(outcome):
+    figure = outcome.figure()
+    assert len(figure.axes) == 6
+    assert figure.axes[1].get_xlabel() == "True r$_{om}$ (Å)"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"noise": (-0.01,)}, "`noise` must lie between"),
+        ({"noise": ()}, "`noise` must hold a standard error"),
+        ({"measurements": 1}, "`measurements` must be at least 2"),
+        ({"dmbp_spins": ("H2", "C")}, "`dmbp_spins` must begin with C"),
+        ({"butterfly_angle": 3.0}, "`butterfly_angle` must lie between 1.6 and 2.4"),
+    ],
+)
+def test_a_bad_request_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(TINY, **change)

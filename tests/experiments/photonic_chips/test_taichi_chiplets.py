@@ -1,0 +1,146 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.data.tasks import Task
+from experiments.harness.context import Context
+from experiments.photonic_chips import taichi_chiplets as many
+from experiments.photonic_chips.taichi_chiplets import Chips
+from optics import taichi
+from optics.output_codes import direct_code, make_output_code
+from optics.taichi import SlabGeometry
+
+CHIPS = Chips(side=3, n_ports=4, n_steps=30, batch_size=8, slab=SlabGeometry(length=30e-6))
+
+
+@pytest.fixture(scope="module")
+def task():
+    random = np.random.default_rng(0)
+    centres = random.uniform(size=(4, 9)).astype(np.float32)
+    y = np.arange(40) % 4
+    x = np.clip(centres[y] + 0.1 * random.normal(size=(40, 9)), 0, 1).astype(np.float32)
+    labels = jnp.asarray(y, jnp.int32)
+    return Task(jnp.asarray(x), labels, jnp.asarray(x), labels, tuple("abcd"), "drawn")
+
+
+@pytest.fixture(scope="module")
+def trained(task):
+    """Two equal runs trained apart, one together; three chiplets each."""
+    diffractor = CHIPS.diffractor()
+    codes = np.stack([make_output_code(4, 3, key=jax.random.key(0))] * 3)
+    keys = [jax.random.key(1)] * 3
+    runs = many.make_runs(
+        CHIPS, diffractor, codes, keys, n_chiplets=3, joint=np.array([0.0, 0.0, 1.0])
+    )
+    return codes, diffractor, *many.train(Context(), "train", CHIPS, diffractor, runs, task)
+
+
+def test_shrinking_averages_areas():
+    image = np.arange(16.0).reshape(1, 4, 4)
+    np.testing.assert_allclose(many.shrink(image, 2)[0], [2.5, 4.5, 10.5, 12.5], rtol=1e-6)
+    np.testing.assert_allclose(many.shrink(image, 4)[0], np.arange(16), rtol=1e-6)
+    # A pixel that is cut counts by its share: weights 1, 1/3 over 4/3.
+    row = many.shrink(image, 3)[0, :3]
+    first = np.array([1, 1 / 3]) @ image[0, :2] * 0.75
+    expected = [(first[0] + first[1] / 3) * 0.75, (first[1] + first[2]) / 1.5 * 0.75 * 4 / 3]
+    np.testing.assert_allclose(row[0], expected[0], rtol=1e-6)
+    assert many.shrink(image, 3).mean() == pytest.approx(image.mean())
+
+
+def test_an_upscaled_side_is_refused():
+    with pytest.raises(ValueError, match="`side` must lie between 1 and the size of square images"):
+        many.shrink(np.zeros((2, 4, 4)), 5)
+
+
+def test_the_monolith_is_the_largest_that_the_phases_allow():
+    for n_phases in (50, 500, 5000):
+        large = many.monolith(CHIPS, n_phases)
+
+        def count(n):
+            return n**2 + 2 * CHIPS.n_masks * max(n, CHIPS.n_inputs)
+
+        assert count(large.n_ports) <= n_phases < count(large.n_ports + 1)
+        assert large.n_inputs == max(large.n_ports, CHIPS.n_inputs)
+        assert large.diffractor.narrow.shape == (large.n_ports, large.n_inputs)
+
+
+def test_runs_do_not_see_each_other_and_the_joint_loss_differs(trained):
+    losses = trained[3]
+    assert losses.shape == (3, CHIPS.n_steps)
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)  # single precision, 30 steps
+    assert not np.allclose(losses[0], losses[2], rtol=0.1)
+
+
+def test_training_lowers_the_loss_and_classifies(trained, task):
+    codes, diffractor, chiplets, losses = trained
+    assert np.all(losses[:, -5:].mean(axis=1) < 0.5 * losses[:, :3].mean(axis=1))
+    scores = many.evaluate(CHIPS, diffractor, chiplets, codes, task)
+    assert np.all(scores.soft > 60)  # chance is 25
+    assert np.all((scores.transmission > 0) & (scores.transmission < 1))
+
+
+def test_errors_and_few_photons_cost_accuracy(trained, task):
+    codes, diffractor, chiplets, _ = trained
+    clean, rough, dim = (
+        many.evaluate(CHIPS, diffractor, chiplets, codes, task, **condition).soft.mean()
+        for condition in ({}, {"error": 1.0}, {"photons": 3.0})
+    )
+    assert rough < clean - 10
+    assert dim < clean - 10
+
+
+@pytest.fixture(scope="module")
+def single():
+    """One chiplet, an input, and its output field."""
+    diffractor = CHIPS.diffractor()
+    chiplets = taichi.make_chiplets(1, diffractor, key=jax.random.key(2))
+    fields = taichi.load_amplitudes(jnp.ones((5, 9), jnp.float32), CHIPS.n_inputs)
+    return (
+        chiplets,
+        diffractor,
+        fields,
+        jax.jit(taichi.side_by_side)(chiplets, diffractor, fields)[0],
+    )
+
+
+detected = jax.jit(many.detected_powers, static_argnums=(0, 4, 5))
+
+
+def test_one_chiplet_may_read_several_sub_tasks(single):
+    *chip, out = single
+    powers = detected("broad", *chip, 3, 2)
+    assert powers.shape == (5, 3, 2)
+    # Ten detectors, six regions of one each; single precision.
+    np.testing.assert_allclose(powers.reshape(5, 6), jnp.abs(out[:, :6]) ** 2, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["broad", "detected", "coherent"])
+def test_a_series_of_one_is_one_chiplet(single, kind):
+    *chip, out = single
+    expected = taichi.region_powers(out, 4)
+    np.testing.assert_allclose(detected(kind, *chip, 1, 4)[:, 0], expected, rtol=1e-4, atol=1e-7)
+
+
+def test_training_with_errors_sees_them(task):
+    diffractor = CHIPS.diffractor()
+    codes = np.stack([direct_code(4)] * 2)
+    keys = [jax.random.key(3)] * 2
+    runs = many.make_runs(CHIPS, diffractor, codes, keys, n_chiplets=1, error=np.array([0.0, 1.0]))
+    _, losses = many.train(Context(), "aware", CHIPS, diffractor, runs, task, n_symbols=4)
+    # Phases that jump by a radian each step cannot be learnt as well.
+    assert losses[1, -10:].mean() > losses[0, -10:].mean() + 0.2
+
+
+def test_a_training_that_diverges_is_named(task, trained):
+    codes, diffractor, chiplets, _ = trained
+    # Shapes of the fixture, so that nothing compiles again.
+    runs = many.Runs(
+        chiplets,
+        jnp.asarray(codes),
+        jnp.full(3, jnp.nan, jnp.float32),
+        jnp.zeros(3, jnp.float32),
+        jnp.stack([jax.random.key(1)] * 3),
+    )
+    with pytest.raises(FloatingPointError, match=r"`loss` of broken must be finite, .* at step 0"):
+        many.train(Context(), "broken", CHIPS, diffractor, runs, task)
