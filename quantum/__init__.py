@@ -11,44 +11,74 @@ Molecules: `molecule` and `dipolar` (coordinates to couplings), `spin_hamiltonia
 Learning: `likelihood`, `hamiltonian_learning`, `learning_errors`, `phase_response`, `molecular_ruler`.
 """
 
-from quantum.circuit import Circuit, Operation, random_circuit
-from quantum.classical_cost import contraction_cost, make_frontier, state_vector_cost
-from quantum.clifford import clifford_echo_circuit, dope, is_clifford, otoc_signs
-from quantum.cross_entropy import linear_xeb, log_xeb, noisy_output, speckle_purity
-from quantum.decays import compare_decays, fit_decay
-from quantum.dipolar import molecule_couplings
-from quantum.echo_program import EchoProgram, program_circuit
-from quantum.engines import expectation, expectations, state
-from quantum.gates import Gate, fsim, iswap_like, matrix_gate, pauli_gate, phased_x, rz
-from quantum.hamiltonian_learning import ForwardModel, fisher_information, fit
-from quantum.interference import (
+from quantum.circuits.circuit import Circuit, Operation, random_circuit
+from quantum.circuits.clifford import clifford_echo_circuit, dope, is_clifford, otoc_signs
+from quantum.circuits.gates import (
+    Gate,
+    fsim,
+    iswap_like,
+    matrix_gate,
+    pauli_gate,
+    phased_x,
+    rz,
+)
+from quantum.circuits.lattice import (
+    EchoLayout,
+    Lattice,
+    echo_layout,
+    rectangle,
+    rectangle_layout,
+    willow,
+)
+from quantum.circuits.pauli import PauliString, random_paulis
+from quantum.compiling.echo_program import EchoProgram, program_circuit
+from quantum.compiling.nmr_circuit import circuit_echo, nmr_echo_circuit
+from quantum.compiling.trotter import trotter_circuit
+from quantum.echoes.interference import (
     Interference,
     diagonal,
     exact_diagonal,
     measure_interference,
     off_diagonal,
 )
-from quantum.lattice import EchoLayout, Lattice, echo_layout, rectangle, rectangle_layout, willow
-from quantum.learning_errors import coverage, group_bootstrap, parametric_bootstrap, profile
-from quantum.likelihood import Binomial, Gaussian, cramer_rao, identify
-from quantum.molecule import Molecule, dimethylbiphenyl, make_molecule, read_xyz, toluene
-from quantum.nmr import average_hamiltonian, secular_hamiltonian
-from quantum.nmr_circuit import circuit_echo, nmr_echo_circuit
-from quantum.noise import NoiseModel, add_noise, device_noise
-from quantum.noisy_expectation import noisy_expectation
-from quantum.otoc import Echo, correlator, echo_circuit, make_echo
-from quantum.otoc_batch import correlators
-from quantum.path_weight import PathWeights, fit_gaussian, path_weights, richardson
-from quantum.pauli import PauliString, random_paulis
-from quantum.pauli_paths import sample_off_diagonal, sample_paths, sum_loops
-from quantum.pauli_propagation import PauliSum, Truncation, propagate
-from quantum.phase_response import phase_model, phase_response
-from quantum.spin_hamiltonian import SpinHamiltonian, make_hamiltonian
-from quantum.statistics import bootstrap, signal_to_noise
-from quantum.strata import stratified
-from quantum.trotter import trotter_circuit
-from quantum.typicality import echo_by_typicality
-from quantum.wavefront import correlator_map, fit_velocity, four_steps
+from quantum.echoes.otoc import Echo, correlator, echo_circuit, make_echo
+from quantum.echoes.otoc_batch import correlators
+from quantum.echoes.pauli_paths import sample_off_diagonal, sample_paths, sum_loops
+from quantum.echoes.wavefront import correlator_map, fit_velocity, four_steps
+from quantum.engines.classical_cost import (
+    contraction_cost,
+    make_frontier,
+    state_vector_cost,
+)
+from quantum.engines.dispatch import expectation, expectations, state
+from quantum.engines.pauli_propagation import PauliSum, Truncation, propagate
+from quantum.estimates import bootstrap, signal_to_noise
+from quantum.inference.decays import compare_decays, fit_decay
+from quantum.inference.errors import (
+    coverage,
+    group_bootstrap,
+    parametric_bootstrap,
+    profile,
+)
+from quantum.inference.fit import ForwardModel, fisher_information, fit
+from quantum.inference.likelihood import Binomial, Gaussian, cramer_rao, identify
+from quantum.inference.phase_response import phase_model, phase_response
+from quantum.nmr.average_hamiltonian import average_hamiltonian, secular_hamiltonian
+from quantum.nmr.typicality import echo_by_typicality
+from quantum.noise.cross_entropy import linear_xeb, log_xeb, noisy_output, speckle_purity
+from quantum.noise.model import NoiseModel, add_noise, device_noise
+from quantum.noise.noisy_expectation import noisy_expectation
+from quantum.noise.path_weight import PathWeights, fit_gaussian, path_weights, richardson
+from quantum.noise.strata import stratified
+from quantum.spins.dipolar import molecule_couplings
+from quantum.spins.hamiltonian import SpinHamiltonian, make_hamiltonian
+from quantum.spins.molecule import (
+    Molecule,
+    dimethylbiphenyl,
+    make_molecule,
+    read_xyz,
+    toluene,
+)
 
 __all__ = [
     "Binomial",

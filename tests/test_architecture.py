@@ -28,8 +28,8 @@ TESTED_ELSEWHERE = {
 
 # Simulators that only their own bridge may import, so that the rest of the library runs without them.
 BRIDGES = {
-    "quantum/cirq_engine.py": {"cirq", "cirq_google", "qsimcirq"},
-    "quantum/qiskit_engine.py": {"qiskit", "qiskit_aer"},
+    "quantum/engines/cirq_engine.py": {"cirq", "cirq_google", "qsimcirq"},
+    "quantum/engines/qiskit_engine.py": {"qiskit", "qiskit_aer"},
 }
 
 

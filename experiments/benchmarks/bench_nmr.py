@@ -1,7 +1,7 @@
 """Time and memory of the dipolar echo of 9 and 15 spins against dense propagation, scipy, dynamiqs and QuTiP.
 
 Two works, each the same for all that take part. `exact`: the full trace C(t), double precision. `sampled`: C(t) of the
-same random states, a few of them in place of the trace (`quantum.typicality`), single precision. Ours uses what H
+same random states, a few of them in place of the trace (`quantum.nmr.typicality`), single precision. Ours uses what H
 conserves: S_z of the probe, so the space halves. A peer does what one does without that: random states of the protons
 beside a probe along x, in the whole space, out, butterfly, back, read S_x; it gives the same number for each state, and
 has to, before it is timed. Peers get H built and converted before the clock starts, ours starts from couplings each
@@ -42,13 +42,13 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure, style
-from quantum import nmr
-from quantum.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
-from quantum.dipolar_sequences import BLEW_12_AXIS
-from quantum.molecule import dimethylbiphenyl, toluene
-from quantum.spin_action import real_frame
-from quantum.spin_hamiltonian import SpinHamiltonian
-from quantum.typicality import random_states
+from quantum.nmr import average_hamiltonian
+from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
+from quantum.nmr.typicality import random_states
+from quantum.spins.action import real_frame
+from quantum.spins.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
+from quantum.spins.hamiltonian import SpinHamiltonian
+from quantum.spins.molecule import dimethylbiphenyl, toluene
 
 CLAIM = "An echo of 9 spins is faster than dense propagation and dynamiqs, one of 15 spins takes seconds."
 PAPER_FIGURE = "none (our benchmark)"
@@ -225,7 +225,9 @@ def molecule(n_spins: int) -> tuple[SpinHamiltonian, tuple[int, ...]]:
         table, methyl = molecule_couplings(dimethylbiphenyl(DIHEDRAL), DIMETHYLBIPHENYL_SAUPE), 6
     kept = np.array([0, *range(len(table) - n_spins + 1, len(table))])
     variant = "tardis-2" if n_spins <= 11 else "tardis-1"
-    hamiltonian = nmr.average_hamiltonian(np.asarray(table)[np.ix_(kept, kept)], 0, variant)
+    hamiltonian = average_hamiltonian.average_hamiltonian(
+        np.asarray(table)[np.ix_(kept, kept)], 0, variant
+    )
     return hamiltonian, tuple(range(n_spins - methyl, n_spins))
 
 
@@ -233,7 +235,7 @@ def make_task(config: Config, n_spins: int, folder: Path) -> dict:
     """Couplings, times and, for `sampled`, random states as arrays of a file."""
     hamiltonian, struck = molecule(n_spins)
     path, n_states = folder / "task.npz", config.n_states(n_spins)
-    times = nmr.GRID_STEP * np.arange(1, config.points + 1)
+    times = average_hamiltonian.GRID_STEP * np.arange(1, config.points + 1)
     np.savez(
         path,
         couplings=np.asarray(hamiltonian.couplings, float),

@@ -30,13 +30,13 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure, style
-from quantum import cirq_engine, engines, jax_engine
-from quantum.circuit import Circuit, random_circuit
-from quantum.lattice import EchoLayout, echo_layout, rectangle
-from quantum.otoc import Echo, echo_circuit, make_echo
-from quantum.otoc_batch import correlators
-from quantum.pauli import PauliString, random_paulis
-from quantum.program import blocks, make_program
+from quantum.circuits.circuit import Circuit, random_circuit
+from quantum.circuits.lattice import EchoLayout, echo_layout, rectangle
+from quantum.circuits.pauli import PauliString, random_paulis
+from quantum.circuits.program import blocks, make_program
+from quantum.echoes.otoc import Echo, echo_circuit, make_echo
+from quantum.echoes.otoc_batch import correlators
+from quantum.engines import cirq_engine, dispatch, jax_engine
 
 CLAIM = "A pruned OTOC(2) takes at most 0.6 of the literal circuit on qsim, an ensemble of insertions 0.4."
 PAPER_FIGURE = "none (our benchmark)"
@@ -171,7 +171,7 @@ def _time_one(config: Config, context: Context, echo: Echo) -> dict[str, np.ndar
     tasks = {f"qsim f={f} t={t}": _qsim(literal, echo, f, t) for f, t in config.qsim_options}
     if literal.n_qubits <= config.slow_qubits:
         tasks["Cirq"] = _cirq(literal, echo)
-        tasks["Aer"] = lambda: engines.expectation(literal, echo.observable, engine="qiskit")
+        tasks["Aer"] = lambda: dispatch.expectation(literal, echo.observable, engine="qiskit")
     tasks["ours: JAX literal"] = _jax(lambda: literal, echo)
     tasks["ours: JAX pruned"] = _jax(lambda: echo_circuit(echo), echo)
     tasks["ours: qsim pruned"] = lambda: _pruned_on_qsim(echo)

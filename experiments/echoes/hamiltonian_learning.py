@@ -10,11 +10,11 @@ cost are unknown to us, so all of these are ours:
   minimum is sought from the lowest points of a grid by gradient, without knowledge of the truth.
 - TOC = <Z> of the measured qubit after a single U, OTOC = C^(2), OTOC(2) = C^(4), as in `otoc_decay`.
 
-A curve C(xi) is a trigonometric polynomial (`quantum.phase_response`), so few circuits give it and its slope exactly.
-Two widths of the minimum: `width` is the Cramer-Rao error of xi from the shots of one set of circuits, what a minimum
-is worth; `half_width` is how far from the truth the noiseless cost reaches half of its mean over all xi, the shape
-alone. Spread is over sets of circuits. `error` is the distance of the estimates from the truth that they did not know,
-`found` the share of sets within four Cramer-Rao errors of it; `wider` compares widths circuit set by circuit set.
+A curve C(xi) is a trigonometric polynomial (`quantum.inference.phase_response`), so few circuits give it and its slope
+exactly. Two widths of the minimum: `width` is the Cramer-Rao error of xi from the shots of one set of circuits, what a
+minimum is worth; `half_width` is how far from the truth the noiseless cost reaches half of its mean over all xi, the
+shape alone. Spread is over sets of circuits. `error` is the distance of the estimates from the truth that they did not
+know, `found` the share of sets within four Cramer-Rao errors of it; `wider` compares widths circuit set by circuit set.
 
 What we find: which correlator pins the phase best depends on coupler and depth. With the coupler in the middle the TOC
 is twice as wide as the echoes on 12 qubits, and OTOC and OTOC(2) are alike there and at 10 to 12 cycles of 18; at 14
@@ -35,13 +35,13 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
-from quantum.circuit import DEFAULT_ORDER, Circuit, light_cone, random_circuit
-from quantum.hamiltonian_learning import Fit, ForwardModel, fisher_information, fit
-from quantum.lattice import EchoLayout, echo_layout, rectangle_layout
-from quantum.learning_errors import group_bootstrap
-from quantum.likelihood import Binomial, Gaussian
-from quantum.otoc import echo_circuit, make_echo
-from quantum.phase_response import (
+from quantum.circuits.circuit import DEFAULT_ORDER, Circuit, light_cone, random_circuit
+from quantum.circuits.lattice import EchoLayout, echo_layout, rectangle_layout
+from quantum.echoes.otoc import echo_circuit, make_echo
+from quantum.inference.errors import group_bootstrap
+from quantum.inference.fit import Fit, ForwardModel, fisher_information, fit
+from quantum.inference.likelihood import Binomial, Gaussian
+from quantum.inference.phase_response import (
     curves,
     middle_coupler,
     phase_model,

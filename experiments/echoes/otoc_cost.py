@@ -2,15 +2,15 @@
 
 Google Quantum AI and collaborators, Nature 646, 825 (2025), DOI 10.1038/s41586-025-09526-6, Fig. 4c: 3.2 years on
 Frontier against 2.1 h on Willow at 65 qubits and 23 cycles, from a path search of up to 24 h on 1,200 CPUs. Here the
-network of <Z> after the pruned echo circuit (`quantum.tensor_network`) is searched for seconds to minutes on two cores,
-with several efforts to show whether more would help, and `quantum.classical_cost` turns operations into time on a
-stated model of Frontier, whose efficiency is our choice. Each size is searched without a limit on memory and, where
-that is exceeded, with slices so that the largest tensor takes at most a quarter of Frontier's memory.
+network of <Z> after the pruned echo circuit (`quantum.engines.tensor_network`) is searched for seconds to minutes on
+two cores, with several efforts to show whether more would help, and `quantum.engines.classical_cost` turns operations
+into time on a stated model of Frontier, whose efficiency is our choice. Each size is searched without a limit on
+memory and, where that is exceeded, with slices so that the largest tensor takes at most a quarter of Frontier's memory.
 
 Our patches of 40 and 65 qubits are cut from the willow_pink grid, since the sites are not known to us; so is the layer
 order, of which several are run, because the cost hangs on it: the light cones of M and B overlap in 600 to 930
 two-qubit gates. A cost found by search is an upper bound. Pauli strings and drawn loops are measured on rectangles of 4
-to 8 qubits and extrapolated (`quantum.pauli_growth`), up to the known ceilings.
+to 8 qubits and extrapolated (`quantum.echoes.pauli_growth`), up to the known ceilings.
 """
 
 import math
@@ -23,13 +23,14 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
-from quantum import classical_cost, pauli_growth, tensor_network
 from quantum._checks import check_choice, check_count, check_in_range
-from quantum.circuit import random_circuit
-from quantum.lattice import EchoLayout, Lattice, echo_layout, rectangle_layout
-from quantum.otoc import echo_circuit, make_echo
-from quantum.pauli import PauliString
-from quantum.pauli_propagation import propagate
+from quantum.circuits.circuit import random_circuit
+from quantum.circuits.lattice import EchoLayout, Lattice, echo_layout, rectangle_layout
+from quantum.circuits.pauli import PauliString
+from quantum.echoes import pauli_growth
+from quantum.echoes.otoc import echo_circuit, make_echo
+from quantum.engines import classical_cost, tensor_network
+from quantum.engines.pauli_propagation import propagate
 
 CLAIM = "What 65 qubits cost within Frontier's memory hangs on the layer order by more than ten decades."
 PAPER_FIGURE = "Google Quantum AI, Nature 646, 825 (2025), Fig. 4c"
@@ -64,7 +65,7 @@ class Config:
     Attributes:
         sizes: Numbers of qubits, of 18, 23, 27, 31, 36 (second-hand layouts), 40 and 65 (our own patches).
         orders: Coupler groups walked through in turn; the paper's order is unknown, so more than one.
-        starts: Trees from which the searches start, see `quantum.tensor_network`.
+        starts: Trees from which the searches start, see `quantum.engines.tensor_network`.
         searches: Seeds for each start and effort.
         sweeps: Efforts: annealing sweeps of one search, rising.
         memory_share: Share of the machine's memory for the largest tensor; the rest is for its neighbours (our choice).

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, new_figure
-from quantum import classical_cost
+from quantum.engines import classical_cost
 
 _PAPER_YEARS = 3.2
 _METHODS = (

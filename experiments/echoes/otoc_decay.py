@@ -15,7 +15,7 @@ the correlator, and no law holds below. This floor is known and goes into the fi
 last cycle up to which the standard deviation stays above `clear_of_floor` floors (our choice). Fits begin where the
 standard deviation is largest, for the OTOCs about where the cones meet: before that C = 1 exactly, without any
 spread. The steps of the layer order modulate every decay with the period of the order, so chi^2 of both laws exceeds
-its degrees of freedom when the errors are small; the weight of the power law allows for it (`quantum.statistics`).
+its degrees of freedom when the errors are small; the weight of the power law allows for it (`quantum.estimates`).
 
 The layer order of the paper is unknown to us, so all 12 that differ by more than where they start are run and shown,
 staggered and aligned (lower case): the six cyclic orders of four groups, twice. None is singled out. They share circuit
@@ -39,13 +39,13 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
-from quantum import engines
-from quantum.circuit import DEFAULT_ORDER, light_cone, random_circuit
-from quantum.decays import DecayComparison, compare_decays, scrambled_std
-from quantum.interference import measure_interference
-from quantum.lattice import EchoLayout
-from quantum.otoc import echo_circuit, make_echo
-from quantum.statistics import std_with_error
+from quantum.circuits.circuit import DEFAULT_ORDER, light_cone, random_circuit
+from quantum.circuits.lattice import EchoLayout
+from quantum.echoes.interference import measure_interference
+from quantum.echoes.otoc import echo_circuit, make_echo
+from quantum.engines import dispatch
+from quantum.estimates import std_with_error
+from quantum.inference.decays import DecayComparison, compare_decays, scrambled_std
 
 CLAIM = "TOC fluctuations decay exponentially; the power law of OTOC(2) is tested and not seen up to 18 qubits."
 PAPER_FIGURE = "decay of the standard deviation; panel unknown to us"
@@ -179,7 +179,7 @@ def _point(config: Config, size: str, order: str, cycles: int) -> dict[str, np.n
         else:
             circuits = [echo_circuit(echo) for echo in echoes]
         observable = echoes[0].observable
-        values[name] = engines.expectations(circuits, [observable], engine=config.engine)[:, 0]
+        values[name] = dispatch.expectations(circuits, [observable], engine=config.engine)[:, 0]
     if config.n_strings:
         echoes = [make_echo(layout, unitary, order=2) for unitary in unitaries]
         measured = measure_interference(

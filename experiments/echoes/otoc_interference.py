@@ -2,9 +2,9 @@
 
 Google Quantum AI and collaborators, Nature 646, 825-830 (2025), DOI 10.1038/s41586-025-09526-6, Figs. 3d, 3e and 4b.
 For circuits of the 18 and 23 qubit layouts the value of C^(4) is computed without insertion and under random pairs of
-Pauli strings (`quantum.interference`); their mean is the diagonal part, the rest the off-diagonal part, whose mean and
-spread over circuits stand beside the published ones. All our values are exact: no device noise, no shots, except where
-`shots` is named.
+Pauli strings (`quantum.echoes.interference`); their mean is the diagonal part, the rest the off-diagonal part, whose
+mean and spread over circuits stand beside the published ones. All our values are exact: no device noise, no shots,
+except where `shots` is named.
 
 The layer order of the paper is not known to us and decides the result, so every order of the four coupler groups is
 run, staggered and aligned, on the same gates and strings, and all are reported. The default, staggered ACBD, was picked
@@ -40,11 +40,11 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
-from quantum.circuit import DEFAULT_ORDER, random_circuit
-from quantum.interference import Interference, measure_interference
-from quantum.lattice import EchoLayout
-from quantum.otoc import make_echo
-from quantum.statistics import bootstrap, correlation_with_error
+from quantum.circuits.circuit import DEFAULT_ORDER, random_circuit
+from quantum.circuits.lattice import EchoLayout
+from quantum.echoes.interference import Interference, measure_interference
+from quantum.echoes.otoc import make_echo
+from quantum.estimates import bootstrap, correlation_with_error
 
 CLAIM = "Random Pauli strings cancel the interference in OTOC(2), mostly negative; the layer order decides its size."
 PAPER_FIGURE = "Figs. 3d, 3e, 4b"
@@ -70,7 +70,7 @@ class Config:
         order_circuits: Circuits for each order on the first layout.
         order_strings: Pairs of strings per circuit there.
         shots: Shots of the measurement without insertion (our choice; the paper's number is unknown).
-        engine: Engine of `quantum.engines`.
+        engine: Engine of `quantum.engines.dispatch`.
         precision: single or double.
         seed: Seed of gates, strings and shots; all orders share gates and strings.
     """

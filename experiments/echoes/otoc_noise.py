@@ -1,19 +1,20 @@
 """How much of OTOC(2) survives the noise of a Willow-like chip, and what each kind of error mitigation brings alone.
 
 Google Quantum AI, Nature 646, 825 (2025), DOI 10.1038/s41586-025-09526-6, Fig. 4b: signal-to-noise ratio against size.
-Random circuits on small rectangles and on published sub-lattices; noise of `quantum.noise` (second-hand iSWAP-like
-figures by default) on the light-cone filtered circuits, Pauli trajectories, finite shots. Unknown in the paper, so
-ours: the definition of the ratio, the formula of the mitigation, shots, layer order, iSWAP-like error of that run.
+Random circuits on small rectangles and on published sub-lattices; noise of `quantum.noise.model` (second-hand
+iSWAP-like figures by default) on the light-cone filtered circuits, Pauli trajectories, finite shots. Unknown in the
+paper, so ours: the definition of the ratio, the formula of the mitigation, shots, layer order, iSWAP-like error of
+that run.
 
 SNR, our definition: "raw" is the standard deviation over circuits of the exact value over the root mean square of
 (estimate - exact); "rescaled" is that after the best rescale and offset, 1 / sqrt(1 - rho^2). Both are given for the
-whole C^(4) and for its off-diagonal part, C^(4) less its mean under inserted Pauli strings (`quantum.interference`);
-the exact one holds the same strings, and what is normalised is divided by the undisturbed echo with strings in it.
-Sampling noise of our trajectories is taken out of the ratios (`device_signal_to_noise`). Coherent over-rotation and
-twirling are shown without any other noise.
+whole C^(4) and for its off-diagonal part, C^(4) less its mean under inserted Pauli strings
+(`quantum.echoes.interference`); the exact one holds the same strings, and what is normalised is divided by the
+undisturbed echo with strings in it. Sampling noise of our trajectories is taken out of the ratios
+(`device_signal_to_noise`). Coherent over-rotation and twirling are shown without any other noise.
 
 Rare trajectories weigh heavily: a Z error next to M between the loops undoes M, and the echo comes back as 1 where
-the signal is 0.02. They have a stratum of their own (`quantum.strata`).
+the signal is 0.02. They have a stratum of their own (`quantum.noise.strata`).
 """
 
 import math
@@ -34,10 +35,14 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import new_figure, style
-from quantum.circuit import random_circuit
-from quantum.interference import draw_insertions
-from quantum.lattice import EchoLayout, echo_layout, rectangle_layout
-from quantum.mitigation import (
+from quantum.circuits.circuit import random_circuit
+from quantum.circuits.lattice import EchoLayout, echo_layout, rectangle_layout
+from quantum.echoes.interference import draw_insertions
+from quantum.echoes.otoc import echo_circuit, make_echo
+from quantum.echoes.reference import reference_circuit
+from quantum.estimates import Estimate, std_with_error
+from quantum.noise import PRESETS, NoiseModel, add_noise, device_noise, echo_fidelity
+from quantum.noise.mitigation import (
     DECOUPLED_DEPHASING,
     LAWS,
     correct_readout,
@@ -48,12 +53,8 @@ from quantum.mitigation import (
     rescale_exponent,
     with_decoupling,
 )
-from quantum.noise import PRESETS, NoiseModel, add_noise, device_noise, echo_fidelity
-from quantum.otoc import echo_circuit, make_echo
-from quantum.reference import reference_circuit
-from quantum.statistics import Estimate, std_with_error
-from quantum.strata import stratified
-from quantum.trajectories import Ensemble, expectation
+from quantum.noise.strata import stratified
+from quantum.noise.trajectories import Ensemble, expectation
 
 CLAIM = "Willow noise damps OTOC(2) about as it damps the undisturbed echo, so dividing by that echo restores its size."
 PAPER_FIGURE = "Google Quantum AI, Nature 646, 825 (2025), Fig. 4b"
@@ -96,7 +97,7 @@ class Config:
         strings: Pairs of Pauli strings per circuit, each with its part of the trajectories; others drew 20 pairs, the
             paper's number is unknown (our choice).
         shots: Shots for each circuit and each setting; the paper's number is unknown (our choice).
-        noise: Noise preset of `quantum.noise`.
+        noise: Noise preset of `quantum.noise.model`.
         other_noise: Preset of the column shown beside it.
         decoupled_dephasing: Factor of dynamical decoupling on pure dephasing while idle (our choice).
         noise_scales: Scales of zero-noise extrapolation, the first one 1 and the last one the largest.

@@ -8,7 +8,7 @@ import itertools
 from typing import NamedTuple
 
 from experiments.harness.measurement import Reference
-from quantum.lattice import EchoLayout, echo_layout, rectangle_layout
+from quantum.circuits.lattice import EchoLayout, echo_layout, rectangle_layout
 
 # Lower case: the same letters with aligned groups.
 ALL_ORDERS = tuple(

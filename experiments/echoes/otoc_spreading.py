@@ -26,14 +26,19 @@ from experiments.echoes.otoc_spreading_figure import plot
 from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
-from quantum import clifford, wavefront
 from quantum._checks import check_choice, check_count
-from quantum.circuit import DEFAULT_ORDER, Circuit, random_circuit
-from quantum.lattice import GROUPS, Lattice, rectangle, willow
-from quantum.pauli import PauliString
-from quantum.pauli_paths import sample_paths
-from quantum.pauli_propagation import Truncation, infinite_temperature_otoc, propagate
-from quantum.statistics import std_with_error
+from quantum.circuits import clifford
+from quantum.circuits.circuit import DEFAULT_ORDER, Circuit, random_circuit
+from quantum.circuits.lattice import GROUPS, Lattice, rectangle, willow
+from quantum.circuits.pauli import PauliString
+from quantum.echoes import wavefront
+from quantum.echoes.pauli_paths import sample_paths
+from quantum.engines.pauli_propagation import (
+    Truncation,
+    infinite_temperature_otoc,
+    propagate,
+)
+from quantum.estimates import std_with_error
 
 __all__ = ["CLAIM", "EXPECTED_TIME", "PAPER_FIGURE", "REFERENCES", "SCALES", "Config", "plot", "run"]  # fmt: skip
 

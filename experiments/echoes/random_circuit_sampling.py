@@ -29,8 +29,9 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from quantum.circuit import random_circuit
-from quantum.cross_entropy import (
+from quantum.circuits.circuit import random_circuit
+from quantum.circuits.lattice import rectangle, willow
+from quantum.noise.cross_entropy import (
     circuit_fidelity,
     digital_fidelity,
     linear_xeb,
@@ -38,8 +39,7 @@ from quantum.cross_entropy import (
     noisy_output,
     sample,
 )
-from quantum.lattice import rectangle, willow
-from quantum.noise import NoiseModel, willow_rcs
+from quantum.noise.model import NoiseModel, willow_rcs
 
 CLAIM = "XEB fidelity of noisy random circuits falls with cycles as the digital error model says."
 PAPER_FIGURE = "Willow's RCS figures; no figure of the echo paper"

@@ -6,10 +6,10 @@ ms on a swap network, the carbon coupled to H1 alone, at most 540 fSim gates in 
 for one first-order step of 15 spins there and back.
 
 Three parts. (1) Error of toluene's echo against the exact one, by order and steps and on both layouts of
-`quantum.nmr_circuit`, against gates of the compiled circuit. (2) Counts of compiled circuits against the time,
-without and with pruning, for both molecules. (3) Programs searched by `quantum.program_search` at the gates of first
-order, on molecules near toluene, judged on others ("held_out"); ours is the search, the definition of the error, the
-budget.
+`quantum.compiling.nmr_circuit`, against gates of the compiled circuit. (2) Counts of compiled circuits against the
+time, without and with pruning, for both molecules. (3) Programs searched by `quantum.compiling.program_search` at the
+gates of first order, on molecules near toluene, judged on others ("held_out"); ours is the search, the definition of
+the error, the budget.
 
 Our choices: the error is rms over the times, over the rms of the exact echo; the grid; butterfly angle pi (the
 published one is unknown); the methyl protons are struck. The error of the layout "nearest" holds that of the dropped
@@ -33,14 +33,14 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, new_figure, style
-from quantum import nmr
-from quantum.circuit_compiler import compile_circuit, count_gates
-from quantum.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
-from quantum.molecule import dimethylbiphenyl, toluene
-from quantum.nmr_circuit import circuit_echo, nearest_only, nmr_echo_circuit
-from quantum.program_error import make_task
-from quantum.program_search import ablation, draw_molecules
-from quantum.spin_hamiltonian import SpinHamiltonian
+from quantum.compiling.circuit_compiler import compile_circuit, count_gates
+from quantum.compiling.nmr_circuit import circuit_echo, nearest_only, nmr_echo_circuit
+from quantum.compiling.program_error import make_task
+from quantum.compiling.program_search import ablation, draw_molecules
+from quantum.nmr import average_hamiltonian
+from quantum.spins.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
+from quantum.spins.hamiltonian import SpinHamiltonian
+from quantum.spins.molecule import dimethylbiphenyl, toluene
 
 CLAIM = "Echoes of toluene take about 500 fSim gates; programs fitted to molecules alike cut the error at equal gates."
 PAPER_FIGURE = "gate counts and program errors of arXiv 2510.19550 (errors: Fig. S43, second-hand)"
@@ -170,12 +170,14 @@ def toluene_hamiltonian(config: Config) -> SpinHamiltonian:
     """TARDIS-2 average of the kept spins, rad/s."""
     table = np.asarray(molecule_couplings(toluene(), TOLUENE_SAUPE))
     kept = np.array(config.spins)
-    return nmr.average_hamiltonian(table[np.ix_(kept, kept)])
+    return average_hamiltonian.average_hamiltonian(table[np.ix_(kept, kept)])
 
 
 def _exact(config: Config) -> np.ndarray:
     return np.asarray(
-        nmr.echo(toluene_hamiltonian(config), config.struck, config.angle, config.times)
+        average_hamiltonian.echo(
+            toluene_hamiltonian(config), config.struck, config.angle, config.times
+        )
     )
 
 
@@ -215,7 +217,7 @@ def _biphenyl(config: Config, steps: int) -> dict[str, np.ndarray]:
     table = np.asarray(
         molecule_couplings(dimethylbiphenyl(config.dihedral), DIMETHYLBIPHENYL_SAUPE)
     )
-    hamiltonian = nmr.average_hamiltonian(table, variant="tardis-1")
+    hamiltonian = average_hamiltonian.average_hamiltonian(table, variant="tardis-1")
     arguments = (hamiltonian, BIPHENYL_STRUCK, config.angle, steps * STEP, steps)
     plain = nmr_echo_circuit(*arguments, pruned=False)
     pruned = nmr_echo_circuit(*arguments)

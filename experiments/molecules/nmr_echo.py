@@ -58,12 +58,12 @@ from experiments.molecules.nmr_echo_pulses import (
     trains,
     whole_molecule,
 )
-from quantum import nmr
-from quantum.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
-from quantum.dipolar_sequences import scale_factors
-from quantum.molecule import ANGSTROM, ORTHO_META, dimethylbiphenyl, toluene
-from quantum.reversal import Reversal
-from quantum.typicality import echo_by_typicality
+from quantum.nmr import average_hamiltonian
+from quantum.nmr.dipolar_sequences import scale_factors
+from quantum.nmr.reversal import Reversal
+from quantum.nmr.typicality import echo_by_typicality
+from quantum.spins.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
+from quantum.spins.molecule import ANGSTROM, ORTHO_META, dimethylbiphenyl, toluene
 
 CLAIM = "Coordinates give the echo; pulses reverse it but for the second Magnus term; the bump hangs on a factor of 2."
 PAPER_FIGURE = "echo curves of toluene and DMBP of arXiv 2510.19550, panels unknown to us"
@@ -229,7 +229,7 @@ def _pulsed_work(config: Config) -> dict[str, Callable[[], Arrays]]:
 
 def eta_heter(molecule: str, reading: str) -> float:
     """Factor of 2 D I_z S_z by a reading; that of `pulses` does not depend on their length."""
-    printed = nmr.VARIANTS["tardis-2" if molecule == "toluene" else "tardis-1"][2]
+    printed = average_hamiltonian.VARIANTS["tardis-2" if molecule == "toluene" else "tardis-1"][2]
     if reading == "pulses":
         name = "one_block" if molecule == "toluene" else "tardis_1"
         return float(scale_factors(cycle(name, 1e-5))[2][2])
@@ -245,7 +245,11 @@ def _couplings(config: Config, molecule: str) -> np.ndarray:
 
 def _toluene(config: Config) -> dict[str, np.ndarray]:
     table = _couplings(config, "toluene")
-    times = nmr.GRID_STEP / config.fine * np.arange((config.points - 1) * config.fine + 1)
+    times = (
+        average_hamiltonian.GRID_STEP
+        / config.fine
+        * np.arange((config.points - 1) * config.fine + 1)
+    )
     grid = times[:: config.fine]
     bond, pair = table.copy(), table.copy()
     bond[0, 2:] = bond[2:, 0] = 0
@@ -268,15 +272,15 @@ def _toluene(config: Config) -> dict[str, np.ndarray]:
 def _toluene_echo(scaling, table, times, angle: float, scalar_hz: float = 0.0) -> np.ndarray:
     scalar = np.zeros(len(table))
     scalar[1] = scalar_hz
-    hamiltonian = nmr.average_hamiltonian(table, scaling=scaling, scalar_hz=scalar)
-    return np.asarray(nmr.echo(hamiltonian, METHYLS["toluene"], angle, times))
+    hamiltonian = average_hamiltonian.average_hamiltonian(table, scaling=scaling, scalar_hz=scalar)
+    return np.asarray(average_hamiltonian.echo(hamiltonian, METHYLS["toluene"], angle, times))
 
 
 def _biphenyl(config: Config, reading: str) -> dict[str, np.ndarray]:
-    scaling = (nmr.VARIANTS["tardis-1"][1], eta_heter("biphenyl", reading))
+    scaling = (average_hamiltonian.VARIANTS["tardis-1"][1], eta_heter("biphenyl", reading))
     table = _couplings(config, "biphenyl")
-    hamiltonian = nmr.average_hamiltonian(table, 0, "tardis-1", scaling=scaling)
-    times = nmr.GRID_STEP * np.arange(config.biphenyl_points)
+    hamiltonian = average_hamiltonian.average_hamiltonian(table, 0, "tardis-1", scaling=scaling)
+    times = average_hamiltonian.GRID_STEP * np.arange(config.biphenyl_points)
     found = echo_by_typicality(
         hamiltonian,
         METHYLS["biphenyl"],

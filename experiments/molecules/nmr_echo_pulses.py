@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantum import nmr
-from quantum.dipolar_sequences import (
+from quantum.nmr import average_hamiltonian
+from quantum.nmr.dipolar_sequences import (
     BLEW_12_SCALE,
     pulsed_butterfly,
     pulsed_echo,
@@ -18,9 +18,9 @@ from quantum.dipolar_sequences import (
     tardis_1_like,
     tardis_2_like,
 )
-from quantum.pulse_sequence import PulseSequence, propagator
-from quantum.pulsed_states import pulsed_echo_by_typicality, rotation
-from quantum.reversal import examine
+from quantum.nmr.pulse_sequence import PulseSequence, propagator
+from quantum.nmr.pulsed_states import pulsed_echo_by_typicality, rotation
+from quantum.nmr.reversal import examine
 
 MOLECULES = {"two_blocks": "toluene", "one_block": "toluene", "tardis_1": "biphenyl"}
 SEQUENCES = tuple(MOLECULES)
@@ -59,12 +59,12 @@ class Sample(NamedTuple):
         """Secular Hamiltonian with an offset of the methyl protons."""
         offsets = np.zeros(len(self.couplings_hz))
         offsets[list(self.methyl)] = offset_hz
-        return nmr.secular_hamiltonian(self.couplings_hz, offsets_hz=offsets)
+        return average_hamiltonian.secular_hamiltonian(self.couplings_hz, offsets_hz=offsets)
 
     def strike(self, angle: float) -> np.ndarray:
         """The butterfly as a matrix."""
         protons = [k - 1 for k in self.methyl]
-        turn = np.asarray(nmr.butterfly(len(self.couplings_hz) - 1, protons, angle))
+        turn = np.asarray(average_hamiltonian.butterfly(len(self.couplings_hz) - 1, protons, angle))
         return np.kron(np.eye(2), turn).astype(complex)
 
 
@@ -94,12 +94,14 @@ def trains(
     form = "tardis-1" if name == "tardis_1" else "tardis-2"
     homo = tensor[0, 1] if name == "tardis_1" else tensor[1, 1]
     factors = (float(homo), float(probe[2]))
-    average = nmr.average_hamiltonian(sample.couplings_hz, 0, form, scaling=factors)
+    average = average_hamiltonian.average_hamiltonian(sample.couplings_hz, 0, form, scaling=factors)
     times = train.duration * np.array(counts)
     return {
         f"pulsed_times.{name}": times,
         f"pulsed.{name}": np.array(found),
-        f"average.{name}": np.asarray(nmr.echo(average, sample.methyl, angle, times)),
+        f"average.{name}": np.asarray(
+            average_hamiltonian.echo(average, sample.methyl, angle, times)
+        ),
         f"factors.{name}": np.array(factors),
     }
 
@@ -110,7 +112,8 @@ def whole_molecule(
     """`tardis_1` on all spins by random states: (mean and error, without and with a butterfly, steps)."""
     train = cycle("tardis_1", pulse)
     counts = [_CYCLES_PER_STEP["tardis_1"] * step for step in steps]
-    turn = rotation(len(sample.couplings_hz), sample.methyl, np.asarray(nmr.butterfly(1, [0], angle)))  # fmt: skip
+    one = np.asarray(average_hamiltonian.butterfly(1, [0], angle))
+    turn = rotation(len(sample.couplings_hz), sample.methyl, one)
     strikes = [lambda states: states, turn]
     samples = pulsed_echo_by_typicality(
         train, sample.internal(), counts, strikes, n_states=n_states, seed=seed, precision="single"

@@ -3,8 +3,8 @@
 Google Quantum AI and collaborators, arXiv 2510.19550 (second hand): r_om of toluene is 2.44 +- 0.04 A from the chip and
 2.47 +- 0.01 A from NMR, the dihedral angle of dimethylbiphenyl 40 +- 3 degrees, with an independent 41.5 +- 0.2. The
 measured curves are not public, so ours are synthetic: each seed draws a geometry, the exact echo of
-`quantum.molecular_ruler` gives the curve, noise of a stated size is added, and the curve is divided by its own noisy
-value at t = 0 as the paper's are, which correlates its points: C = sigma^2 (1 + m m^T). The fit sees times, data,
+`quantum.nmr.molecular_ruler` gives the curve, noise of a stated size is added, and the curve is divided by its own
+noisy value at t = 0 as the paper's are, which correlates its points: C = sigma^2 (1 + m m^T). The fit sees times, data,
 sigma and a model, an emulator of the curve, and not the truth; `_compare` alone opens both.
 
 What the numbers are: errors of learning under noise with the physics known. They hold no error of model, order tensor,
@@ -20,9 +20,10 @@ ends at 3.6 ms. `emulation` is the largest error at fresh angles, to be held aga
 Our choices: noise; butterfly of 2 rad (theirs is unknown; at pi the curve would not feel its angle to first order) and
 its axis for both; bounds and draws of the geometry; at laptop scale the butterfly angle of toluene is learned too.
 Dimethylbiphenyl has 15 spins; ours is the cluster `dmbp_spins` of 10, and the truth is drawn from the same cluster.
-Its nine potentials are interpolated by us (`quantum.torsion`), labelled by the angle of their minimum; "within_one"
-counts how often the best of nine is the nearest to the truth or its neighbour. eta_heter = 2/3 of TARDIS-1 is read as
-(2/3) D I_z S_z, since a factor of 2 more is beyond what a sequence can do (`quantum.dipolar_sequences`).
+Its nine potentials are interpolated by us (`quantum.spins.torsion`), labelled by the angle of their minimum;
+"within_one" counts how often the best of nine is the nearest to the truth or its neighbour. eta_heter = 2/3 of
+TARDIS-1 is read as (2/3) D I_z S_z, since a factor of 2 more is beyond what a sequence can do
+(`quantum.nmr.dipolar_sequences`).
 
 A measured toluene curve (`curve_csv`: time_s, value, standard_error) is learned in the same way.
 """
@@ -40,19 +41,19 @@ from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.molecules.nmr_geometry_figure import plot
 from quantum._checks import check_count, check_in_range
-from quantum.curve_emulator import CurveEmulator, emulate
-from quantum.hamiltonian_learning import ForwardModel, fit
-from quantum.learning_errors import parametric_bootstrap
-from quantum.likelihood import Gaussian
-from quantum.measured_curve import read_curve
-from quantum.molecular_ruler import (
+from quantum.inference.curve_emulator import CurveEmulator, emulate
+from quantum.inference.errors import parametric_bootstrap
+from quantum.inference.fit import ForwardModel, fit
+from quantum.inference.likelihood import Gaussian
+from quantum.inference.measured_curve import read_curve
+from quantum.nmr.molecular_ruler import (
     ANGSTROM,
     dimethylbiphenyl,
     double_quantum,
     probe_echo,
     toluene,
 )
-from quantum.torsion import candidates, torsion_weights
+from quantum.spins.torsion import candidates, torsion_weights
 
 CLAIM = (
     "Noisy echoes give a distance and a dihedral angle blind, with errors that mean what they say "

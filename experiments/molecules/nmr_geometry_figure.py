@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
-from quantum.torsion import candidates
+from quantum.spins.torsion import candidates
 
 _TITLES = {"toluene": "Toluene", "dmbp": "Dimethylbiphenyl"}
 

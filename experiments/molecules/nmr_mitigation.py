@@ -11,7 +11,7 @@ square error over all circuits, whose value is unknown to us. What stands in her
   error on a chip whose idle and one-qubit errors are those of a preset. Amplified by scaling all rates. Exact, by path
   weights or density matrix, so that all that is left of an error is the law's (`bias`) or that and the shots (`rms`).
 - Every scale gets as many shots. Laws are fitted to each circuit by itself, or with rates that all circuits of one
-  duration share (`_shared`), see `quantum.path_weight` and `quantum.mitigation`.
+  duration share (`_shared`), see `quantum.noise.path_weight` and `quantum.noise.mitigation`.
 
 What we find. c(h) is not normal: it takes both signs, and more so the further the echo decays. While it keeps near its
 start (`bond=2.5`, a weak coupling), two cumulants of log S go a long way, and the free normal law has a quarter of the
@@ -31,18 +31,24 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, new_figure, style
-from quantum import density_matrix
-from quantum.channels import depolarizing
-from quantum.circuit import Circuit, Operation, cancel_inverses, light_cone
-from quantum.gates import matrix_gate, phased_x
-from quantum.mitigation import fit_extrapolation
-from quantum.noise import PRESETS, add_noise, device_noise
-from quantum.noisy_circuit import Fault, NoisyCircuit
-from quantum.path_weight import PathWeights, fit_gaussian, matching_noise, path_weights, richardson
-from quantum.pauli import PauliString
-from quantum.spin_hamiltonian import SpinHamiltonian, make_hamiltonian
-from quantum.swap_network import swap_network
-from quantum.trotter import spin_matrix
+from quantum.circuits.channels import depolarizing
+from quantum.circuits.circuit import Circuit, Operation, cancel_inverses, light_cone
+from quantum.circuits.gates import matrix_gate, phased_x
+from quantum.circuits.noisy_circuit import Fault, NoisyCircuit
+from quantum.circuits.pauli import PauliString
+from quantum.compiling.swap_network import swap_network
+from quantum.compiling.trotter import spin_matrix
+from quantum.engines import density_matrix
+from quantum.noise.mitigation import fit_extrapolation
+from quantum.noise.model import PRESETS, add_noise, device_noise
+from quantum.noise.path_weight import (
+    PathWeights,
+    fit_gaussian,
+    matching_noise,
+    path_weights,
+    richardson,
+)
+from quantum.spins.hamiltonian import SpinHamiltonian, make_hamiltonian
 
 CLAIM = "The normal law of path weights undoes most of the noise; where paths of both signs cancel, no law stands out."
 PAPER_FIGURE = "zero-noise extrapolation of arXiv 2510.19550, panel unknown to us"
@@ -74,7 +80,7 @@ class Config:
         bond: Distance from the probe to the first proton in A; that of C-H in toluene, 2.5 makes a weak coupling.
         strike: Angle of the butterfly in rad; unknown in the paper.
         gate_error: Pauli error of one fused two-qubit gate.
-        noises: depolarizing, or presets of `quantum.noise` with that gate error.
+        noises: depolarizing, or presets of `quantum.noise.model` with that gate error.
         scales: Noise scales, from 1 on.
         shots: Shots at each scale; the paper's number is unknown.
         draws: Draws of the shots of each circuit.

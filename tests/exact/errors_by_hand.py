@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from quantum import hamiltonian_learning, learning_errors, likelihood, statistics
-from quantum.statistics import Estimate
+from quantum import estimates
+from quantum.estimates import Estimate
+from quantum.inference import errors, likelihood
+from quantum.inference import fit as hamiltonian_learning
 
 
 class Case(NamedTuple):
@@ -47,39 +49,39 @@ def _counted(*values: float) -> Callable[..., float]:
 FALL = np.exp([-1.0, -2, -3])
 
 
-def _errors_of(fit: statistics.DecayFit) -> list[float]:
+def _errors_of(fit: estimates.DecayFit) -> list[float]:
     return [fit.rate.stderr, fit.amplitude.stderr]
 
 
 STATISTICS = (
     # s = sqrt 2, over sqrt 2.
-    Case(statistics.mean_with_error, stderr(statistics.mean_with_error, [1.0, 3.0]), 1),
+    Case(estimates.mean_with_error, stderr(estimates.mean_with_error, [1.0, 3.0]), 1),
     # Half the relative influences (-1, -1, 2) / 4 have the error 1/4 as a mean; s = sqrt 3.
-    Case(statistics.std_with_error, stderr(statistics.std_with_error, [0.0, 0.0, 3.0]), 3**0.5 / 4),
-    Case(statistics.correlation_with_error, stderr(statistics.correlation_with_error, *HALF), 3 / 8),
+    Case(estimates.std_with_error, stderr(estimates.std_with_error, [0.0, 0.0, 3.0]), 3**0.5 / 4),
+    Case(estimates.correlation_with_error, stderr(estimates.correlation_with_error, *HALF), 3 / 8),
     # Ratio sqrt(2 / (1/3)) times the error of the mean of (-2.5, 0.5, 2) / 2, sqrt(7) / 4.
     Case(
-        statistics.signal_to_noise,
-        stderr(statistics.signal_to_noise, [0.0, 0.0, 3.0], [1.0, 0.0, 3.0]),
+        estimates.signal_to_noise,
+        stderr(estimates.signal_to_noise, [0.0, 0.0, 3.0], [1.0, 0.0, 3.0]),
         6**0.5 * 7**0.5 / 4,
     ),
     # d/drho of 1 / sqrt(1 - rho^2) is rho / (3/4)^1.5, of rho / sqrt(1 - rho^2) it is 1 / (3/4)^1.5.
     Case(
-        statistics.signal_to_noise,
-        stderr(statistics.signal_to_noise, *HALF, kind="rescaled"),
+        estimates.signal_to_noise,
+        stderr(estimates.signal_to_noise, *HALF, kind="rescaled"),
         0.5 * 0.75**-1.5 * 3 / 8,
     ),
     Case(
-        statistics.signal_to_noise,
-        stderr(statistics.signal_to_noise, *HALF, kind="correlated"),
+        estimates.signal_to_noise,
+        stderr(estimates.signal_to_noise, *HALF, kind="correlated"),
         0.75**-1.5 * 3 / 8,
     ),
     # Two resamples that give 1 and 3, however drawn: s = sqrt 2, and quantiles a straight line between them.
     Case(
-        statistics.bootstrap,
+        estimates.bootstrap,
         lambda: [
             getattr(
-                statistics.bootstrap(_counted(1, 3, 7), np.arange(2.0), n_resamples=2, confidence=0.5), name
+                estimates.bootstrap(_counted(1, 3, 7), np.arange(2.0), n_resamples=2, confidence=0.5), name
             )
             for name in ("stderr", "low", "high")
         ],
@@ -87,20 +89,20 @@ STATISTICS = (
     ),
     # |d(1/rate)| = d rate / rate^2.
     Case(
-        statistics.DecayFit.time_constant,
-        lambda: statistics.DecayFit("exponential", Estimate(1.0, 0.0), Estimate(2.0, 0.4), 0.0, 3).time_constant.stderr,
+        estimates.DecayFit.time_constant,
+        lambda: estimates.DecayFit("exponential", Estimate(1.0, 0.0), Estimate(2.0, 0.4), 0.0, 3).time_constant.stderr,
         0.1,
     ),
     # A line through (1, 2, 3) with errors r of the logarithm: r / sqrt 2 of its slope, r sqrt(1/3 + 4/2) at 0.
     Case(
-        statistics.fit_decay,
-        lambda: _errors_of(statistics.fit_decay(np.arange(1.0, 4), FALL, 0.1 * FALL, "exponential")),
+        estimates.fit_decay,
+        lambda: _errors_of(estimates.fit_decay(np.arange(1.0, 4), FALL, 0.1 * FALL, "exponential")),
         [0.1 / 2**0.5, 0.1 * (7 / 3) ** 0.5],
     ),
     # The same in the logarithm of the time, at times 1, e and e^2: the line is at 0, 1, 2, its amplitude at time 1.
     Case(
-        statistics.compare_decays,
-        lambda: _errors_of(statistics.compare_decays(np.exp([0, 1, 2]), np.e * FALL, 0.1 * np.e * FALL).power_law),
+        estimates.compare_decays,
+        lambda: _errors_of(estimates.compare_decays(np.exp([0, 1, 2]), np.e * FALL, 0.1 * np.e * FALL).power_law),
         [0.1 / 2**0.5, 0.1 * (1 / 3 + 1 / 2) ** 0.5],
     ),
 )  # fmt: skip
@@ -111,7 +113,7 @@ FIT = hamiltonian_learning.Fit(("a", "b"), np.zeros(2), 0.0, 0.0, 1, FISHER, 1.0
 LEVEL = hamiltonian_learning.ForwardModel(lambda p: p[0] * jnp.ones(4), ("level",), (-5.0,), (5.0,))
 FLAT = likelihood.Gaussian(np.array([0.0, 1.0, 1.0, 2.0]), np.full(4, 0.4))
 JOINT = likelihood.Gaussian(np.zeros(2), np.array([[4.0, 2.0], [2.0, 5.0]]))
-COVERAGE = learning_errors.Coverage(
+COVERAGE = errors.Coverage(
     ("a",), np.array([1.0]), np.array([[3.0], [0.5]]), np.array([[0.5], [2.0]])
 )
 
@@ -151,16 +153,16 @@ INFERENCE = (
         lambda: likelihood.Binomial(np.zeros(1), np.array(64), np.array(2.0)).fisher(np.array([0.6]), np.ones((1, 1))),
         [[200]],
     ),
-    Case(learning_errors.Coverage.pulls, lambda: COVERAGE.pulls, [[4], [-0.25]]),
+    Case(errors.Coverage.pulls, lambda: COVERAGE.pulls, [[4], [-0.25]]),
     # Of a count of two that hits with chance 0.6.
     Case(
-        learning_errors.Coverage.fraction,
+        errors.Coverage.fraction,
         lambda: COVERAGE.fraction("a", 0.6).stderr,
         (0.6 * 0.4 / 2) ** 0.5,
     ),
     Case(
-        learning_errors.coverage,
-        lambda: learning_errors.coverage(LEVEL, FLAT, np.array([1.0]), 2, seed=0, starts=1).errors,
+        errors.coverage,
+        lambda: errors.coverage(LEVEL, FLAT, np.array([1.0]), 2, seed=0, starts=1).errors,
         [[0.2], [0.2]],
     ),
 )  # fmt: skip

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
-from quantum.inference.decays import DecayComparison, DecayFit
 
 from experiments.benchmarks import bench_nmr, bench_propagation, timing
 from experiments.echoes import (
@@ -19,10 +18,11 @@ from experiments.forward_mode import reciprocity_audit
 from experiments.harness.comparison import Row
 from experiments.harness.measurement import Measurement, Reference
 from experiments.molecules import nmr_echo_pulses, nmr_geometry, nmr_mitigation
-from quantum.classical_cost import Machine
-from quantum.interference import Interference
-from quantum.pauli_growth import Growth
-from quantum.statistics import Bootstrap, Estimate
+from quantum.echoes.interference import Interference
+from quantum.echoes.pauli_growth import Growth
+from quantum.engines.classical_cost import Machine
+from quantum.estimates import Bootstrap, Estimate
+from quantum.inference.decays import DecayComparison, DecayFit
 from tests.exact.errors_by_hand import FLAT, HALF, LEVEL, Case
 
 PUBLISHED = Reference("x", 1.0, 4.0, "", "", "table", True)

@@ -8,25 +8,23 @@ from unittest.mock import patch
 import numpy as np
 
 from optics import exceptional_points
-from quantum import (
+from quantum.circuits.circuit import Circuit, Operation
+from quantum.circuits.gates import pauli_gate
+from quantum.circuits.packed_pauli import pack
+from quantum.circuits.pauli import PauliString
+from quantum.echoes import interference, pauli_growth, pauli_paths
+from quantum.estimates import Estimate
+from quantum.nmr import average_hamiltonian, typicality
+from quantum.noise import (
+    NoiseModel,
+    add_noise,
     cross_entropy,
-    interference,
     mitigation,
     path_weight,
-    pauli_growth,
-    pauli_paths,
     strata,
     trajectories,
-    typicality,
 )
-from quantum.circuit import Circuit, Operation
-from quantum.gates import pauli_gate
-from quantum.nmr import average_hamiltonian
-from quantum.noise import NoiseModel, add_noise
-from quantum.noisy_expectation import noisy_expectation
-from quantum.packed_pauli import pack
-from quantum.pauli import PauliString
-from quantum.statistics import Estimate
+from quantum.noise.noisy_expectation import noisy_expectation
 from tests.exact.errors_by_hand import HALF, Case, stderr
 
 # 2 over 1 on a slope of 1/4: x - y / 4 leaves x^2 (1 - rho^2) = 1/2 of noise power, to which errors of 1 add 1/16.

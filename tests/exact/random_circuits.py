@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from quantum.circuit import Circuit, Operation
-from quantum.gates import Gate, fsim, matrix_gate, phased_x, rz
+from quantum.circuits.circuit import Circuit, Operation
+from quantum.circuits.gates import Gate, fsim, matrix_gate, phased_x, rz
 
 FIXED = ("i", "x", "y", "z", "h", "s", "s_dagger", "cz")
 

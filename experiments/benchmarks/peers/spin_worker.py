@@ -1,9 +1,9 @@
 """This package as an engine of `bench_nmr`.
 
-Variants: "blocks" is `quantum.nmr.echo` and "ruler" `molecular_ruler.probe_echo`, the full trace in double precision;
-"typicality" is `echo_by_typicality` and "krylov" `evolve_krylov` on the whole space, random states in single precision.
-All that has to be done for new couplings is in the step. "krylov" has one thread for its products, which are small:
-threads that wait by spinning for a core that others use cost it up to fifty times.
+Variants: "blocks" is `quantum.nmr.average_hamiltonian.echo` and "ruler" `molecular_ruler.probe_echo`, the full trace
+in double precision; "typicality" is `echo_by_typicality` and "krylov" `evolve_krylov` on the whole space, random
+states in single precision. All that has to be done for new couplings is in the step. "krylov" has one thread for its
+products, which are small: threads that wait by spinning for a core that others use cost it up to fifty times.
 """
 
 from spin_task import Work, one_turn, prepared, read_along_x, struck
@@ -21,10 +21,10 @@ def build(task, arrays):
 
     from threadpoolctl import threadpool_limits
 
-    from quantum import molecular_ruler, nmr
-    from quantum.krylov import evolve_krylov
-    from quantum.spin_hamiltonian import make_hamiltonian
-    from quantum.typicality import echo_by_typicality
+    from quantum.nmr import average_hamiltonian, molecular_ruler
+    from quantum.nmr.typicality import echo_by_typicality
+    from quantum.spins.hamiltonian import make_hamiltonian
+    from quantum.spins.krylov import evolve_krylov
 
     hamiltonian = make_hamiltonian(arrays["couplings"], arrays["fields"])
     spins, angle, axis, times = task["struck"], task["angle"], arrays["axis"], arrays["times"]
@@ -51,7 +51,9 @@ def build(task, arrays):
         return np.stack(found, axis=1)
 
     run = {
-        "blocks": lambda: nmr.echo(hamiltonian, tuple(spins), angle, times, axis=axis),
+        "blocks": lambda: average_hamiltonian.echo(
+            hamiltonian, tuple(spins), angle, times, axis=axis
+        ),
         "ruler": lambda: molecular_ruler.probe_echo(hamiltonian, tuple(spins), angle, times, axis),
         "typicality": typicality,
         "krylov": krylov,

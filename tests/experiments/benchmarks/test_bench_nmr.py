@@ -9,10 +9,10 @@ from experiments.benchmarks import bench_nmr as bench
 from experiments.benchmarks.peers import spin_task
 from experiments.benchmarks.peers.engine import EngineError, find_interpreter
 from experiments.harness.context import Context
-from quantum import nmr
-from quantum.dipolar_sequences import BLEW_12_AXIS
-from quantum.spin_action import is_real
-from quantum.spin_hamiltonian import dense, make_hamiltonian, spin_product
+from quantum.nmr import average_hamiltonian
+from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
+from quantum.spins.action import is_real
+from quantum.spins.hamiltonian import dense, make_hamiltonian, spin_product
 
 TINY = bench.Config(
     exact=(5, 15), sampled=(5,), points=2, rounds=2, least_states=3, statistical_error=0.5,
@@ -40,8 +40,8 @@ def test_all_do_the_same_work_and_are_timed(outcome):
 
 def test_what_is_timed_is_the_echo_and_its_standard_error_holds(outcome):
     hamiltonian, struck = bench.molecule(5)
-    times = nmr.GRID_STEP * np.array([1, 2])
-    wanted = nmr.echo(hamiltonian, struck, math.pi, times)
+    times = average_hamiltonian.GRID_STEP * np.array([1, 2])
+    wanted = average_hamiltonian.echo(hamiltonian, struck, math.pi, times)
     np.testing.assert_allclose(outcome.arrays["echo.exact.5"], wanted, atol=1e-10)
     assert outcome.arrays["echo.sampled.5"].shape == (3, 2)
     off, error = (outcome.metrics[f"{name}.5"].value for name in ("off_exact", "standard_error"))
@@ -101,7 +101,7 @@ def test_fifteen_spins_have_states_in_the_frame_of_their_hamiltonian(monkeypatch
     assert not is_real(bench.molecule(15)[0])
     assert bench.molecule(15)[1] == tuple(range(9, 15))
     assert bench.molecule(10)[1] == (4, 5, 6, 7, 8, 9)
-    small = nmr.average_hamiltonian(np.asarray(_table(5)), 0, "tardis-1")
+    small = average_hamiltonian.average_hamiltonian(np.asarray(_table(5)), 0, "tardis-1")
     monkeypatch.setattr(bench, "molecule", lambda n: (small, (2, 3)))
     found = bench.run(dataclasses.replace(TINY, exact=(), engines=TINY.engines[3:]))
     assert not found.arrays["not_run"].size

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from experiments.echoes import hamiltonian_learning as experiment
-from quantum import statevector
-from quantum.circuit import random_circuit
-from quantum.lattice import rectangle_layout
-from quantum.otoc import echo_circuit, make_echo
-from quantum.phase_response import curves, middle_coupler, with_phase
+from quantum.circuits.circuit import random_circuit
+from quantum.circuits.lattice import rectangle_layout
+from quantum.echoes.otoc import echo_circuit, make_echo
+from quantum.engines import statevector
+from quantum.inference.phase_response import curves, middle_coupler, with_phase
 
 TINY = experiment.Config(
     rows=2, columns=3, cycles=(8,), n_sets=3, n_circuits=5, shots=100_000, engine="reference"

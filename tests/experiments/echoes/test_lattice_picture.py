@@ -3,7 +3,7 @@ import pytest
 
 from experiments.echoes.lattice_picture import draw_chip
 from experiments.harness.plotting import new_figure
-from quantum.lattice import rectangle, willow
+from quantum.circuits.lattice import rectangle, willow
 
 
 @pytest.fixture

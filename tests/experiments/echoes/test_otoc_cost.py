@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from experiments.echoes import otoc_cost
-from quantum.lattice import willow
+from quantum.circuits.lattice import willow
 
 TINY = otoc_cost.Config(sizes=(18, 23), searches=2, sweeps=(5, 50), circuits=2, loops=2000)
 

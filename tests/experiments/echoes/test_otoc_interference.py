@@ -5,9 +5,9 @@ import pytest
 
 from experiments.echoes import otoc_interference
 from experiments.echoes.otoc_published import ALL_ORDERS, GOLDEN, layout_of, order_name
-from quantum.circuit import random_circuit
-from quantum.interference import Interference, exact_diagonal
-from quantum.otoc import correlator, make_echo
+from quantum.circuits.circuit import random_circuit
+from quantum.echoes.interference import Interference, exact_diagonal
+from quantum.echoes.otoc import correlator, make_echo
 
 TINY = otoc_interference.Config(
     sizes=("2x3", "2x4"),

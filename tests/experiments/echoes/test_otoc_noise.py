@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.echoes import otoc_noise
-from quantum.mitigation import device_signal_to_noise
-from quantum.noise import device_noise
+from quantum.noise.mitigation import device_signal_to_noise
+from quantum.noise.model import device_noise
 
 TINY = otoc_noise.Config(
     layouts=("2x2@6", "2x3@7"), circuits=6, trajectories=100, strings=4, frames=8, shots=1e9

@@ -6,7 +6,7 @@ from scipy.stats import multivariate_normal
 
 from experiments.harness.context import Context, precision
 from experiments.molecules import nmr_geometry
-from quantum.curve_emulator import CurveEmulator
+from quantum.inference.curve_emulator import CurveEmulator
 
 TINY = nmr_geometry.Config(
     measurements=4, noise=(0.01,), n_times=8, time_step=1.1e-3, dmbp_time_step=0.4e-3, degree=10,

@@ -5,11 +5,11 @@ import pytest
 from scipy.linalg import expm
 
 from experiments.molecules import nmr_mitigation as experiment
-from quantum.noisy_circuit import NoisyCircuit
-from quantum.path_weight import PathWeights, richardson
-from quantum.spin_hamiltonian import dense, spin_product
-from quantum.swap_network import swap_network
-from quantum.trotter import spin_matrix
+from quantum.circuits.noisy_circuit import NoisyCircuit
+from quantum.compiling.swap_network import swap_network
+from quantum.compiling.trotter import spin_matrix
+from quantum.noise.path_weight import PathWeights, richardson
+from quantum.spins.hamiltonian import dense, spin_product
 
 # A weak coupling, so that echoes stay near their start.
 TINY = experiment.Config(

@@ -1,0 +1,6 @@
+"""Engines that run a circuit, behind one call.
+
+Reading order: `dispatch` (the call, and the table of engines), `statevector` (the plain reference), `cirq_engine`,
+`qiskit_engine`, `jax_engine`, `sharding`, `density_matrix`, `pauli_propagation`, `tensor_network` with
+`tree_annealing`; `memory` (what fits), `classical_cost` (what it would cost elsewhere). Stands on `circuits`.
+"""

@@ -1,0 +1,253 @@
+"""Our circuits to Cirq and back, and runs on qsim: the only file that imports cirq, cirq_google and qsimcirq.
+
+Single precision runs on qsim, double on Cirq's own simulator, since qsim has no double. Both number bits as we do,
+qubit 0 the most significant, and our fsim is `cirq.FSimGate` to the letter. Cirq's powers of X, Y and Z carry a global
+phase that our turns lack; `from_cirq` drops it, so a circuit that was read equals its source up to one phase.
+
+qsim rounds gate matrices to single precision. A circuit and its inverse round alike, so the norm drifts with depth
+(2.5e-5 in 1300 gates): expectation values are divided by the norm.
+
+Sources: Cirq and qsim, Google Quantum AI, DOI 10.5281/zenodo.4062499 (Cirq), 10.5281/zenodo.4023103 (qsim).
+"""
+
+import functools
+import importlib
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import cirq
+import numpy as np
+import qsimcirq
+
+from quantum.circuits.circuit import Circuit, Moment, Operation
+from quantum.circuits.gates import Gate, fsim, matrix_gate, phased_x, rz
+from quantum.circuits.pauli import PauliString
+from quantum.engines import statevector
+from quantum.engines.memory import n_threads
+
+# States held at a time for expectation values, measured at 22 to 24 qubits.
+N_STATES = {"single": 1, "double": 4}
+_MOST_FUSED = (
+    4  # qubits of a fused gate; fastest of 2, 3, 4 or within a third of it from 18 qubits on
+)
+_MOST_FUSED_BLOCKS = 3  # the same for blocks that are fused already
+
+_FIXED = {
+    "i": cirq.I, "x": cirq.X, "y": cirq.Y, "z": cirq.Z, "h": cirq.H, "s": cirq.S, "s_dagger": cirq.S**-1, "cz": cirq.CZ,
+}  # fmt: skip
+_NAMES = {gate: name for name, gate in _FIXED.items()}
+# Powers of a gate, by pi times the exponent. Cirq's iSWAP has +i off the diagonal, so its angle turns round.
+_POWERS = {
+    cirq.XPowGate: lambda turn: phased_x(turn, 0),
+    cirq.YPowGate: lambda turn: phased_x(turn, math.pi / 2),
+    cirq.ZPowGate: rz,
+    cirq.ISwapPowGate: lambda turn: fsim(-turn / 2, 0),
+    cirq.CZPowGate: lambda turn: fsim(0, -turn),
+}
+
+
+def to_cirq(circuit: Circuit, qubits: Sequence[cirq.Qid] | None = None) -> cirq.Circuit:
+    """The same circuit in Cirq, moment by moment.
+
+    Args:
+        circuit: The circuit.
+        qubits: Qubits to put it on, ours in order; `cirq.LineQubit`s by default.
+
+    Raises:
+        ValueError: If the number of `qubits` is not the circuit's.
+    """
+    line = list(qubits) if qubits is not None else cirq.LineQubit.range(circuit.n_qubits)
+    if len(line) != circuit.n_qubits:
+        raise ValueError(
+            f"`qubits` must be {circuit.n_qubits} like the circuit's, but are {len(line)}."
+        )
+    return cirq.Circuit(
+        cirq.Moment(_gate(op.gate).on(*(line[q] for q in op.qubits)) for op in moment)
+        for moment in circuit.moments
+    )
+
+
+def from_cirq(circuit: cirq.Circuit, qubits: Sequence[cirq.Qid] | None = None) -> Circuit:
+    """A Cirq circuit of one- and two-qubit gates, moment by moment, up to a global phase.
+
+    Args:
+        circuit: Circuit without measurements and free parameters.
+        qubits: Our qubits in order; all qubits of the circuit, sorted, by default.
+
+    Raises:
+        ValueError: If an operation has no unitary of one or two qubits, or acts on a qubit not in `qubits`.
+    """
+    order = sorted(circuit.all_qubits()) if qubits is None else list(qubits)
+    numbers = {qubit: number for number, qubit in enumerate(order)}
+    moments = []
+    for place, moment in enumerate(circuit):
+        strangers = sorted(moment.qubits - numbers.keys())
+        if strangers:
+            raise ValueError(
+                f"`qubits` must hold all of the circuit's, but moment {place} acts on {strangers[0]}."
+            )
+        gates = [(_read_gate(op, place), op.qubits) for op in moment if op.qubits]
+        moments.append(tuple(Operation(g, tuple(numbers[q] for q in on)) for g, on in gates))
+    return Circuit(max(len(order), 1), tuple(moments))
+
+
+def read_json(
+    text: str, source: str
+) -> tuple[tuple[Moment, ...], int, tuple[tuple[int, int], ...]]:
+    """A measured circuit on the square grid from Cirq's JSON text, which is parsed and never executed.
+
+    Args:
+        text: The JSON text.
+        source: Where it came from, for messages.
+
+    Returns:
+        The moments without the last one, the number of the one qubit that the last one measures, and (row, column) of
+        every qubit in order.
+
+    Raises:
+        ValueError: If the text is truncated, holds a type unknown to Cirq, an unfit gate or other qubits, or the last
+            moment is not the measurement of one qubit.
+    """
+    importlib.import_module("cirq_google")  # makes its gates known to Cirq's reader
+    try:
+        read = cirq.read_json(json_text=text)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"`path` must be whole, but {source} breaks off or is damaged at character {error.pos}."
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"`path` must hold types that Cirq knows, but of {source} it says: {' '.join(str(error).split())}"
+        ) from error
+    if not isinstance(read, cirq.Circuit) or len(read) < 2:
+        raise ValueError(f"`path` must hold a circuit, but {source} holds {type(read).__name__}.")
+    qubits = sorted(read.all_qubits())
+    if not all(isinstance(qubit, cirq.GridQubit) for qubit in qubits):
+        raise ValueError(
+            f"`path` must place its qubits on a grid, but {qubits[0]!r} of {source} is not."
+        )
+    last = list(read[-1])
+    if len(last) != 1 or not cirq.is_measurement(last[0]) or len(last[0].qubits) != 1:
+        raise ValueError(
+            f"`path` must end with the measurement of one qubit, but {source} ends with {last}."
+        )
+    sites = tuple((int(q.row), int(q.col)) for q in qubits)  # pyright: ignore[reportAttributeAccessIssue]
+    return from_cirq(read[:-1], qubits).moments, qubits.index(last[0].qubits[0]), sites
+
+
+def state(circuit: Circuit, precision: str = "single") -> np.ndarray:
+    """State after a circuit; qsim in single precision, Cirq's own simulator in double."""
+    line = cirq.LineQubit.range(circuit.n_qubits)
+    program = to_cirq(circuit)
+    if precision == "double":
+        result = cirq.Simulator(dtype=np.complex128).simulate(program, qubit_order=line)
+        return np.asarray(result.final_state_vector)
+    options = qsimcirq.QSimOptions(  # pyright: ignore[reportPrivateImportUsage]
+        max_fused_gate_size=_MOST_FUSED, cpu_threads=n_threads(circuit.n_qubits)
+    )
+    # The wrapped result would copy the state to normalise it.
+    simulator = qsimcirq.QSimSimulator(options)  # pyright: ignore[reportPrivateImportUsage]
+    return simulator.simulate_into_1d_array(program, qubit_order=line)[1]
+
+
+def expectations(
+    circuits: Sequence[Circuit], observables: Sequence[PauliString], precision: str = "single"
+) -> np.ndarray:
+    """Expectation values, (circuits, observables)."""
+    found = np.empty((len(circuits), len(observables)))
+    for row, circuit in enumerate(circuits):
+        final = state(circuit, precision)
+        norm = statevector.expectation(final, PauliString())
+        found[row] = [statevector.expectation(final, o) / norm for o in observables]
+    return found
+
+
+def prepared(
+    circuit: Circuit, *, most_fused: int = _MOST_FUSED, threads: int = 1, own: bool = False
+) -> Callable[[], np.ndarray]:
+    """A run in single precision with the translation to Cirq done beforehand, for benchmarks.
+
+    Args:
+        circuit: The circuit.
+        most_fused: Most qubits of a gate that qsim fuses.
+        threads: Threads of qsim.
+        own: Whether Cirq's own simulator runs it instead of qsim.
+    """
+    line = cirq.LineQubit.range(circuit.n_qubits)
+    program = to_cirq(circuit)
+    if own:
+        simulator = cirq.Simulator(dtype=np.complex64)
+        return lambda: np.asarray(simulator.simulate(program, qubit_order=line).final_state_vector)
+    options = qsimcirq.QSimOptions(max_fused_gate_size=most_fused, cpu_threads=threads)  # pyright: ignore[reportPrivateImportUsage]
+    qsim = qsimcirq.QSimSimulator(options)  # pyright: ignore[reportPrivateImportUsage]
+    return lambda: qsim.simulate_into_1d_array(program, qubit_order=line)[1]
+
+
+def run_blocks(
+    n_qubits: int,
+    blocks: Iterable[tuple[tuple[int, ...], np.ndarray]],
+    start: np.ndarray | None = None,
+) -> np.ndarray:
+    """State after fused blocks on qsim, complex64; hands over in a tenth of the time that a Cirq circuit takes.
+
+    Args:
+        n_qubits: Number of qubits.
+        blocks: Qubits and matrix of every block in time order, as `program.blocks` gives them.
+        start: State before, complex64; it stays as it is. All qubits in |0> by default.
+    """
+    circuit = qsimcirq.qsim.Circuit()  # pyright: ignore[reportAttributeAccessIssue]
+    circuit.num_qubits = n_qubits
+    for time, (support, matrix) in enumerate(blocks):
+        elements = np.ascontiguousarray(matrix, dtype=complex).view(float).ravel().tolist()
+        places = [n_qubits - 1 - qubit for qubit in support]  # qsim counts from the other end
+        qsimcirq.qsim.add_matrix_gate(time, places, elements, circuit)  # pyright: ignore[reportAttributeAccessIssue]
+    options = qsimcirq.QSimOptions(  # pyright: ignore[reportPrivateImportUsage]
+        max_fused_gate_size=_MOST_FUSED_BLOCKS, cpu_threads=n_threads(n_qubits)
+    )
+    given = options.as_dict() | {"c": circuit, "s": 0}
+    before = 0 if start is None else start.astype(np.complex64).view(np.float32)
+    return qsimcirq.qsim.qsim_simulate_fullstate(given, before).view(np.complex64)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@functools.lru_cache(maxsize=65536)
+def _gate(gate: Gate) -> cirq.Gate:
+    if gate.name in _FIXED:
+        return _FIXED[gate.name]
+    if gate.name == "fsim":
+        return cirq.FSimGate(*gate.parameters)
+    if gate.name == "rz":
+        return cirq.rz(gate.parameters[0])
+    if gate.name == "phased_x":
+        theta, phi = (p / math.pi for p in gate.parameters)
+        return cirq.PhasedXPowGate(exponent=theta, phase_exponent=phi, global_shift=-0.5)
+    return cirq.MatrixGate(gate.matrix())
+
+
+def _read_gate(operation: cirq.Operation, place: int) -> Gate:
+    matrix = cirq.unitary(operation, None) if len(operation.qubits) <= 2 else None
+    if matrix is None or any(qubit.dimension != 2 for qubit in operation.qubits):
+        raise ValueError(
+            f"`circuit` must hold unitary gates on one or two qubits, but moment {place} holds {operation}; "
+            "decompose it, give its parameters values, or take measurements out."
+        )
+    gate = operation.untagged.gate
+    return (_named(gate) if gate is not None else None) or matrix_gate(matrix)
+
+
+def _named(gate: Any) -> Gate | None:
+    """Our gate of the same angles, where there is one."""
+    if gate in _NAMES:
+        return Gate(_NAMES[gate])
+    if isinstance(gate, cirq.FSimGate):
+        return fsim(float(gate.theta), float(gate.phi))
+    if not hasattr(gate, "exponent"):
+        return None
+    turn = math.pi * float(gate.exponent)
+    if isinstance(gate, cirq.PhasedXPowGate):
+        return phased_x(turn, math.pi * float(gate.phase_exponent))
+    for kind, ours in _POWERS.items():
+        if isinstance(gate, kind):
+            return ours(turn)
+    return None

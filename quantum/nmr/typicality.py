@@ -1,0 +1,227 @@
+"""The echo of up to some twenty spins: random states in place of a trace, Chebyshev series in place of matrices.
+
+C(t) = Tr[S_x W S_x W^dag] / Tr[S_x^2] with W = U^dag V U, U = exp(-i H t) and the butterfly V = exp(-i angle n .
+sum_struck I) is a trace (`nmr.echo` takes it exactly). Random states stand in for it (typicality): with entries of
+modulus 1 and random phases <psi|A|psi> has the mean Tr A / D and, for unitary A, a variance below 1 / D, so n_states
+of them give the echo to about 1 / sqrt(2 n_states D) (F. Jin et al., J. Phys. Soc. Jpn. 90, 012001 (2021),
+doi:10.7566/JPSJ.90.012001).
+
+Where H keeps S_z of the probe, U has a block for each of its states, of D = 2^(n-1), and C = Re Tr[W_down^dag W_up] /
+D: half the states, and two propagations in place of four. A turn of all spins about z that makes H real
+(`real_frame`) changes nothing in that form but the axis of the butterfly, and saves a quarter to half of the time.
+
+Conventions as in `nmr`. Left out: gradients (`nmr.echo` and `spin_evolution.evolve` have them), relaxation.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float
+
+from quantum._checks import check_choice, check_count, check_in_range
+from quantum.nmr.average_hamiltonian import check_axis, check_times
+from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
+from quantum.spins.action import SpinAction, complex_type, make_action, real_frame
+from quantum.spins.evolution import Plan, check_norms, make_plan, propagate, series
+from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian
+
+_AT_ONCE = 16  # random states propagated together: 4 MB of columns at 15 spins, which fits a cache
+_KINDS: dict[str, Callable] = {
+    "phase": lambda rng, size: np.exp(2j * np.pi * rng.random(size)),
+    "complex": lambda rng, size: rng.normal(size=size) + 1j * rng.normal(size=size),
+    "real": lambda rng, size: rng.normal(size=size),
+}
+
+
+class TypicalEcho(NamedTuple):
+    """An echo from random states.
+
+    Attributes:
+        mean: C(t), (times,).
+        error: Standard error over the states, (times,).
+        samples: Value of every state, (states, times).
+    """
+
+    mean: Float[np.ndarray, " times"]
+    error: Float[np.ndarray, " times"]
+    samples: Float[np.ndarray, "n_states times"]
+
+
+def random_states(
+    n_spins: int,
+    n_states: int,
+    seed: int,
+    *,
+    kind: str = "phase",
+    precision: str = "single",
+    first: int = 0,
+) -> Complex[Array, "n_states states"]:
+    """Normalised random states whose mean projector is the identity over the dimension.
+
+    Args:
+        n_spins: Number of spins.
+        n_states: Number of states.
+        seed: Seed; state k is the same in any batch that holds it.
+        kind: "phase" (random phases, least spread), "complex" or "real" (Gaussian entries; real ones spread by sqrt 2
+            more).
+        precision: "single" or "double".
+        first: k of the first state.
+
+    Raises:
+        ValueError: If a number is too small, or kind or precision unknown.
+    """
+    check_count(n_spins, "n_spins", 1)
+    check_count(n_states, "n_states", 1)
+    check_choice(kind, "kind", _KINDS)
+    found = np.empty((n_states, 2**n_spins), complex)
+    for k in range(n_states):
+        found[k] = _KINDS[kind](np.random.default_rng([seed, first + k]), 2**n_spins)
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return jnp.asarray(found, complex_type(precision))
+
+
+def echo_by_typicality(
+    hamiltonian: SpinHamiltonian,
+    struck: Sequence[int],
+    angle: float | int,
+    times: Sequence[float] | Float[np.ndarray, " times"],
+    *,
+    n_states: int,
+    seed: int,
+    axis: Sequence[float] | Float[Array, " 3"] | np.ndarray = BLEW_12_AXIS,
+    probe: int = 0,
+    precision: str = "single",
+    tolerance: float | None = None,
+) -> TypicalEcho:
+    """Echo of a probe from random states, with its standard error.
+
+    Args:
+        hamiltonian: H of the way out; the way back is exp(+i H t), as an ideal reversal gives. It may turn the probe,
+            at four times the work.
+        struck: Spins that the butterfly turns, without the probe.
+        angle: Angle of the butterfly, rad.
+        times: Times out, in s, not negative.
+        n_states: Random states, at least 2 for a standard error.
+        seed: Seed of the states.
+        axis: Unit vector that the butterfly turns about.
+        probe: Spin that is prepared and read along x.
+        precision: "single" or "double".
+        tolerance: Largest share of a state that each series may leave out; 1e-6 or 1e-12 by default.
+
+    Raises:
+        ValueError: If a time is negative, the axis is not of length one, or a spin is not there.
+        FloatingPointError: If norms are not conserved.
+    """
+    check_times(times)
+    grid = np.asarray(times, dtype=float)
+    _check_echo(hamiltonian, struck, angle, axis, probe)
+    check_count(n_states, "n_states", 2, "One state has no standard error.")
+    make = partial(_make_walk, angle=angle, precision=precision, tolerance=tolerance)
+    n = hamiltonian.n_spins
+    if keeps_probe(hamiltonian, probe):
+        turned, rotation = real_frame(hamiltonian)
+        moved = [spin - (spin > probe) for spin in struck]
+        blocks = (sector_hamiltonian(turned, sz, probe=probe) for sz in (0.5, -0.5))
+        walks = [make(block, moved, axis=rotation @ np.asarray(axis)) for block in blocks]
+        measure, n = partial(_overlap_of_sectors, walks, grid), n - 1
+    else:
+        measure = partial(_overlap_of_halves, make(hamiltonian, struck, axis=axis), grid, probe)
+    parts = []
+    for first in range(0, n_states, _AT_ONCE):
+        count = min(_AT_ONCE, n_states - first)
+        parts.append(measure(random_states(n, count, seed, precision=precision, first=first)))
+    samples = np.concatenate(parts)
+    error = samples.std(axis=0, ddof=1) / math.sqrt(n_states)
+    return TypicalEcho(samples.mean(axis=0), error, samples)
+
+
+def keeps_probe(hamiltonian: SpinHamiltonian, probe: int) -> bool:
+    """Whether S_z of a spin commutes with H: it takes part through S_z alone."""
+    rows, fields = np.asarray(hamiltonian.couplings)[probe], np.asarray(hamiltonian.fields)[probe]
+    return not (rows[:, :2].any() or fields[:2].any())
+
+
+def sector_hamiltonian(
+    hamiltonian: SpinHamiltonian, sz: float, *, probe: int = 0
+) -> SpinHamiltonian:
+    """H of the other spins while the probe has S_z = `sz`, less its own energy; `nmr.sector` without the matrix."""
+    rest = np.array([spin for spin in range(hamiltonian.n_spins) if spin != probe])
+    fields = hamiltonian.fields[rest] + sz * hamiltonian.couplings[probe, rest, 2]
+    return SpinHamiltonian(hamiltonian.couplings[np.ix_(rest, rest)], fields)
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """Out, butterfly and back: W psi or W^dag psi."""
+
+    action: SpinAction
+    plan: Plan
+    struck: Sequence[int]
+    turn: np.ndarray
+
+    def __call__(self, states, times: np.ndarray, *, adjoint: bool = False):
+        """W psi (or W^dag psi) for every time, (times, states, 2^n); every way back has a length of its own."""
+        there = propagate(self.action, states, times, self.plan)
+        turn = self.turn.conj().T if adjoint else self.turn
+        there = turn_spins(there, self.struck, jnp.asarray(turn, states.dtype))
+        longest = len(series(self.plan, times)[0])
+        back = [
+            propagate(self.action, state, np.array([-time]), self.plan, at_least=longest)[0]
+            for state, time in zip(there, times, strict=True)
+        ]
+        found = jnp.stack(back)
+        check_norms(states, found, self.plan)
+        return found
+
+
+def turn_spins(
+    states: Complex[Array, "*batch states"],
+    struck: Sequence[int],
+    turn: Complex[Array, "2 2"],
+) -> Complex[Array, "*batch states"]:
+    """The same 2 x 2 matrix applied to every struck spin."""
+    n = states.shape[-1].bit_length() - 1
+    for spin in struck:
+        split = states.reshape(*states.shape[:-1], 2**spin, 2, 2 ** (n - 1 - spin))
+        states = jnp.einsum("ab,...pbq->...paq", turn, split).reshape(states.shape)
+    return states
+
+
+def _make_walk(hamiltonian, struck, *, angle, axis, precision, tolerance) -> _Walk:
+    plan = make_plan(hamiltonian, precision=precision, tolerance=tolerance)
+    generator = np.tensordot(np.asarray(axis, float), PAULIS, 1)
+    turn = math.cos(angle / 2) * np.eye(2) - 1j * math.sin(angle / 2) * generator
+    action = make_action(hamiltonian, precision=precision, real=plan.real)
+    return _Walk(action, plan, struck, turn)
+
+
+def _overlap_of_sectors(walks, times, states) -> np.ndarray:
+    """Re <W_down psi|W_up psi>, (states, times)."""
+    up, down = (walk(states, times) for walk in walks)
+    return np.asarray(jnp.einsum("tsd,tsd->st", down.conj(), up).real, dtype=float)
+
+
+def _overlap_of_halves(walk, times, probe, states) -> np.ndarray:
+    """Re <W^dag X psi|X W^dag psi> with X = 2 S_x, (states, times): where S_z of the probe is not kept."""
+    n = walk.action.n_spins
+    flip = np.arange(2**n) ^ (1 << (n - 1 - probe))
+    plain = walk(states, times, adjoint=True)[..., flip]
+    flipped = walk(states[:, flip], times, adjoint=True)
+    return np.asarray(jnp.einsum("tsd,tsd->st", flipped.conj(), plain).real, dtype=float)
+
+
+def _check_echo(hamiltonian, struck, angle, axis, probe) -> None:
+    n = hamiltonian.n_spins
+    if n < 2 or not 0 <= probe < n:
+        raise ValueError(f"`probe` must be one of at least two spins, but is {probe} of {n}.")
+    if probe in struck or not set(struck) <= set(range(n)) or len(set(struck)) < len(struck):
+        raise ValueError(
+            f"`struck` must be different spins of 0 to {n - 1} other than the probe {probe}, but is {tuple(struck)}."
+        )
+    check_in_range(angle, "angle", -math.inf, math.inf, "rad")
+    check_axis(axis)

@@ -1,0 +1,336 @@
+"""Pauli paths by their weight: the exact damping of a noisy circuit, and zero-noise extrapolation from a normal law.
+
+Every gate carries a depolarising channel of n qubits with Pauli error e; it multiplies all Pauli strings but the
+identity on its qubits by 1 - p, p = e / (1 - 4^-n). Backwards from the observable the signal is a sum over Pauli paths,
+and each is damped by how many noisy gates its strings touch, its weight h:
+
+    S(lambda) = sum_h c(h) exp(-lambda h),      exp(-lambda w) = 1 - p for a gate that counts w
+
+exactly, a Laplace transform of the distribution c(h). It is not a probability: c(h) of one circuit takes both signs,
+and only its sum is the noiseless signal S_0. With the cumulants k_1, k_2, k_3, ... of c(h) / S_0,
+
+    ln S(lambda) = ln S_0 - k_1 lambda + k_2 lambda^2 / 2 - k_3 lambda^3 / 6 + ...
+
+so the law S_0 exp(-mu lambda + s^2 lambda^2 / 2) is exact where c(h) is normal, and otherwise wrong from the third
+cumulant on; for a signed c(h), s^2 may well be negative. `fit_gaussian` fits the law to one signal as it stands, not
+to its logarithm, so that noise may carry a point across zero; `richardson` is a polynomial through all points.
+
+Sources: law as described second-hand for the NMR companion, arXiv 2510.19550, Eq. 2, its exact form to be checked;
+L. F. Richardson, Phil. Trans. R. Soc. A 210, 307 (1911), DOI 10.1098/rsta.1911.0009, for noise K. Temme, S. Bravyi,
+J. M. Gambetta, Phys. Rev. Lett. 119, 180509 (2017), DOI 10.1103/PhysRevLett.119.180509. Laws that an ensemble of
+circuits shares, and fits of the logarithm, are in `quantum.noise.mitigation`. Leaves out relaxation and coherent
+errors, which damp strings by their letters too.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+from scipy.stats import norm
+
+from quantum._checks import check_choice, check_count, check_in_range
+from quantum.circuits.circuit import Circuit, Operation, light_cone, restrict
+from quantum.circuits.packed_pauli import transfer_matrix
+from quantum.circuits.pauli import PauliString
+from quantum.estimates import Estimate
+from quantum.noise.mitigation import Extrapolation
+from quantum.noise.model import VIRTUAL, NoiseModel
+
+_MOST_NUMBERS = 3e7  # coefficients of all strings by weight, 240 MB a copy
+_LETTERS = "IXZY"  # order of `packed_pauli.transfer_matrix`
+_UP = (1, 0, 1, 0)  # expectation of each letter in |0>
+_MIXED = (1, 0, 0, 0)  # and in the maximally mixed state
+# The law is sought as a rate per largest scale; a sum of paths can hardly fall or bend faster (our choice).
+_STEEPEST = 50.0
+
+
+@dataclass(frozen=True, eq=False)
+class PathWeights:
+    """Distribution of the Pauli paths of one signal over their weight.
+
+    Attributes:
+        amplitudes: c(h) for h = 0, 1, 2, ...
+        weights: Weight of a one-qubit and of a two-qubit gate.
+    """
+
+    amplitudes: np.ndarray
+    weights: tuple[int, int]
+
+    @property
+    def noiseless(self) -> float:
+        """S_0, the sum of all amplitudes."""
+        return float(self.amplitudes.sum())
+
+    @property
+    def negative_share(self) -> float:
+        """Part of sum |c(h)| that has the other sign than S_0; 0 for a true distribution."""
+        c = self.amplitudes * (1 if self.noiseless >= 0 else -1)
+        return float(-c[c < 0].sum() / np.abs(c).sum())
+
+    def signal(self, rates: np.ndarray | float | int) -> np.ndarray:
+        """S(lambda) at each rate, exact."""
+        h = np.arange(self.amplitudes.size)
+        damping = np.exp(-np.multiply.outer(np.asarray(rates, float), h))
+        return np.asarray(damping @ self.amplitudes)
+
+    def cumulants(self) -> np.ndarray:
+        """First four cumulants of c(h) / S_0; of a normal distribution the last two vanish.
+
+        Raises:
+            ValueError: If S_0 is 0, where the logarithm of the signal has no expansion.
+        """
+        if abs(self.noiseless) < 1e-12 * np.abs(self.amplitudes).sum():
+            raise ValueError("`amplitudes` must not cancel for cumulants, but add up to 0.")
+        h, p = np.arange(self.amplitudes.size), self.amplitudes / self.noiseless
+        mean = float(h @ p)
+        second, third, fourth = (float((h - mean) ** k @ p) for k in (2, 3, 4))
+        return np.array([mean, second, third, fourth - 3 * second**2])
+
+    def distance_from_normal(self) -> float:
+        """Half of sum |c(h) / S_0 - normal of equal mean and variance|: 0 for a normal c(h), at most 1 without signs.
+
+        Raises:
+            ValueError: If there is no variance to compare with, or S_0 is 0.
+        """
+        mean, variance = self.cumulants()[:2]
+        if variance <= 0:
+            raise ValueError(
+                f"`amplitudes` must have a positive variance to compare with a normal law, but it is {variance:.3g}."
+            )
+        # The weights come in steps of their common divisor; the normal law is taken in the same bins.
+        step = math.gcd(*self.weights) or 1
+        h = np.arange(0, self.amplitudes.size, step)
+        edges = np.concatenate([[-np.inf], h[1:] - step / 2, [np.inf]])
+        bins = np.diff(norm.cdf(edges, mean, math.sqrt(variance)))
+        return float(np.abs(self.amplitudes[::step] / self.noiseless - bins).sum() / 2)
+
+
+def path_weights(
+    circuit: Circuit,
+    observable: PauliString,
+    weights: tuple[int, int] = (0, 1),
+    *,
+    mixed: Sequence[int] = (),
+) -> PathWeights:
+    """Exact c(h) by Heisenberg propagation of all Pauli strings, kept apart by weight.
+
+    Args:
+        circuit: Circuit as it is played; it starts from |0...0>.
+        observable: What is measured.
+        weights: What a noisy one-qubit and two-qubit gate count, whole numbers; Z-type gates are virtual and count 0.
+        mixed: Qubits that start maximally mixed instead, as an average over all their states does.
+
+    Raises:
+        ValueError: If a weight is negative, both are 0, or 4^qubits times the largest weight is too large (about 8
+            qubits are not).
+    """
+    for weight in weights:
+        check_count(weight, "weights", 0)
+    if not any(weights):
+        raise ValueError("`weights` must not both be 0, but are; no gate would be noisy.")
+    pruned, touched = restrict(light_cone(circuit, observable.qubits), observable.qubits)
+    n = pruned.n_qubits
+    most = sum(_weight(op, weights) for op in pruned.operations())
+    if 4.0**n * (most + 1) > _MOST_NUMBERS:
+        raise ValueError(
+            f"`circuit` must need at most {_MOST_NUMBERS:.0e} coefficients, but its {n} qubits and {most} weights "
+            f"need {4.0**n * (most + 1):.1e}; take a smaller one."
+        )
+    letters = dict(observable.factors)
+    table = np.zeros((4,) * n + (1,))
+    table[(*(_LETTERS.index(letters.get(q, "I")) for q in touched), 0)] = 1
+    for moment in reversed(pruned.moments):
+        for operation in moment:
+            table = _back(_damped(table, operation, _weight(operation, weights)), operation)
+    for qubit in touched:
+        table = np.tensordot(_MIXED if qubit in mixed else _UP, table, axes=(0, 0))
+    return PathWeights(table, (int(weights[0]), int(weights[1])))
+
+
+def matching_noise(rate: float | int, weights: tuple[int, int] = (0, 1)) -> NoiseModel:
+    """The noise model whose exact signal is `PathWeights.signal(rate)`: depolarising gates and nothing else."""
+    check_in_range(rate, "rate", 0, 100)
+    lost = [
+        -math.expm1(-rate * weight) * (1 - 4.0**-n)
+        for n, weight in ((1, weights[0]), (2, weights[1]))
+    ]
+    return NoiseModel(one_qubit_error=lost[0], two_qubit_error=lost[1])
+
+
+def richardson(scales: Sequence[float | int] | np.ndarray) -> Extrapolation:
+    """Coefficients of the polynomial through all points at noise 0, prod_(j != i) x_j / (x_j - x_i).
+
+    Raises:
+        ValueError: If there are fewer than two scales, or two are equal.
+    """
+    x = _scales(scales, 2)
+    apart = x[None, :] - x[:, None] + np.eye(x.size)
+    ratio = np.where(np.eye(x.size, dtype=bool), 1, x[None, :] / apart)
+    return Extrapolation(ratio.prod(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianDecay:
+    """The law S_0 exp(-mu lambda + s^2 lambda^2 / 2) as fitted to one signal.
+
+    Attributes:
+        parameters: S_0, mu and s^2 in units of the scales.
+        covariance: Their covariance, (3, 3); nothing for s^2 under the exponential law.
+        chi_squared: Of the fit, with `degrees_of_freedom` degrees.
+        degrees_of_freedom: Points and priors minus free parameters.
+    """
+
+    parameters: np.ndarray
+    covariance: np.ndarray
+    chi_squared: float
+    degrees_of_freedom: int
+
+    @property
+    def start(self) -> Estimate:
+        """S_0 with its error."""
+        return Estimate(float(self.parameters[0]), float(np.sqrt(self.covariance[0, 0])))
+
+    def __call__(self, scales: np.ndarray) -> np.ndarray:
+        """The law at some noise scales."""
+        return self.parameters[0] * _shape(np.asarray(scales, float), *self.parameters[1:])
+
+
+def fit_gaussian(
+    scales: Sequence[float | int] | np.ndarray,
+    values: np.ndarray,
+    covariance: np.ndarray,
+    *,
+    law: str = "gaussian",
+    prior: tuple[Estimate, Estimate] | None = None,
+    most_damping: float | int | None = None,
+    most_signal: float | int = np.inf,
+) -> GaussianDecay:
+    """Weighted least squares in the signal itself, so that values of either sign and values near 0 are welcome.
+
+    Args:
+        scales: Noise scales lambda, three or more (two for the exponential law).
+        values: Signal at each.
+        covariance: Covariance of the values, or their standard errors.
+        law: "gaussian", or "exponential" for s^2 = 0.
+        prior: What is known beforehand of mu and s^2, such as from an ensemble of like circuits.
+        most_damping: Lambda times the number of noisy gates at scale 1. Weights of a true distribution lie between 0
+            and that, so mu does, and s^2 stays below its square over 4 (T. Popoviciu, Mathematica 9, 129 (1935)).
+            None leaves both free, which a signal near 0 does not survive.
+        most_signal: Largest |S_0|, 1 for a Pauli string.
+
+    Raises:
+        ValueError: If the law is unknown, scales are too few or repeat, shapes do not fit, or an error is not positive.
+    """
+    check_choice(law, "law", ("gaussian", "exponential"))
+    n_free = 3 if law == "gaussian" else 2
+    x, y = _scales(scales, n_free), np.asarray(values, float)
+    root = _root(covariance, x.size)
+    if y.shape != x.shape or not np.isfinite(y).all():
+        raise ValueError(
+            f"`values` must be {x.size} finite numbers like `scales`, but are {values}."
+        )
+    unit = x.max()
+    known = list(enumerate(prior or ()))[: n_free - 1]
+
+    def residuals(free: np.ndarray) -> np.ndarray:
+        start, *bends = free
+        mismatch = np.linalg.solve(root, start * _shape(x / unit, *bends) - y)
+        pulls = [(bends[k] / unit ** (1 + k) - e.value) / e.stderr for k, e in known]
+        return np.concatenate([mismatch, pulls])
+
+    def slopes(free: np.ndarray) -> np.ndarray:
+        shape = _shape(x / unit, *free[1:])
+        columns = [shape, -free[0] * shape * x / unit, free[0] * shape * (x / unit) ** 2 / 2]
+        pulls = np.zeros((len(known), n_free))
+        for k, e in known:
+            pulls[k, 1 + k] = 1 / (unit ** (1 + k) * e.stderr)
+        return np.concatenate([np.linalg.solve(root, np.stack(columns[:n_free], axis=1)), pulls])
+
+    low, high = _limits(unit, most_damping, most_signal)
+    starts = [
+        np.clip([y[0] * math.exp(mu * x[0] / unit), mu, bend], low, high)
+        for mu, bend in ((0.3, 0.0), (1.5, 0.5))
+    ]
+    bounds = (low[:n_free], high[:n_free])
+    ends = [
+        least_squares(residuals, s[:n_free], slopes, bounds=bounds, x_scale="jac")  # type: ignore[arg-type]
+        for s in starts
+    ]
+    best = min(ends, key=lambda end: end.cost)
+    back = np.array([1, 1 / unit, 1 / unit**2])
+    parameters, spread = np.zeros(3), np.zeros((3, 3))
+    parameters[:n_free] = best.x
+    spread[:n_free, :n_free] = np.linalg.pinv(best.jac.T @ best.jac, rcond=1e-14, hermitian=True)
+    freedom = x.size - n_free + len(known)
+    return GaussianDecay(
+        back * parameters, back[:, None] * spread * back, 2 * float(best.cost), freedom
+    )
+
+
+def _shape(x: np.ndarray, rate: float, spread: float = 0.0) -> np.ndarray:
+    return np.exp(-rate * x + spread * x**2 / 2)
+
+
+def _limits(
+    unit: float, most_damping: float | int | None, most_signal: float | int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of S_0, and of mu and s^2 in units of the largest scale."""
+    if not most_signal > 0 or (most_damping is not None and not most_damping > 0):
+        raise ValueError(
+            f"`most_damping` and `most_signal` must be positive, but are {most_damping} and {most_signal}."
+        )
+    if most_damping is None:
+        high = np.array([most_signal, _STEEPEST, _STEEPEST])
+        return -high, high
+    damping = float(most_damping * unit)
+    return np.array([-most_signal, 0, 0]), np.array([most_signal, damping, damping**2 / 4])
+
+
+def _weight(operation: Operation, weights: tuple[int, int]) -> int:
+    return 0 if operation.gate.name in VIRTUAL else int(weights[len(operation.qubits) - 1])
+
+
+def _damped(table: np.ndarray, operation: Operation, weight: int) -> np.ndarray:
+    """Moves what is not the identity on the operation's qubits up by its weight."""
+    if weight == 0:
+        return table
+    longer = np.zeros((*table.shape[:-1], table.shape[-1] + weight))
+    longer[..., weight:] = table
+    here = tuple(0 if q in operation.qubits else slice(None) for q in range(table.ndim - 1))
+    longer[here] = 0
+    longer[here][..., : table.shape[-1]] = table[here]
+    return longer
+
+
+def _back(table: np.ndarray, operation: Operation) -> np.ndarray:
+    """One gate backwards: string a becomes sum_b R[a, b] b."""
+    k = len(operation.qubits)
+    # The first qubit is the lower digit of a row of R.
+    axes = operation.qubits[::-1]
+    matrix = transfer_matrix(operation.gate).reshape((4,) * (2 * k))
+    moved = np.tensordot(matrix, table, axes=(range(k), axes))
+    return np.moveaxis(moved, range(k), axes)
+
+
+def _scales(scales, needed: int) -> np.ndarray:
+    x = np.asarray(scales, float)
+    if x.ndim != 1 or x.size < needed or len(np.unique(x)) != x.size or not (x >= 0).all():
+        raise ValueError(
+            f"`scales` must be {needed} or more different noise scales from 0 on, but are {list(x.ravel())}."
+        )
+    return x
+
+
+def _root(covariance: np.ndarray, n: int) -> np.ndarray:
+    given = np.asarray(covariance, float)
+    matrix = np.diag(given**2) if given.ndim == 1 else given
+    try:
+        if matrix.shape != (n, n) or (given.ndim == 1 and not (given > 0).all()):
+            raise np.linalg.LinAlgError
+        return np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(
+            f"`covariance` must be {n} positive errors or a positive definite ({n}, {n}) matrix, but is not."
+        ) from error

@@ -1,0 +1,167 @@
+"""Dipolar couplings of an oriented molecule: positions and a Saupe tensor to frequencies, methyl groups turning.
+
+    D_ij = -(mu0 / 4 pi) gamma_i gamma_j hbar / (2 pi) < u^T S u / r^3 >                                       [Hz]
+
+r and u are length and direction of i -> j in the frame of the molecule, S is the Saupe order tensor (symmetric,
+traceless, S_ab = <(3 l_a l_b - delta_ab) / 2> with direction cosines l of the field): u^T S u = <P_2(cos theta)>.
+< > averages over groups that turn freely, each about the axis through its middle, normal to its plane, independently of
+the others. Within a group that gives -1/2 of the coupling along the axis for pairs across it; the trapezoidal rule on
+the turn is exact for such pairs from three steps on and converges geometrically for others.
+
+Sources: A. Saupe, Z. Naturforsch. A 19, 161 (1964); the form and the sign are those of the fact sheet 13.2 on
+arXiv:2510.19550. Everything is differentiable in positions and tensor.
+
+Left out: couplings of the turn with the order of the molecule, vibrations, anisotropic J.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float
+from scipy.constants import hbar, mu_0
+
+from quantum._checks import check_array, check_count
+from quantum.spins.molecule import Molecule, check_positions, check_rotors
+
+# Fact sheet 13.2, second hand: the order of toluene in EBBA at 295 K.
+TOLUENE_SAUPE = np.diag([-0.1582, -0.0176, 0.1758])
+# Our choice; the tensor is not in the sheet.
+DIMETHYLBIPHENYL_SAUPE = 0.4 * np.diag([-0.5, -0.5, 1.0])
+# In units of m/A, so that single precision neither over- nor underflows: 1 / r^3 and hbar are far from 1.
+_SCALE = 1e10
+_PER_RATIOS = mu_0 * hbar * _SCALE**3 / (8 * math.pi**2)
+_ROTATION_STEPS = (
+    24  # pairs of a methyl group with others 2 A away converge to 1e-9 of their coupling
+)
+_TRACE = 1e-6
+_ROUNDING = 1e-6
+
+
+def check_saupe(saupe: Float[Array, "3 3"] | np.ndarray) -> None:
+    """Raises ValueError unless a Saupe tensor is symmetric and traceless with eigenvalues between -1/2 and 1."""
+    tensor = np.asarray(saupe)
+    check_array(tensor, "saupe", (3, 3), hint="give the order tensor in the frame of the molecule")
+    tensor = np.real(tensor)
+    skew = np.abs(tensor - tensor.T).max()
+    if skew > _ROUNDING:
+        raise ValueError(
+            f"`saupe` must be symmetric, but differs by {skew:.3g} from its transpose; give S_ab = S_ba."
+        )
+    if abs(np.trace(tensor)) > _TRACE:
+        raise ValueError(
+            f"`saupe` must be traceless, but its trace is {np.trace(tensor):.3g}; subtract a third of it "
+            "from the diagonal."
+        )
+    values = np.linalg.eigvalsh(tensor)
+    if values[0] < -0.5 - _ROUNDING or values[-1] > 1 + _ROUNDING:
+        raise ValueError(
+            f"`saupe` must have eigenvalues between -1/2 and 1, but has {values[0]:.3g} to {values[-1]:.3g}; "
+            "is it the mean of (3 l_a l_b - delta_ab) / 2?"
+        )
+
+
+def couplings(
+    positions: Float[Array, "spins 3"] | np.ndarray,
+    gyromagnetic: Float[Array, " spins"] | np.ndarray,
+    saupe: Float[Array, "3 3"] | np.ndarray,
+    rotors: Sequence[Sequence[int]] = (),
+    *,
+    rotation_steps: int = _ROTATION_STEPS,
+) -> Float[Array, "spins spins"]:
+    """Dipolar couplings in Hz, symmetric with a zero diagonal; values are checked where they are not traced.
+
+    Args:
+        positions: Metres, in the frame of the molecule.
+        gyromagnetic: Gyromagnetic ratios in rad/s/T.
+        saupe: Order tensor in that frame.
+        rotors: Groups of spins that turn freely and independently; a methyl group's three protons.
+        rotation_steps: Angles of a turn; a multiple of 3, so that the sites of a methyl group stay alike.
+
+    Raises:
+        ValueError: If atoms overlap, the tensor is no Saupe tensor, or rotors or steps are wrong.
+    """
+    groups = tuple(tuple(int(k) for k in group) for group in rotors)
+    check_array(positions, "positions", ("spins", 3), "m", "x, y and z for each spin")
+    n = positions.shape[0]
+    check_array(gyromagnetic, "gyromagnetic", (n,), "rad/s/T", "one for each position")
+    check_rotors(groups, n)
+    check_count(rotation_steps, "rotation_steps", 3)
+    if rotation_steps % 3:
+        raise ValueError(f"`rotation_steps` must be a multiple of 3, but is {rotation_steps}.")
+    if not isinstance(positions, Tracer):
+        check_positions(np.asarray(positions))
+    if not isinstance(saupe, Tracer):
+        check_saupe(saupe)
+    places = jnp.asarray(positions) * _SCALE
+    tensor = jnp.asarray(saupe, dtype=places.dtype)
+    mean = _averaged(places, tensor, groups, rotation_steps)
+    ratios = jnp.asarray(gyromagnetic, dtype=places.dtype)
+    return -_PER_RATIOS * ratios[:, None] * ratios[None, :] * mean
+
+
+def molecule_couplings(
+    molecule: Molecule, saupe: Float[Array, "3 3"] | np.ndarray
+) -> Float[Array, "spins spins"]:
+    """Couplings in Hz of the nuclei with spin, protons last.
+
+    Args:
+        molecule: Nuclei, positions and the groups that turn.
+        saupe: Order tensor in its frame.
+
+    Raises:
+        ValueError: If atoms overlap or the tensor is no Saupe tensor.
+    """
+    spins = molecule.spins()
+    return couplings(spins.positions, spins.gyromagnetic, saupe, spins.rotors)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _averaged(places, saupe, groups, steps: int):
+    """< u^T S u / r^3 > for all pairs."""
+    if not groups:
+        return _order_over_cube(places, places, saupe)
+    frames = _turned(places, groups, steps)
+    same = jax.vmap(lambda at: _order_over_cube(at, at, saupe))(frames).mean(axis=0)
+    if len(groups) == 1:
+        return same
+    # Two groups turn independently, so all pairs of their angles count.
+    table = jax.vmap(
+        lambda at: jax.vmap(lambda to: _order_over_cube(at, to, saupe))(frames).mean(axis=0)
+    )
+    owner = np.full(places.shape[0], -1)
+    for number, group in enumerate(groups):
+        owner[list(group)] = number
+    apart = (owner[:, None] != owner) & (owner[:, None] >= 0) & (owner >= 0)
+    return jnp.where(apart, table(frames).mean(axis=0), same)
+
+
+def _order_over_cube(at, to, saupe):
+    """u^T S u / r^3 from each of `at` to each of `to`, in A^-3; zero from a spin to itself."""
+    vectors = to[None, :] - at[:, None]
+    square = jnp.sum(vectors**2, axis=-1) + jnp.eye(at.shape[0], dtype=at.dtype)
+    projected = jnp.einsum("ija,ab,ijb->ij", vectors, saupe, vectors)
+    return jnp.where(np.eye(at.shape[0], dtype=bool), 0, projected / square**2.5)
+
+
+def _turned(places, groups, steps: int):
+    """Positions at every angle of the turn, (steps, spins, 3): all groups at the same angle."""
+    angles = 2 * math.pi * np.arange(steps) / steps
+    c = jnp.asarray(np.cos(angles), dtype=places.dtype)[:, None, None]
+    s = jnp.asarray(np.sin(angles), dtype=places.dtype)[:, None, None]
+    frames = jnp.broadcast_to(places, (steps, *places.shape))
+    for group in groups:
+        index = np.array(group)
+        centre = places[index].mean(axis=0, keepdims=True)
+        arms = places[index] - centre
+        normal = jnp.cross(arms[0], arms[1])
+        axis = normal / jnp.linalg.norm(normal)
+        along = (arms @ axis)[:, None] * axis[None]  # Rodrigues
+        across = jnp.cross(jnp.broadcast_to(axis, arms.shape), arms)
+        turned = c * (arms - along)[None] + s * across[None] + (centre + along)[None]
+        frames = frames.at[:, index].set(turned)
+    return frames
