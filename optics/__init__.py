@@ -11,27 +11,32 @@ then `taichi` (chiplets side by side), `output_codes`, `chip_budget`.
 Resonators: `coupled_modes`, `rational_fit`, `exceptional_points`. Is a system its own transpose: `reciprocity`.
 """
 
-from optics.bench import OpticalBench
-from optics.chip import make_chip
-from optics.coupled_modes import ModeBench, ModeSheet, make_mode_twin
-from optics.detectors import Camera, PhotonCounter
-from optics.diffractive import DiffractiveNetwork, Readout, make_network, make_readout
-from optics.field import Field
-from optics.free_space import FreeSpace, make_free_space
-from optics.geometry import Geometry
-from optics.imperfections import Imperfections, preset
-from optics.mesh import Mesh, make_mesh
-from optics.mesh_bench import MeshBench, make_mesh_bench
-from optics.mesh_decomposition import decompose_matrix, decompose_unitary
-from optics.mesh_imperfections import MeshImperfections, mesh_preset
-from optics.non_line_of_sight import SceneGeometry, make_hidden_bench
-from optics.output_codes import make_output_code
-from optics.propagation import angular_spectrum, propagate, rayleigh_sommerfeld
-from optics.sampling import SamplingWarning, recommend_propagator
-from optics.scattering import Scatterer, make_medium, phase_screen, place_scatterer
-from optics.symmetric_mesh import SymmetricCore, program_symmetric
-from optics.taichi import Chiplet, SlabGeometry, make_chiplets, make_diffractor
-from optics.twin import make_twin
+from optics.hardware.bench import OpticalBench
+from optics.hardware.chip import make_chip
+from optics.hardware.detectors import Camera, PhotonCounter
+from optics.hardware.imperfections import Imperfections, preset
+from optics.hardware.mesh_bench import MeshBench, make_mesh_bench
+from optics.hardware.mesh_imperfections import MeshImperfections, mesh_preset
+from optics.hardware.twin import make_twin
+from optics.imaging.hidden_scene import SceneGeometry, make_hidden_bench
+from optics.media.free_space import FreeSpace, make_free_space
+from optics.media.geometry import Geometry
+from optics.media.scattering import Scatterer, make_medium, phase_screen, place_scatterer
+from optics.meshes.decomposition import decompose_matrix, decompose_unitary
+from optics.meshes.mesh import Mesh, make_mesh
+from optics.meshes.symmetric import SymmetricCore, program_symmetric
+from optics.networks.diffractive import (
+    DiffractiveNetwork,
+    Readout,
+    make_network,
+    make_readout,
+)
+from optics.networks.output_codes import make_output_code
+from optics.networks.taichi import Chiplet, SlabGeometry, make_chiplets, make_diffractor
+from optics.resonators.coupled_modes import ModeBench, ModeSheet, make_mode_twin
+from optics.waves.field import Field
+from optics.waves.propagation import angular_spectrum, propagate, rayleigh_sommerfeld
+from optics.waves.sampling import SamplingWarning, recommend_propagator
 
 __all__ = [
     "Camera",

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
 
-from optics.field import Field, pad_to
-from optics.fresnel import focal_plane, fraunhofer, fresnel_single_fft
-from optics.propagation import propagate
-from optics.sources import gaussian_beam, plane_wave, point_source
+from optics.waves.field import Field, pad_to
+from optics.waves.fresnel import focal_plane, fraunhofer, fresnel_single_fft
+from optics.waves.propagation import propagate
+from optics.waves.sources import gaussian_beam, plane_wave, point_source
 
 GREEN = 532e-9  # m
 PITCH = 8e-6  # m

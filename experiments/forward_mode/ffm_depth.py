@@ -43,9 +43,9 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from optics.imperfections import Imperfections
+from optics.hardware.imperfections import Imperfections
 from optics.learning import ForwardMode, InSilico
-from optics.learning.rule import measure_data_pass
+from optics.learning.protocols import measure_data_pass
 
 CLAIM = "On imperfect hardware, forward-mode training stays near the ideal at every depth; in-silico weights fail."
 PAPER_FIGURE = "Fig. 2d-e"

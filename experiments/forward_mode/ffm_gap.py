@@ -21,7 +21,7 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from optics.imperfections import Imperfections
+from optics.hardware.imperfections import Imperfections
 from optics.learning import InSilico
 
 CLAIM = (

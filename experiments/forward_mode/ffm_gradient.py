@@ -23,13 +23,13 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure
-from optics.bench import OpticalBench
-from optics.diffractive import IntensityTarget, make_network, run_layers
-from optics.geometry import Geometry
-from optics.imperfections import Imperfections
+from optics.hardware.bench import OpticalBench
+from optics.hardware.imperfections import Imperfections
+from optics.hardware.twin import make_twin
 from optics.learning import ForwardMode, InSilico, PhysicsAware, weights_of, with_weights
+from optics.media.geometry import Geometry
 from optics.metrics import cosine_similarity
-from optics.twin import make_twin
+from optics.networks.diffractive import IntensityTarget, make_network, run_layers
 
 CLAIM = "Forward-mode gradients are exact under symmetric errors of any size, and need a registered camera otherwise."
 PAPER_FIGURE = "principle (Fig. 1), fact sheet 3.6"

@@ -29,8 +29,8 @@ from optics.learning import (
     make_label_light,
     make_random_feedback,
 )
-from optics.learning.dual_adaptive import DualAdaptive, OutputPhysicsAware
-from optics.learning.forward_forward import checkerboard
+from optics.learning.methods.dual_adaptive import DualAdaptive, OutputPhysicsAware
+from optics.learning.methods.forward_forward import checkerboard
 
 TRIALS = 6
 

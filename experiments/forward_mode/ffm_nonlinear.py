@@ -22,9 +22,9 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure
-from optics.activations import ACTIVATIONS
-from optics.imperfections import Imperfections
+from optics.hardware.imperfections import Imperfections
 from optics.learning import ForwardMode, InSilico
+from optics.networks.activations import ACTIVATIONS
 
 CLAIM = "Forward mode trains nonlinear networks too; on our hardware no candidate gains over linear layers."
 PAPER_FIGURE = "Fig. 2f"
@@ -40,7 +40,8 @@ class Config:
         dataset: digits, mnist or fashion_mnist.
         n_classes: The first n classes are used.
         depths: Numbers of layers.
-        activations: Names from `optics.activations`; linear comes first and is what the others are compared with.
+        activations: Names from `optics.networks.activations`; linear comes first and is what the others are compared
+            with.
         repeats: Independent hardware draws and starts.
         n_train: Training images, 0 for all.
         n_test: Test images, 0 for all.

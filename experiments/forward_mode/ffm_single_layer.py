@@ -28,7 +28,7 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure
-from optics.imperfections import Imperfections, preset
+from optics.hardware.imperfections import Imperfections, preset
 from optics.learning import ForwardMode, InSilico, PhysicsAware, output_field
 from optics.metrics import field_fidelity, structural_similarity
 

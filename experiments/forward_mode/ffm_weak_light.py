@@ -43,16 +43,16 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from optics.detectors import PhotonCounter, flir_bfs_u3_89s6m
-from optics.imperfections import Imperfections, preset
-from optics.learning import ForwardMode
-from optics.weak_light import (
+from optics.hardware.detectors import PhotonCounter, flir_bfs_u3_89s6m
+from optics.hardware.imperfections import Imperfections, preset
+from optics.imaging.weak_light import (
     operations_per_frame,
     operations_per_watt,
     optical_power,
     photon_energy,
     photon_levels,
 )
+from optics.learning import ForwardMode
 
 CLAIM = "A layer trained by forward mode classifies with less than one photon per pixel; operations per joule follow."
 PAPER_FIGURE = "Fig. 4 (weak light)"

@@ -1,6 +1,6 @@
 """Classifiers in weak light: optical ones that count photons in regions, and a digital one on noisy images.
 
-Only glue: cameras are `optics.detectors`, the scene is `optics.non_line_of_sight`.
+Only glue: cameras are `optics.hardware.detectors`, the scene is `optics.imaging.hidden_scene`.
 """
 
 from functools import partial
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness.context import Context
-from optics.detectors import (
+from optics.hardware.detectors import (
     Camera,
     PhotonCounter,
     count_photons,
@@ -20,16 +20,16 @@ from optics.detectors import (
     flir_bfs_u3_89s6m,
     photons_from_counts,
 )
-from optics.diffractive import encode_images
-from optics.hidden_wavefront import picture_frames, train_wavefront
-from optics.learning import ForwardMode
-from optics.non_line_of_sight import (
+from optics.imaging.hidden_scene import (
     SceneGeometry,
     make_hidden_bench,
     make_wavefront,
     read_regions,
 )
-from optics.weak_light import scale_to_photons
+from optics.imaging.hidden_wavefront import picture_frames, train_wavefront
+from optics.imaging.weak_light import scale_to_photons
+from optics.learning import ForwardMode
+from optics.networks.diffractive import encode_images
 
 STRENGTHS = (
     0.003,

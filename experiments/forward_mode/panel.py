@@ -10,13 +10,18 @@ import numpy as np
 
 from experiments.data.tasks import Task
 from experiments.harness.context import Context
-from optics.bench import OpticalBench
-from optics.detectors import flir_bfs_u3_89s6m
-from optics.diffractive import DiffractiveNetwork, encode_images, make_network, make_readout
-from optics.geometry import Geometry
-from optics.imperfections import Imperfections
+from optics.hardware.bench import OpticalBench
+from optics.hardware.detectors import flir_bfs_u3_89s6m
+from optics.hardware.imperfections import Imperfections
+from optics.hardware.twin import make_twin
 from optics.learning import AbstractLearningRule, FitResult, evaluate, fit
-from optics.twin import make_twin
+from optics.media.geometry import Geometry
+from optics.networks.diffractive import (
+    DiffractiveNetwork,
+    encode_images,
+    make_network,
+    make_readout,
+)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
 """What a reciprocity audit, made of forward runs alone, predicts for the gradient of forward mode, and what comes out.
 
-Hardware with random errors is audited (`optics.reciprocity`): pairs of runs measure how far the error passes are from
-the transpose, pass by pass. The predicted cosine of each layer is compared with the cosine between the gradient of
-forward mode and the true gradient of that very hardware (automatic differentiation of the twin, which no learner can
-see), as in experiment ffm_gradient. Families: benches with one-sided errors of the catalogue at random sizes (bench),
-with symmetric errors (symmetric), with a constant reference phase (drift); all errors of preset "bench" at random
-sizes, those of the modulator included, of which the audit sees only a part (preset); and three layers of phases between
-symmetric cores of a photonic chip whose halves differ (chip). Sizes are our choice, about the ranges of section 8 of
-the fact sheet of Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4. The audit judges one training
-step: the same inputs, other noise. product_law: predicted from the overlap of a single pass alone, with white probes.
-relocated: benches trained with the displacement that the audit advises.
+Hardware with random errors is audited (`optics.learning.reciprocity`): pairs of runs measure how far the error passes
+are from the transpose, pass by pass. The predicted cosine of each layer is compared with the cosine between the
+gradient of forward mode and the true gradient of that very hardware (automatic differentiation of the twin, which no
+learner can see), as in experiment ffm_gradient. Families: benches with one-sided errors of the catalogue at random
+sizes (bench), with symmetric errors (symmetric), with a constant reference phase (drift); all errors of preset "bench"
+at random sizes, those of the modulator included, of which the audit sees only a part (preset); and three layers of
+phases between symmetric cores of a photonic chip whose halves differ (chip). Sizes are our choice, about the ranges of
+section 8 of the fact sheet of Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4. The audit judges one
+training step: the same inputs, other noise. product_law: predicted from the overlap of a single pass alone, with white
+probes. relocated: benches trained with the displacement that the audit advises.
 """
 
 import dataclasses
@@ -26,14 +26,12 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, new_figure
-from optics.bench import OpticalBench
-from optics.diffractive import IntensityTarget, make_network, run_layers
-from optics.geometry import Geometry
-from optics.imperfections import Imperfections, preset
+from optics.hardware.bench import OpticalBench
+from optics.hardware.imperfections import Imperfections, preset
+from optics.hardware.twin import make_twin
 from optics.learning import ForwardMode, weights_of, with_weights
-from optics.learning.rule import error_pass, measure_data_pass
-from optics.metrics import cosine_similarity
-from optics.reciprocity import (
+from optics.learning.protocols import error_pass, measure_data_pass
+from optics.learning.reciprocity import (
     Relocation,
     audit_layers,
     find_relocation,
@@ -42,8 +40,10 @@ from optics.reciprocity import (
     relocations,
     white_probes,
 )
-from optics.symmetric_mesh import make_symmetric_core
-from optics.twin import make_twin
+from optics.media.geometry import Geometry
+from optics.meshes.symmetric import make_symmetric_core
+from optics.metrics import cosine_similarity
+from optics.networks.diffractive import IntensityTarget, make_network, run_layers
 
 CLAIM = "An audit by forward runs alone predicts how good the gradients of forward mode are."
 PAPER_FIGURE = "none; condition behind Fig. 1 and Fig. 5a"

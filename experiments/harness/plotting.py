@@ -140,7 +140,7 @@ def show_field(field, title: str = "") -> Figure:
     """Draws amplitude and phase of a field side by side, axes in millimetres.
 
     Args:
-        field: `optics.field.Field` of two axes; anything with `amplitude` and `pixel_pitch` (m) will do.
+        field: `optics.waves.field.Field` of two axes; anything with `amplitude` and `pixel_pitch` (m) will do.
         title: Text above.
 
     Returns:

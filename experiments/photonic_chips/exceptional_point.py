@@ -3,12 +3,12 @@
 The abstract of Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, claims this and gives no number; the
 public text gives no system, so everything here is our choice: resonators coupled in a chain, each tapped by a port,
 whose detunings and losses answer to controls with unknown offsets, slopes, cross-talk, curvature, couplings and taps.
-A searcher sends waves in and reads noisy amplitudes at all ports. Forward mode (`optics.exceptional_points`) is set
-beside finite differences on the same sweeps with the same steps, and with the setting that the data sheet predicts
-(in_silico). The point found is then tested by further measurements: how the splitting grows, whether the modes run
-together, whether a turn around it swaps them. "found": true splitting at the end below `found_below` couplings.
-Longest step (1 of 0.5, 1, 2) and difference step (0.1 of 0.1, 0.3, 1) were tuned for both methods on seeds 100 to 103
-of the benches with two modes.
+A searcher sends waves in and reads noisy amplitudes at all ports. Forward mode
+(`optics.resonators.exceptional_points`) is set beside finite differences on the same sweeps with the same steps, and
+with the setting that the data sheet predicts (in_silico). The point found is then tested by further measurements: how
+the splitting grows, whether the modes run together, whether a turn around it swaps them. "found": true splitting at
+the end below `found_below` couplings. Longest step (1 of 0.5, 1, 2) and difference step (0.1 of 0.1, 0.3, 1) were
+tuned for both methods on seeds 100 to 103 of the benches with two modes.
 """
 
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from optics.coupled_modes import ModeBench, ModeErrors, ModeSheet, make_mode_twin
-from optics.exceptional_points import (
+from optics.resonators.coupled_modes import ModeBench, ModeErrors, ModeSheet, make_mode_twin
+from optics.resonators.exceptional_points import (
     circle,
     fit_exponent,
     follow_poles,
@@ -57,7 +57,7 @@ LOOPS = {
 
 @dataclass(frozen=True)
 class Config:
-    """Settings; every rate in units of the nominal coupling of `optics.coupled_modes.ModeSheet`.
+    """Settings; every rate in units of the nominal coupling of `optics.resonators.coupled_modes.ModeSheet`.
 
     Attributes:
         devices: Drawn devices.

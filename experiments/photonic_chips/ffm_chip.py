@@ -1,11 +1,11 @@
 """A photonic chip that trains itself on Iris: Fig. 5c to 5f of the paper on fully forward mode.
 
 Z. Xue et al., Nature 632, 280-286 (2024), DOI 10.1038/s41586-024-07687-4. Five blocks A = r A_sym + (1 - r) A_gen
-follow each other, mirrored cores with attenuators (`optics.chip`). Between blocks the field is detected coherently
-and loaded again as it is: no nonlinearity but the detectors at the end, whose first three ports stand for the
-classes. Three ways: trained and tested in the model (ideal), those phases set on the chip (in_silico), and trained on
-the chip by sending the error into the same inputs, read by taps (ffm). Same start, folds, optimiser (full-batch Adam,
-so an iteration is an epoch) and epochs for all.
+follow each other, mirrored cores with attenuators (`optics.hardware.chip`). Between blocks the field is detected
+coherently and loaded again as it is: no nonlinearity but the detectors at the end, whose first three ports stand for
+the classes. Three ways: trained and tested in the model (ideal), those phases set on the chip (in_silico), and trained
+on the chip by sending the error into the same inputs, read by taps (ffm). Same start, folds, optimiser (full-batch
+Adam, so an iteration is an epoch) and epochs for all.
 
 Unknown in the paper, so choices of ours: 16 ports a core; feature f_j in [0, 1] on the ports 4 j + m as exp(i pi m
 f_j), m = 0..3; the symmetry ratio r and its values; the error of a gradient dL/dA: mean |difference| over the largest
@@ -43,8 +43,8 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.photonic_chips import ffm_chip_figure, ffm_chip_training
-from optics.mesh_imperfections import MeshImperfections, mesh_preset
-from optics.symmetric_mesh import program_symmetric
+from optics.hardware.mesh_imperfections import MeshImperfections, mesh_preset
+from optics.meshes.symmetric import program_symmetric
 
 CLAIM = "A chip of symmetric cores trains itself to the ideal accuracy; weights from a model fail on it."
 PAPER_FIGURE = "Fig. 5c-f"

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optics.chip import make_chip, make_settings, nominal_matrices
-from optics.learning.chip_forward_mode import (
+from optics.hardware.chip import make_chip, make_settings, nominal_matrices
+from optics.learning.rules.chip_forward_mode import (
     BlockFit,
     Task,
     fit_blocks,
@@ -19,8 +19,8 @@ from optics.learning.chip_forward_mode import (
     measure_output,
     model_gradient,
 )
-from optics.mesh_network import PortReadout
 from optics.metrics import cosine_similarity
+from optics.networks.mesh_network import PortReadout
 
 N_CLASSES = 3
 # What runs once is compiled without optimisation: that takes a fifth of the time, and running it is short anyway.

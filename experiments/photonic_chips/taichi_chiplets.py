@@ -1,10 +1,10 @@
 """What the experiments on Taichi share: images on waveguides, training of many chiplets at once, accuracy.
 
-Only glue: the optics is in `optics.taichi`, the codes in `optics.output_codes`. One compiled step trains all chiplets
-of all runs (seeds, codes, error sizes) together, as further axes of every array.
+Only glue: the optics is in `optics.networks.taichi`, the codes in `optics.networks.output_codes`. One compiled step
+trains all chiplets of all runs (seeds, codes, error sizes) together, as further axes of every array.
 
 Arrangements: "broad" are chiplets side by side, each with its own sub-task, read by a code; "detected" and "coherent"
-are chiplets in series, the last one read directly (`optics.taichi.in_series`).
+are chiplets in series, the last one read directly (`optics.networks.taichi.in_series`).
 """
 
 import math
@@ -21,9 +21,9 @@ from jax.typing import ArrayLike
 
 from experiments.data.tasks import Task
 from experiments.harness.context import Context
-from optics import taichi
-from optics.output_codes import decode_hard, decode_soft
-from optics.taichi import Chiplet, Diffractor, SlabGeometry
+from optics.networks import taichi
+from optics.networks.output_codes import decode_hard, decode_soft
+from optics.networks.taichi import Chiplet, Diffractor, SlabGeometry
 
 Arrangement = Literal["broad", "detected", "coherent"]
 

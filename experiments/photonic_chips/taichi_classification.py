@@ -36,8 +36,9 @@ from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
 from experiments.photonic_chips import taichi_chiplets as many
 from experiments.photonic_chips.taichi_chiplets import Chips
-from optics import chip_budget, output_codes
-from optics.chip_budget import ChipAssumptions, ChipSize
+from optics.hardware import chip_budget
+from optics.hardware.chip_budget import ChipAssumptions, ChipSize
+from optics.networks import output_codes
 
 CLAIM = "Coded chiplets gain accuracy with their number, and errors cost them less than one chip of their size."
 PAPER_FIGURE = "Taichi: Xu et al., Science 384, 202 (2024), abstract"

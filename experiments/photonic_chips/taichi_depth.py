@@ -39,7 +39,7 @@ from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure, style
 from experiments.photonic_chips import taichi_chiplets as many
 from experiments.photonic_chips.taichi_chiplets import Chips
-from optics.output_codes import direct_code
+from optics.networks.output_codes import direct_code
 
 CLAIM = "Under errors of every layer, chiplets side by side keep their accuracy where chiplets in series lose it."
 PAPER_FIGURE = "Taichi: Xu et al., Science 384, 202 (2024), motive"

@@ -8,8 +8,8 @@ a tape of larger correlation (2 pi rad, 200 um), mid-way, so that T^T = T; the a
 
 - loss (our choice; the paper's is unknown): -ln of the share of the camera's light on the target square;
 - iterations to converge (our choice): first iteration within 1 % of the whole drop from the last loss;
-- PSNR (our choice): `optics.focusing.focus_psnr`; enhancement: target over mean speckle before; `law_share`: that over
-  pi/4 (N - 1) + 1 with N the controlled pixels or super-pixels;
+- PSNR (our choice): `optics.imaging.focusing.focus_psnr`; enhancement: target over mean speckle before; `law_share`:
+  that over pi/4 (N - 1) + 1 with N the controlled pixels or super-pixels;
 - forward mode: Adam from a flat modulator, 8 frames an iteration. Swarm: `SwarmSettings`, one frame a particle.
 
 Tuned on media of other seeds (1000, 1001) at laptop scale: Adam's step (0.1 to 1.5 rad) and memory (0, 0.5, 0.9); for
@@ -32,10 +32,12 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.scattering.ffm_focus_report import draw, judge, summary, table
-from optics.bench import FRAMES_PER_FIELD, OpticalBench
-from optics.detectors import flir_bfs_u3_89s6m
-from optics.focus_search import SwarmSettings, particle_swarm_focus, stepwise_focus
-from optics.focusing import (
+from optics.hardware.bench import FRAMES_PER_FIELD, OpticalBench
+from optics.hardware.detectors import flir_bfs_u3_89s6m
+from optics.hardware.imperfections import Imperfections
+from optics.hardware.twin import make_twin
+from optics.imaging.focus_search import SwarmSettings, particle_swarm_focus, stepwise_focus
+from optics.imaging.focusing import (
     FocusResult,
     diffraction_limit,
     focus_loss,
@@ -47,11 +49,9 @@ from optics.focusing import (
     phase_conjugation,
     square_target,
 )
-from optics.geometry import Geometry
-from optics.imperfections import Imperfections
+from optics.media.geometry import Geometry
+from optics.media.scattering import mirrored, phase_screen, place_scatterer
 from optics.metrics import cosine_similarity
-from optics.scattering import mirrored, phase_screen, place_scatterer
-from optics.twin import make_twin
 
 CLAIM = "Forward mode focuses through a symmetric medium in tens of iterations; a swarm needs hundreds for less."
 PAPER_FIGURE = "Fig. 3"

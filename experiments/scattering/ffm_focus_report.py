@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from optics.focusing import (
+from optics.imaging.focusing import (
     FocusResult,
     enhancement,
     focus_loss,

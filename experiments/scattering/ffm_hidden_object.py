@@ -37,18 +37,9 @@ from experiments.scattering.ffm_hidden_object_scene import (
     photon_sweep,
     score_pictures,
 )
-from optics.detectors import flir_bfs_u3_89s6m
-from optics.hidden_wavefront import (
-    WavefrontFit,
-    cell_to_region_matrix,
-    diagonal_share,
-    phase_conjugation,
-    train_wavefront,
-    transmission_matrix,
-)
-from optics.imperfections import Imperfections, preset
-from optics.learning import ForwardMode, InSilico
-from optics.non_line_of_sight import (
+from optics.hardware.detectors import flir_bfs_u3_89s6m
+from optics.hardware.imperfections import Imperfections, preset
+from optics.imaging.hidden_scene import (
     CellReadout,
     SceneGeometry,
     make_hidden_bench,
@@ -56,7 +47,16 @@ from optics.non_line_of_sight import (
     power_on_object,
     square_cells,
 )
-from optics.weak_light import reachable_frame_rate
+from optics.imaging.hidden_wavefront import (
+    WavefrontFit,
+    cell_to_region_matrix,
+    diagonal_share,
+    phase_conjugation,
+    train_wavefront,
+    transmission_matrix,
+)
+from optics.imaging.weak_light import reachable_frame_rate
+from optics.learning import ForwardMode, InSilico
 
 CLAIM = "Forward mode trains one wavefront that shows all cells of a moving hidden object at once, in single frames."
 PAPER_FIGURE = "Fig. 4a-b"

@@ -1,6 +1,6 @@
 """What the experiments on hidden objects share: objects with their perfect pictures, and how pictures are judged.
 
-Only glue: the scene is `optics.non_line_of_sight`, the searches are `optics.hidden_wavefront`.
+Only glue: the scene is `optics.imaging.hidden_scene`, the searches are `optics.imaging.hidden_wavefront`.
 """
 
 from functools import partial
@@ -11,19 +11,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optics.bench import OpticalBench
-from optics.detectors import PhotonCounter, count_photons
-from optics.hidden_wavefront import calibrate, picture_frames
-from optics.learning import ForwardMode, weights_of, with_weights
-from optics.metrics import cosine_similarity, peak_signal_to_noise_ratio, structural_similarity
-from optics.non_line_of_sight import (
+from optics.hardware.bench import OpticalBench
+from optics.hardware.detectors import PhotonCounter, count_photons
+from optics.imaging.hidden_scene import (
     move_pattern,
     place,
     power_on_object,
     read_regions,
     reflectivity_of_cells,
 )
-from optics.weak_light import scale_to_photons
+from optics.imaging.hidden_wavefront import calibrate, picture_frames
+from optics.imaging.weak_light import scale_to_photons
+from optics.learning import ForwardMode, weights_of, with_weights
+from optics.metrics import cosine_similarity, peak_signal_to_noise_ratio, structural_similarity
 
 # Our choice: a letter without any symmetry, so that a turned or mirrored picture cannot pass for a right one.
 LETTER = np.array([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 0, 0], [1, 0, 0]], np.float32)

@@ -14,7 +14,12 @@ import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from optics.learning.method import AbstractMethod, Cost, GradientMethod
-from optics.learning.rule import AbstractLearningRule, Bench, Network, measure_data_pass
+from optics.learning.protocols import (
+    AbstractLearningRule,
+    Bench,
+    Network,
+    measure_data_pass,
+)
 
 Encoder = Callable[[Array], Array]
 Judge = Callable[..., Array]

@@ -1,6 +1,6 @@
 """The one interface of all training methods: a state, a step, and what the step costs on the hardware.
 
-Stateless rules (`optics.learning.rule`: a batch in, a gradient out) become methods by `GradientMethod`, which adds
+Stateless rules (`optics.learning.protocols`: a batch in, a gradient out) become methods by `GradientMethod`, which adds
 Adam. Methods with more memory (a stage, an error model, a population) implement `AbstractMethod` themselves. `fit`
 runs either.
 
@@ -18,8 +18,8 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from optics._checks import check_positive
-from optics.bench import FRAMES_PER_FIELD
-from optics.learning.rule import (
+from optics.hardware.bench import FRAMES_PER_FIELD
+from optics.learning.protocols import (
     AbstractLearningRule,
     Bench,
     Network,

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from optics import exceptional_points
+from optics.resonators import exceptional_points
 from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import pauli_gate
 from quantum.circuits.packed_pauli import pack

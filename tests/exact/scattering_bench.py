@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 
-from optics.bench import OpticalBench
-from optics.geometry import Geometry
-from optics.imperfections import Imperfections
-from optics.scattering import phase_screen, place_scatterer
-from optics.twin import make_twin
+from optics.hardware.bench import OpticalBench
+from optics.hardware.imperfections import Imperfections
+from optics.hardware.twin import make_twin
+from optics.media.geometry import Geometry
+from optics.media.scattering import phase_screen, place_scatterer
 
 GEOMETRY = Geometry(shape=(16, 16), pixel_pitch=8e-6, wavelength=532e-9, distance=1e-3)
 ILLUMINATION = jnp.ones(GEOMETRY.shape, jnp.complex128)

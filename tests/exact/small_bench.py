@@ -5,11 +5,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optics.diffractive import IntensityTarget, make_network, make_readout, run_layers
-from optics.geometry import Geometry
-from optics.imperfections import Imperfections
-from optics.learning.rule import Weights, weights_of, with_weights
-from optics.twin import make_twin
+from optics.hardware.imperfections import Imperfections
+from optics.hardware.twin import make_twin
+from optics.learning.protocols import Weights, weights_of, with_weights
+from optics.media.geometry import Geometry
+from optics.networks.diffractive import (
+    IntensityTarget,
+    make_network,
+    make_readout,
+    run_layers,
+)
 
 GEOMETRY = Geometry(shape=(24, 24), pixel_pitch=8e-6, wavelength=532e-9, distance=2e-3)
 

@@ -5,13 +5,13 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from optics.chip import make_core_twin
-from optics.learning.rule import weights_of
-from optics.mesh import make_mesh
-from optics.mesh_bench import MeshBench, make_mesh_twin
-from optics.mesh_imperfections import MeshImperfections
-from optics.mesh_network import electro_optic, make_mesh_network
-from optics.symmetric_mesh import make_symmetric_core
+from optics.hardware.chip import make_core_twin
+from optics.hardware.mesh_bench import MeshBench, make_mesh_twin
+from optics.hardware.mesh_imperfections import MeshImperfections
+from optics.learning.protocols import weights_of
+from optics.meshes.mesh import make_mesh
+from optics.meshes.symmetric import make_symmetric_core
+from optics.networks.mesh_network import electro_optic, make_mesh_network
 
 N_PORTS = 9  # three by three for the error predictor
 KEY = jax.random.key(5)

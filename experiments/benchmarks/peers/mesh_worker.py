@@ -1,6 +1,6 @@
 """This package as an engine of `bench_mesh`, and plain matrix products beside it.
 
-Variants: "scan" is `optics.mesh.Mesh`; "stored" the same columns, differentiated by JAX with the fields between
+Variants: "scan" is `optics.meshes.mesh.Mesh`; "stored" the same columns, differentiated by JAX with the fields between
 columns stored; "dense" multiplies N full matrices, one for each column.
 """
 
@@ -13,9 +13,9 @@ def build(task, arrays):
     import jax.numpy as jnp
     from mesh_training import MeshGradient
 
-    from optics.mesh import Mesh, cells
-    from optics.mesh_columns import apply_columns
-    from optics.mzi import cell_elements
+    from optics.meshes.columns import apply_columns
+    from optics.meshes.mesh import Mesh, cells
+    from optics.meshes.mzi import cell_elements
 
     n = task["n_ports"]
     there = cells(n)

@@ -5,7 +5,7 @@ import pytest
 
 from experiments.forward_mode import ffm_depth
 from experiments.forward_mode.panel import Optics
-from optics.imperfections import Imperfections
+from optics.hardware.imperfections import Imperfections
 
 TINY = ffm_depth.Config(
     classes=(4, 2),

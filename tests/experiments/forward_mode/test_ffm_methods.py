@@ -7,9 +7,9 @@ import pytest
 from experiments.forward_mode import ffm_methods
 from experiments.forward_mode.ffm_methods_grid import METHODS, TRIALS
 from experiments.forward_mode.panel import Optics
-from optics.bench import OpticalBench
-from optics.imperfections import Imperfections
-from optics.twin import make_twin
+from optics.hardware.bench import OpticalBench
+from optics.hardware.imperfections import Imperfections
+from optics.hardware.twin import make_twin
 
 TINY = ffm_methods.Config(
     n_classes=2,

@@ -6,7 +6,7 @@ import pytest
 
 from experiments.forward_mode import ffm_single_layer
 from experiments.forward_mode.panel import Optics
-from optics.imperfections import Imperfections, preset
+from optics.hardware.imperfections import Imperfections, preset
 
 TINY = ffm_single_layer.Config(
     n_classes=4,

@@ -7,8 +7,8 @@ import pytest
 
 from experiments.forward_mode import ffm_weak_light, ffm_weak_light_classifiers
 from experiments.forward_mode.panel import Optics
-from optics.detectors import PhotonCounter
-from optics.imperfections import Imperfections
+from optics.hardware.detectors import PhotonCounter
+from optics.hardware.imperfections import Imperfections
 
 TINY = ffm_weak_light.Config(
     n_classes=3,

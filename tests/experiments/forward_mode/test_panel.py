@@ -10,7 +10,7 @@ from rich.console import Console
 from experiments.data.tasks import load_task
 from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
 from experiments.harness.context import Context
-from optics.imperfections import Imperfections
+from optics.hardware.imperfections import Imperfections
 from optics.learning import InSilico
 
 SMALL = Optics(pixels=16, distance=1e-3, n_steps=30, batch_size=16)

@@ -17,7 +17,7 @@ from experiments.harness.plotting import (
     show_mask,
     style,
 )
-from optics.field import Field
+from optics.waves.field import Field
 
 
 def spot_field():

@@ -7,9 +7,9 @@ from experiments.data.tasks import Task
 from experiments.harness.context import Context
 from experiments.photonic_chips import taichi_chiplets as many
 from experiments.photonic_chips.taichi_chiplets import Chips
-from optics import taichi
-from optics.output_codes import direct_code, make_output_code
-from optics.taichi import SlabGeometry
+from optics.networks import taichi
+from optics.networks.output_codes import direct_code, make_output_code
+from optics.networks.taichi import SlabGeometry
 
 CHIPS = Chips(side=3, n_ports=4, n_steps=30, batch_size=8, slab=SlabGeometry(length=30e-6))
 

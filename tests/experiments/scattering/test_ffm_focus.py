@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.scattering import ffm_focus, ffm_focus_report
-from optics.focus_search import SwarmSettings
+from optics.imaging.focus_search import SwarmSettings
 
 TINY = ffm_focus.Config(
     pixels=32,

@@ -11,9 +11,9 @@ from experiments.scattering import (
 from experiments.scattering import (
     ffm_hidden_object_scene as hidden_scene,
 )
-from optics.hidden_wavefront import calibrate, phase_conjugation, picture_frames
-from optics.imperfections import Imperfections
-from optics.non_line_of_sight import make_hidden_bench, read_regions, square_cells
+from optics.hardware.imperfections import Imperfections
+from optics.imaging.hidden_scene import make_hidden_bench, read_regions, square_cells
+from optics.imaging.hidden_wavefront import calibrate, phase_conjugation, picture_frames
 
 TINY = ffm_hidden_object.Config(
     pixels=24,

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.bench import OpticalBench
-from optics.diffractive import encode_images
+from optics.hardware.bench import OpticalBench
 from optics.learning import ForwardMode, InSilico, PhysicsAware, evaluate, fit, output_field
+from optics.networks.diffractive import encode_images
 from tests.exact.small_bench import GEOMETRY, network, twin
 
 

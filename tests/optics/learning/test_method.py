@@ -5,10 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.bench import OpticalBench
-from optics.diffractive import encode_images, make_network, make_readout
-from optics.geometry import Geometry
-from optics.imperfections import Imperfections
+from optics.hardware.bench import OpticalBench
+from optics.hardware.imperfections import Imperfections
+from optics.hardware.twin import make_twin
 from optics.learning import (
     CmaEs,
     FeedbackAlignment,
@@ -28,11 +27,12 @@ from optics.learning import (
     make_label_light,
     make_random_feedback,
 )
-from optics.learning.dual_adaptive import OutputPhysicsAware
-from optics.learning.forward_forward import checkerboard
 from optics.learning.method import adam_init, adam_step, cosine_decay, cost_of
-from optics.learning.rule import Weights
-from optics.twin import make_twin
+from optics.learning.methods.dual_adaptive import OutputPhysicsAware
+from optics.learning.methods.forward_forward import checkerboard
+from optics.learning.protocols import Weights
+from optics.media.geometry import Geometry
+from optics.networks.diffractive import encode_images, make_network, make_readout
 from tests.exact.small_bench import GEOMETRY, network, twin
 
 KEY = jax.random.key(0)

@@ -1,0 +1,369 @@
+"""Focusing light through a scattering medium with a phase modulator, and what a focus is worth.
+
+The medium turns the modulator's N elements into a field at the target, y = sum_n t_n exp(i phi_n). All methods here
+measure fields; those that measure one intensity at a time are in `optics.imaging.focus_search`.
+
+    forward mode         gradient of the loss by two passes in the same direction: data, then the error conj(y) times a
+                         real map (Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4)
+    phase conjugation    phi = -arg w, w the field that a source at the target leaves behind the medium
+    transmission matrix  t_n measured in a Hadamard basis, phi_n = -arg t_n (Popoff et al., Phys. Rev. Lett. 104, 100601
+                         (2010), DOI 10.1103/PhysRevLett.104.100601; with our four-step reference arm)
+
+For independent circular Gaussian t_n all three end at phi_n = -arg t_n and brighten the target by pi/4 (N - 1) + 1 over
+the mean speckle before (Vellekoop and Mosk, Opt. Lett. 32, 2309 (2007), DOI 10.1364/OL.32.002309).
+
+Loss (our choice): minus the natural logarithm of the share of the camera's light that falls on the target square.
+"""
+
+import cmath
+import math
+from functools import partial
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import scipy.linalg
+from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
+
+from optics._checks import check_in_range, check_positive, check_shape
+from optics.hardware.bench import FRAMES_PER_FIELD, OpticalBench
+from optics.metrics import full_width_at_half_maximum
+
+LEAST_SHARE = (
+    1e-9  # A target without a count has no logarithm; below this share the loss stays at 20.7.
+)
+
+
+class FocusResult(NamedTuple):
+    """What a method found and what it cost.
+
+    Attributes:
+        phase: Phase of the modulator, rad.
+        losses: Loss after 0, 1, 2, ... iterations, as measured; a method without iterations has none.
+        evaluations: Hardware evaluations (one modulator setting, one exposure of any kind) in all.
+        frames: Camera frames in all: four a field, one an intensity.
+        pictures: Measured intensity at the camera after 0, 1, 2, ... iterations, where the method keeps it.
+    """
+
+    phase: Float[Array, "y x"]
+    losses: Float[Array, " iteration"]
+    evaluations: int
+    frames: int
+    pictures: Float[Array, "iteration y x"] | None = None
+
+
+def square_target(
+    shape: tuple[int, int], centre: tuple[int, int], side: int = 1
+) -> Float[Array, "y x"]:
+    """Ones on a square of `side` pixels about pixel `centre` (row, column), zeros elsewhere.
+
+    Raises:
+        ValueError: If the square does not lie on the grid.
+    """
+    corner = [c - side // 2 for c in centre]
+    if side < 1 or any(c < 0 or c + side > n for c, n in zip(corner, shape, strict=True)):
+        raise ValueError(
+            f"`centre` must leave a square of {side} px inside the grid {shape}, but is {centre}."
+        )
+    mask = np.zeros(shape)
+    mask[corner[0] : corner[0] + side, corner[1] : corner[1] + side] = 1
+    return jnp.asarray(mask, jnp.float32)
+
+
+def intensity_loss(
+    intensity: Float[Array, "*batch y x"], target: Float[Array, "y x"]
+) -> Float[Array, "*batch"]:
+    """-ln of the share of the light that falls on the target; 0 is all of it."""
+    mask = jnp.broadcast_to(target.astype(intensity.dtype), intensity.shape)
+    share = jnp.sum(intensity * mask, axis=(-2, -1)) / jnp.sum(intensity, axis=(-2, -1))
+    return -jnp.log(jnp.maximum(share, LEAST_SHARE))
+
+
+def focus_loss(
+    field: Complex[Array, "*batch y x"], target: Float[Array, "y x"]
+) -> Float[Array, "*batch"]:
+    """`intensity_loss` of a measured field.
+
+    Its cotangent is conj(y) times the real map 2 (1 / P - target / P_target), with P the power on the camera.
+    """
+    return intensity_loss(jnp.real(field) ** 2 + jnp.imag(field) ** 2, target)
+
+
+@partial(eqx.filter_jit)
+def forward_mode_gradient(
+    bench: OpticalBench,
+    illumination: Complex[Array, "y x"],
+    target: Float[Array, "y x"],
+    phase: Float[Array, "y x"],
+    *,
+    key: PRNGKeyArray,
+    time: int | Array = 0,
+    flat_phase: float = math.pi,
+) -> tuple[Float[Array, ""], Float[Array, "y x"]]:
+    """Loss and its derivative in the phase from two measured fields; exact if the bench is symmetric.
+
+    Args:
+        bench: Hardware with the medium in it.
+        illumination: Field that falls on the modulator.
+        target: Where the light is wanted, ones and zeros.
+        phase: Present phase of the modulator, rad.
+        key: PRNG key of camera noise.
+        time: Number of the first of the two measurements.
+        flat_phase: Phase of the flat modulator while the error passes, rad; as in `optics.learning.ForwardMode`.
+    """
+    loss, gradient, _ = _two_passes(bench, illumination, target, phase, key, time, flat_phase)
+    return loss, gradient
+
+
+def _two_passes(bench, illumination, target, phase, key, time, flat_phase=math.pi):
+    """Loss, its derivative in the phase, and the field of the data pass."""
+    data_key, error_key = jax.random.split(key)
+    measured = bench.measure_field(illumination, phase, key=data_key, time=time)
+    loss, error = jax.value_and_grad(focus_loss)(measured, target)
+    flat = jnp.full_like(phase, flat_phase)
+    transported = bench.measure_field(error, flat, key=error_key, time=time + 1)
+    loaded = jnp.exp(1j * phase) * illumination
+    return loss, -jnp.imag(cmath.exp(-1j * flat_phase) * loaded * transported), measured
+
+
+@partial(eqx.filter_jit)
+def forward_mode_focus(
+    bench: OpticalBench,
+    illumination: Complex[Array, "y x"],
+    target: Float[Array, "y x"],
+    *,
+    key: PRNGKeyArray,
+    n_iterations: int = 30,
+    learning_rate: float | Array = 0.6,
+    momentum: float | Array = 0.5,
+    time: int | Array = 0,
+) -> FocusResult:
+    """Focuses by forward-mode training with Adam (Kingma and Ba 2015, arXiv:1412.6980), from a flat modulator.
+
+    Args:
+        bench: Hardware with the medium in it.
+        illumination: Field that falls on the modulator.
+        target: Where the light is wanted, ones and zeros.
+        key: PRNG key of camera noise.
+        n_iterations: Updates; each takes a data and an error field.
+        learning_rate: Adam's step, rad.
+        momentum: Adam's b1, the memory of its mean gradient.
+        time: Number of the first measurement.
+    """
+    optimiser = optax.adam(learning_rate, b1=momentum)
+    phase = jnp.zeros_like(jnp.real(illumination))
+
+    def step(carry, index):
+        phase, state = carry
+        noise = jax.random.fold_in(key, index)
+        _, gradient, field = _two_passes(
+            bench, illumination, target, phase, noise, time + 2 * index
+        )
+        updates, state = optimiser.update(gradient, state)
+        return (jnp.mod(phase + jnp.asarray(updates), 2 * jnp.pi), state), jnp.abs(field) ** 2
+
+    start = (phase, optimiser.init(phase))
+    (phase, _), pictures = jax.lax.scan(step, start, jnp.arange(n_iterations))
+    noise = jax.random.fold_in(key, n_iterations)
+    last = bench.measure_field(illumination, phase, key=noise, time=time + 2 * n_iterations)
+    pictures = jnp.concatenate([pictures, jnp.abs(last)[None] ** 2])
+    losses = intensity_loss(pictures, target)
+    evaluations = 2 * n_iterations + 1
+    return FocusResult(phase, losses, evaluations, FRAMES_PER_FIELD * evaluations, pictures)
+
+
+@partial(eqx.filter_jit)
+def phase_conjugation(
+    bench: OpticalBench,
+    illumination: Complex[Array, "y x"],
+    target: Float[Array, "y x"],
+    *,
+    key: PRNGKeyArray,
+    time: int | Array = 0,
+    flat_phase: float = math.pi,
+) -> FocusResult:
+    """Digital phase conjugation with a source at the target, one field, four frames.
+
+    The measurement: the target square is lit at the INPUT face, the modulator is flat, and the field is measured at the
+    camera. That is T 1_target, which equals the T^T 1_target of a source in the focal plane looking back only where
+    T^T = T. Elsewhere the source would have to stand in the focus and the camera at the modulator.
+    """
+    flat = jnp.full_like(jnp.real(illumination), flat_phase)
+    source = target.astype(illumination.dtype)
+    field = cmath.exp(-1j * flat_phase) * bench.measure_field(source, flat, key=key, time=time)
+    phase = jnp.mod(-jnp.angle(illumination * field), 2 * jnp.pi)
+    return FocusResult(phase, jnp.zeros(0, phase.dtype), 1, FRAMES_PER_FIELD)
+
+
+@partial(eqx.filter_jit)
+def measure_transmission_matrix(
+    bench: OpticalBench,
+    illumination: Complex[Array, "y x"],
+    outputs: Int[Array, " output"],
+    n_blocks: int,
+    *,
+    key: PRNGKeyArray,
+    time: int | Array = 0,
+) -> Complex[Array, "output block"]:
+    """Fields that each of n_blocks^2 super-pixels adds to camera pixels, measured in the Hadamard basis.
+
+    All super-pixels are lit in each of the n_blocks^2 measurements (phases 0 and pi), which beats measuring one after
+    the other by their number in signal to noise. Costs n_blocks^2 fields.
+
+    Args:
+        bench: Hardware with the medium in it.
+        illumination: Field that falls on the modulator.
+        outputs: Flat indices (row-major) of the camera pixels wanted.
+        n_blocks: Super-pixels along each side, a power of 2.
+        key: PRNG key of camera noise.
+        time: Number of the first measurement.
+
+    Raises:
+        ValueError: If `n_blocks` is not a power of 2.
+    """
+    if n_blocks < 1 or n_blocks & (n_blocks - 1):
+        raise ValueError(f"`n_blocks` must be a power of 2, but is {n_blocks}.")
+    n_modes, shape = n_blocks**2, (illumination.shape[0], illumination.shape[1])
+    real = jnp.finfo(illumination.dtype).dtype
+    signs = jnp.asarray(scipy.linalg.hadamard(n_modes), real)
+
+    def measure(index):
+        phase = expand_blocks(jnp.where(signs[index] > 0, 0, jnp.pi).astype(real), shape)
+        noise = jax.random.fold_in(key, index)
+        field = bench.measure_field(illumination, phase, key=noise, time=time + index)
+        return field.reshape(-1)[outputs]
+
+    answers = jax.lax.map(measure, jnp.arange(n_modes), batch_size=min(8, n_modes))
+    return (signs.astype(answers.dtype).T @ answers).T / n_modes
+
+
+def matrix_focus(
+    matrix: Complex[Array, "output block"], shape: tuple[int, int]
+) -> Float[Array, "y x"]:
+    """Phase that focuses on all outputs of a transmission matrix together.
+
+    The leading right singular vector puts most light there; its phase, negated, is loaded. For one output that is
+    -arg t_n.
+    """
+    _, _, rows = jnp.linalg.svd(matrix, full_matrices=False)
+    return expand_blocks(jnp.mod(jnp.angle(rows[0].conj()), 2 * jnp.pi), shape)
+
+
+def expand_blocks(
+    phase: Float[Array, "*batch block"], shape: tuple[int, int]
+) -> Float[Array, "*batch y x"]:
+    """Phases of a square array of super-pixels, row-major, on the modulator's grid; sizes may differ by a pixel."""
+    side = math.isqrt(phase.shape[-1])
+    if side * side != phase.shape[-1] or side > min(shape):
+        raise ValueError(
+            f"`phase` must hold a square number of super-pixels, at most one a pixel of {shape}, but holds "
+            f"{phase.shape[-1]}."
+        )
+    rows, columns = (np.arange(n) * side // n for n in shape)
+    return phase.reshape(*phase.shape[:-1], side, side)[..., rows[:, None], columns[None, :]]
+
+
+def ideal_enhancement(n_modes: int) -> float:
+    """pi/4 (N - 1) + 1: peak over mean background for phase-only control of N independent Gaussian channels."""
+    return math.pi / 4 * (n_modes - 1) + 1
+
+
+def enhancement(
+    after: Float[Array, "y x"], target: Float[Array, "y x"], before: Float[Array, "y x"]
+) -> float:
+    """Mean intensity on the target after, over the mean intensity of the speckle on the camera before."""
+    check_shape(before, "before", after.shape)
+    mask = np.asarray(target) > 0
+    return float(np.asarray(after)[mask].mean() / np.asarray(before).mean())
+
+
+def diffraction_limit(wavelength: float, distance: float, aperture: float) -> float:
+    """lambda z / D, m: first zero of the focus of a square aperture; its FWHM is 0.886 of it."""
+    return wavelength * distance / aperture
+
+
+def focus_width(
+    field: Complex[Array, "y x"],
+    target: Float[Array, "y x"],
+    pixel_pitch: float,
+    *,
+    search: float,
+    upsampling: int = 8,
+) -> float:
+    """Full width at half maximum of the focus, mean of y and x, m.
+
+    The measured field, not its intensity, is interpolated (Whittaker-Shannon, exact for a band below 1 / (2 pitch)), on
+    a grid `upsampling` times finer around the target; profiles go through the brightest point.
+
+    Args:
+        field: Measured field at the camera.
+        target: Target square.
+        pixel_pitch: Camera pitch, m.
+        search: The peak is looked for within this distance from the centre of the target, m; profiles reach four
+            times as far.
+        upsampling: Points a pixel.
+
+    Raises:
+        ValueError: If the intensity does not fall to half within reach.
+    """
+    check_positive(search, "search", "m")
+    middle = np.argwhere(np.asarray(target) > 0).mean(axis=0)
+    reach = int(np.ceil(4 * search / pixel_pitch)) * upsampling
+    fine = np.arange(-reach, reach + 1) / upsampling
+    samples = np.asarray(field)
+    along_y, along_x = (
+        np.sinc(centre + fine[:, None] - np.arange(n)[None, :])
+        for centre, n in zip(middle, samples.shape, strict=True)
+    )
+    intensity = np.abs(along_y @ samples @ along_x.T) ** 2
+    near = np.abs(fine) * pixel_pitch <= search
+    inside = np.where(near[:, None] & near[None, :], intensity, -1.0)
+    row, column = (int(i) for i in np.unravel_index(inside.argmax(), inside.shape))
+    lines = ((intensity[:, column], row), (intensity[row, :], column))
+    step = pixel_pitch / upsampling
+    return float(
+        np.mean([full_width_at_half_maximum(jnp.asarray(_one_peak(*line)), step) for line in lines])
+    )
+
+
+def _one_peak(profile: np.ndarray, top: int) -> np.ndarray:
+    """The profile about index `top`, cut one sample after it has first fallen below half on either side."""
+    below = profile < profile[top] / 2
+    left = np.flatnonzero(below[:top])
+    right = np.flatnonzero(below[top:])
+    start = max(int(left[-1]) - 1, 0) if left.size else 0
+    stop = min(top + int(right[0]) + 2, profile.size) if right.size else profile.size
+    return profile[start:stop]
+
+
+def focus_psnr(
+    intensity: Float[Array, "y x"],
+    target: Float[Array, "y x"],
+    pixel_pitch: float,
+    first_zero: float,
+) -> float:
+    """10 log10(peak^2 / mean squared error to the ideal spot) over the field, dB.
+
+    Our definition; the paper's is unknown. Both pictures are scaled to a peak of 1, so peak = 1. The ideal spot is that
+    of a square aperture, sinc^2(y / w) sinc^2(x / w) about the centre of the target, with w = `first_zero` (m).
+    """
+    check_positive(first_zero, "first_zero", "m")
+    middle = np.argwhere(np.asarray(target) > 0).mean(axis=0)
+    y, x = (
+        np.sinc((np.arange(n) - centre) * pixel_pitch / first_zero) ** 2
+        for n, centre in zip(intensity.shape, middle, strict=True)
+    )
+    picture, ideal = np.asarray(intensity, float), y[:, None] * x[None, :]
+    error = np.mean((picture / picture.max() - ideal / ideal.max()) ** 2)
+    return float(-10 * np.log10(error))
+
+
+def iterations_to_converge(losses: Float[Array, " iteration"], tolerance: float = 0.01) -> int:
+    """First iteration whose loss is within `tolerance` of the whole drop of the last loss (our definition)."""
+    check_in_range(tolerance, "tolerance", 0, 1)
+    values = np.asarray(losses, float)
+    limit = values[-1] + tolerance * max(values[0] - values[-1], 0.0)
+    return int(np.flatnonzero(values <= limit)[0])

@@ -1,0 +1,323 @@
+"""Ways to find the one wavefront that maps every cell of a hidden object to its own camera region.
+
+- any learning rule of `optics.learning`, step by step with objects that change between steps: `train_wavefront`;
+- phase conjugation: with cell c alone in the scene, a source at region c loaded into the modulator plane returns, since
+  E = E^T, the row of E that tells how each modulator pixel reaches region c; the conjugate of the sum of these rows
+  aims at all regions at once. One measured field a cell. Light through one random layer: I. M. Vellekoop and A. P.
+  Mosk, Opt. Lett. 32, 2309 (2007), DOI 10.1364/OL.32.002309, by search; here the row is measured at once;
+- transmission matrix: the same for every pixel of every region with every cell, cells x cells x (pixels a region)
+  fields; a phase pattern is then found in electronics from the measured rows alone. S. M. Popoff et al., Phys. Rev.
+  Lett. 104, 100601 (2010), DOI 10.1103/PhysRevLett.104.100601, measured such a matrix from the modulator's side, which
+  would take one field for every modulator pixel and cell.
+
+All of them see the scene through measured fields and count every one; none is told the wall.
+"""
+
+import cmath
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, Shaped
+
+from optics._checks import check_positive
+from optics.hardware.bench import FRAMES_PER_FIELD, OpticalBench
+from optics.imaging.hidden_scene import picture_loss, place, read_regions
+from optics.learning.protocols import AbstractLearningRule, weights_of, with_weights
+from optics.networks.diffractive import DiffractiveNetwork
+
+CHUNK = 32  # Objects in one call; a matter of memory and compilation, not of physics.
+FLAT_PHASE = np.pi  # Mid-range, as in `ForwardMode`: our choice.
+
+
+class WavefrontFit(NamedTuple):
+    """Outcome of a search for a wavefront.
+
+    Attributes:
+        phase: Phase pattern, rad.
+        losses: Loss of every step, as the method saw it.
+        frames: Camera frames used.
+        time: Measurements made.
+    """
+
+    phase: Float[Array, "y x"]
+    losses: np.ndarray
+    frames: int
+    time: int
+
+
+def train_wavefront(
+    network: DiffractiveNetwork,
+    rule: AbstractLearningRule,
+    objects: Float[Array, "samples y x"],
+    targets: Shaped[Array, "samples ..."],
+    *,
+    key: PRNGKeyArray,
+    bench: OpticalBench,
+    n_steps: int = 300,
+    batch_size: int = 16,
+    learning_rate: float = 0.1,
+    steps_per_call: int = 20,
+    on_progress: Callable[[int, float], None] | None = None,
+) -> WavefrontFit:
+    """Trains the phase pattern under uniform light; each step shows `batch_size` drawn objects, one after the other.
+
+    Adam with a cosine decay to a tenth, as in `optics.learning.fit`, for every rule alike.
+
+    Args:
+        network: Made by `make_wavefront`; its model of the scene is shown the same objects.
+        rule: Learning rule.
+        objects: Amplitude reflectivities of training objects, which somebody has to hold behind the wall.
+        targets: What the readout's loss wants of each.
+        key: PRNG key of draws and noise.
+        bench: Made by `make_hidden_bench`.
+        n_steps: Optimiser steps.
+        batch_size: Objects a step.
+        learning_rate: Adam's first step, rad.
+        steps_per_call: Steps compiled into one call.
+        on_progress: Called with (steps done now, mean loss of them).
+
+    Raises:
+        ValueError: If a count is below 1 or the learning rate is not positive.
+        FloatingPointError: If the loss stops being finite; names the step.
+    """
+    for name, value in (("n_steps", n_steps), ("batch_size", batch_size)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1, but is {value}.")
+    check_positive(learning_rate, "learning_rate", "rad")
+    weights = jax.tree.map(jnp.copy, weights_of(network))
+    state = (weights, _optimiser(learning_rate, n_steps).init(weights))
+    dtype = jnp.result_type(network.phase, jnp.complex64)
+    light = jnp.ones((batch_size, *objects.shape[-2:]), dtype)
+    losses: list[np.ndarray] = []
+    for done in range(0, n_steps, steps_per_call):
+        chunk = min(steps_per_call, n_steps - done)
+        static = (rule, batch_size, chunk, n_steps)
+        rate = jnp.asarray(learning_rate)
+        state, loss = _run_steps(
+            state,
+            jnp.asarray(done),
+            network,
+            bench,
+            light,
+            objects,
+            targets,
+            key,
+            rate,
+            static=static,
+        )
+        losses.append(np.asarray(loss))
+        if not np.all(np.isfinite(losses[-1])):
+            step = done + int(np.argmin(np.isfinite(losses[-1])))
+            raise FloatingPointError(
+                f"`loss` of {type(rule).__name__} must be finite, but is not at step {step}; lower `learning_rate` "
+                f"({learning_rate:g} rad) or check the objects."
+            )
+        if on_progress is not None:
+            on_progress(chunk, float(losses[-1].mean()))
+    return WavefrontFit(
+        phase=state[0].phase[0],
+        losses=np.concatenate(losses),
+        frames=rule.frames_per_sample(1) * batch_size * n_steps,
+        time=rule.measurements_per_sample(1) * n_steps,
+    )
+
+
+def _optimiser(learning_rate, n_steps: int) -> optax.GradientTransformation:
+    return optax.adam(optax.cosine_decay_schedule(learning_rate, n_steps, alpha=0.1))
+
+
+@partial(jax.jit, static_argnames="static", donate_argnums=0)
+def _run_steps(
+    state, first, network, bench, light, objects, targets, key, learning_rate, *, static
+) -> tuple:
+    rule, batch_size, n_now, n_steps = static
+    optimiser = _optimiser(learning_rate, n_steps)
+    measurements = rule.measurements_per_sample(1)
+
+    def step(state, index):
+        weights, optimiser_state = state
+        batch_key, noise_key = jax.random.split(jax.random.fold_in(key, index))
+        chosen = jax.random.randint(batch_key, (batch_size,), 0, objects.shape[0])
+        shown = objects[chosen]
+        model = eqx.tree_at(lambda n: n.free_space.objects, with_weights(network, weights), shown)
+        estimate = rule.gradient(
+            model,
+            place(bench, shown),
+            light,
+            targets[chosen],
+            key=noise_key,
+            time=index * measurements,
+        )
+        updates, optimiser_state = optimiser.update(estimate.gradient, optimiser_state)
+        weights = jax.tree.map(
+            lambda w: jnp.mod(w, 2 * jnp.pi), optax.apply_updates(weights, updates)
+        )
+        return (weights, optimiser_state), estimate.loss
+
+    return jax.lax.scan(step, state, first + jnp.arange(n_now))
+
+
+def phase_conjugation(
+    bench: OpticalBench,
+    cells: Float[Array, "cells y x"],
+    regions: Float[Array, "cells y x"],
+    *,
+    key: PRNGKeyArray,
+) -> WavefrontFit:
+    """Conjugate of the sum of one measured row a cell, each row with the same weight.
+
+    Args:
+        bench: Made by `make_hidden_bench`.
+        cells: Masks of the object's cells, shown alone one after the other.
+        regions: Camera regions in the order of the cells.
+        key: PRNG key of camera noise.
+    """
+    rows = _measure_rows(bench, cells, regions, key)
+    rows = rows / jnp.sqrt(jnp.sum(jnp.abs(rows) ** 2, axis=(-2, -1), keepdims=True))
+    phase = jnp.mod(-jnp.angle(jnp.sum(rows, axis=0)), 2 * jnp.pi)
+    return WavefrontFit(phase, np.zeros(0), FRAMES_PER_FIELD * len(cells), len(cells))
+
+
+def transmission_matrix(
+    bench: OpticalBench,
+    cells: Float[Array, "cells y x"],
+    regions: Float[Array, "cells y x"],
+    reflectivities: Float[Array, "samples cells"],
+    start: Float[Array, "y x"],
+    *,
+    key: PRNGKeyArray,
+    n_steps: int = 300,
+    learning_rate: float = 0.1,
+) -> WavefrontFit:
+    """Measures every row that matters, then finds the phases in electronics with the loss of `CellReadout`.
+
+    Args:
+        bench: Made by `make_hidden_bench`.
+        cells: Masks of the object's cells, shown alone one after the other.
+        regions: Camera regions in the order of the cells, values 0 or 1.
+        reflectivities: Training objects on the grid, as power reflectivities; all of them in every step, since steps
+            cost no frame here.
+        start: First phases, rad.
+        key: PRNG key of camera noise.
+        n_steps: Optimiser steps.
+        learning_rate: Adam's first step, rad.
+    """
+    owner, y, x = np.nonzero(np.asarray(regions))
+    points = np.zeros((len(owner), *regions.shape[1:]), np.float32)
+    points[np.arange(len(owner)), y, x] = 1
+    keys = jax.random.split(key, len(cells))
+    rows = jnp.stack(
+        [
+            _measure_rows(
+                bench, jnp.broadcast_to(cell, points.shape), jnp.asarray(points), cell_key
+            ).reshape(len(owner), -1)
+            for cell, cell_key in zip(cells, keys, strict=True)
+        ]
+    )
+    belongs = jnp.asarray(owner[:, None] == np.arange(len(regions)), regions.dtype)
+    phase, losses = _fit_rows(
+        rows, belongs, reflectivities, start.ravel(), n_steps, jnp.asarray(learning_rate)
+    )
+    n_fields = len(cells) * len(owner)
+    return WavefrontFit(
+        phase.reshape(start.shape), np.asarray(losses), FRAMES_PER_FIELD * n_fields, n_fields
+    )
+
+
+@partial(jax.jit, static_argnums=4)
+def _fit_rows(rows, belongs, reflectivities, phase, n_steps, learning_rate):
+    optimiser = _optimiser(learning_rate, n_steps)
+    shown = jnp.sqrt(reflectivities).astype(rows.dtype)
+
+    def loss(phase):
+        single = jnp.einsum("crn,n->cr", rows, jnp.exp(1j * phase))  # fields by cell
+        return picture_loss(jnp.abs(shown @ single) ** 2 @ belongs, reflectivities)
+
+    def step(state, _):
+        phase, optimiser_state = state
+        value, gradient = jax.value_and_grad(loss)(phase)
+        updates, optimiser_state = optimiser.update(gradient, optimiser_state)
+        return (jnp.mod(phase + updates, 2 * jnp.pi), optimiser_state), value
+
+    (phase, _), losses = jax.lax.scan(step, (phase, optimiser.init(phase)), length=n_steps)
+    return phase, losses
+
+
+def _measure_rows(bench, objects, sources, key) -> Complex[Array, "sources y x"]:
+    """Fields returned by sources in the modulator plane, object k with source k: rows of E, by its symmetry."""
+    rows = [
+        _row(bench, jnp.asarray(shown), jnp.asarray(lit), chunk_key)
+        for (shown, lit), chunk_key in _chunks(key, objects, sources)
+    ]
+    return jnp.asarray(np.concatenate(rows)[: sources.shape[0]])
+
+
+@eqx.filter_jit
+def _row(bench, objects, sources, key):
+    flat = jnp.full(bench.geometry.shape, FLAT_PHASE, sources.dtype)
+    fields = sources.astype(jnp.result_type(sources.dtype, jnp.complex64))
+    measured = place(bench, objects).measure_field(fields, flat, key=key)
+    return cmath.exp(-1j * FLAT_PHASE) * measured
+
+
+def picture_frames(
+    bench: OpticalBench,
+    phase: Float[Array, "y x"],
+    objects: Float[Array, "samples y x"],
+    *,
+    key: PRNGKeyArray,
+    time: int | Array = 0,
+) -> Float[Array, "samples y x"]:
+    """One plain camera frame of each object under the programmed wavefront; no phase is measured."""
+    light = jnp.ones((CHUNK, *objects.shape[1:]), jnp.result_type(phase, jnp.complex64))
+    frames = [
+        _intensity(
+            bench, light, phase, jnp.asarray(shown, phase.dtype), chunk_key, jnp.asarray(time)
+        )
+        for (shown,), chunk_key in _chunks(key, objects)
+    ]
+    return jnp.asarray(np.concatenate(frames)[: objects.shape[0]])
+
+
+@eqx.filter_jit
+def _intensity(bench, light, phase, objects, key, time):
+    return place(bench, objects).measure_intensity(light, phase, key=key, time=time)
+
+
+def _chunks(key, *arrays):
+    """Pieces of one length, the last one filled up, so that any number of objects compiles once."""
+    arrays = [np.asarray(a) for a in arrays]
+    n = len(arrays[0])
+    for index, start in enumerate(range(0, n, CHUNK)):
+        chosen = np.arange(start, start + CHUNK) % n
+        yield [a[chosen] for a in arrays], jax.random.fold_in(key, index)
+
+
+def cell_to_region_matrix(
+    bench: OpticalBench,
+    phase: Float[Array, "y x"],
+    cells: Float[Array, "cells y x"],
+    regions: Float[Array, "regions y x"],
+    *,
+    key: PRNGKeyArray,
+) -> Float[Array, "cells regions"]:
+    """Power that each cell, alone in the scene, sends into each region; a diagonal matrix is a perfect picture."""
+    return read_regions(picture_frames(bench, phase, cells, key=key), regions)
+
+
+def diagonal_share(matrix: Float[Array, "cells regions"]) -> Float[Array, ""]:
+    """Mean over cells of the share of the region light that lands in the cell's own region; 1/cells by chance."""
+    return jnp.mean(jnp.diagonal(matrix) / jnp.sum(matrix, axis=1))
+
+
+def calibrate(
+    powers: Float[Array, "samples cells"], targets: Float[Array, "samples cells"]
+) -> Float[Array, " cells"]:
+    """Least-squares gain of each region from frames of known objects: g = sum p t / sum p^2."""
+    return jnp.sum(powers * targets, axis=0) / jnp.maximum(jnp.sum(powers**2, axis=0), 1e-30)

@@ -1,0 +1,5 @@
+"""Networks of light as models: what is trained, whatever it runs on.
+
+Reading order: `activations`, `diffractive` (phase layers, readout), `mesh_network`, `taichi` (chiplets),
+`output_codes`. Stands on `media` and `meshes`; hardware never imports from here.
+"""

@@ -1,0 +1,329 @@
+"""Thin elements: what multiplies a field in one plane.
+
+Every element is a transmission t(y, x) with u_out = t u_in. Signs follow exp(-i omega t): a longer
+optical path adds phase, so a converging lens has phase -k r^2 / (2 f) and a phase ramp exp(+i k x
+sin a) sends light towards +x. Lens, grating: Goodman, Introduction to Fourier Optics, 4th ed.
+(2017), chapters 4 and 6.
+
+Edges are weighted by the area of the pixel that lies inside, so that integrals over an aperture are
+exact whatever the grid. Each pixel of a mask is one sample of the field; elements have no
+thickness. Modulators are in `optics.hardware.modulator`.
+"""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Complex, Float
+
+from optics._checks import check_in_range, check_positive, check_shape, is_concrete
+from optics.waves.field import Field, centred_axis
+from optics.waves.sampling import SamplingWarning
+
+Axis = Literal["y", "x"]
+
+
+def phase_mask(field: Field, phase: Float[Array, "*mask y x"]) -> Field:
+    """Multiplies by exp(+i phase); `phase` in radians, one image or one per batch element."""
+    return _transmit(field, jnp.exp(1j * phase), "phase")
+
+
+def amplitude_mask(
+    field: Field, transmission: Float[Array, "*mask y x"] | Complex[Array, "*mask y x"]
+) -> Field:
+    """Multiplies by an amplitude transmission; the intensity is multiplied by its square."""
+    return _transmit(field, transmission, "transmission")
+
+
+def path_mask(field: Field, optical_path_difference: Float[Array, "*mask y x"]) -> Field:
+    """Adds an optical path difference in metres, phase +2 pi OPD / wavelength."""
+    phase = field.wavenumber * optical_path_difference
+    return _transmit(field, jnp.exp(1j * phase), "optical_path_difference")
+
+
+def thin_lens(field: Field, focal_length: ArrayLike) -> Field:
+    """Paraxial lens, exp(-i k r^2 / (2 f)): perfect with Fresnel propagation.
+
+    Args:
+        field: Field at the lens.
+        focal_length: Focal length in metres; negative for a diverging lens.
+
+    Returns:
+        Field behind the lens. Warns if the phase turns by more than pi between lit neighbours.
+    """
+    focal_length = _focal_length(focal_length)
+    y, x = field.coordinates()
+    _warn_if_aliased(field, "focal_length", focal_length, "m", lambda r, f: r / f)
+    return _transmit(field, jnp.exp(-0.5j * field.wavenumber * (y**2 + x**2) / focal_length))
+
+
+def spherical_lens(field: Field, focal_length: ArrayLike) -> Field:
+    """Ideal lens that turns a plane wave into an exact spherical one, at any aperture.
+
+    Phase -k sign(f) (sqrt(r^2 + f^2) - |f|): free of spherical aberration with exact propagation.
+
+    Args:
+        field: Field at the lens.
+        focal_length: Focal length in metres; negative for a diverging lens.
+
+    Returns:
+        Field behind the lens. Warns if the phase turns by more than pi between lit neighbours.
+    """
+    focal_length = _focal_length(focal_length)
+    y, x = field.coordinates()
+    _warn_if_aliased(field, "focal_length", focal_length, "m", lambda r, f: r / math.hypot(r, f))
+    square = y**2 + x**2
+    # sqrt(r^2 + f^2) - |f| without cancellation; dividing by the signed f brings in sign(f).
+    path = square / (focal_length * (1 + jnp.sqrt(1 + square / focal_length**2)))
+    return _transmit(field, jnp.exp(-1j * field.wavenumber * path))
+
+
+def tilt(field: Field, angle_y: ArrayLike, angle_x: ArrayLike) -> Field:
+    """Turns the wave by small mirror-like angles: phase k (y sin angle_y + x sin angle_x).
+
+    Args:
+        field: Field to tilt.
+        angle_y: Angle towards +y in radians.
+        angle_x: Angle towards +x in radians.
+
+    Returns:
+        Tilted field. Warns if the ramp exceeds pi per pixel.
+    """
+    angles = jnp.asarray(angle_y, float), jnp.asarray(angle_x, float)
+    for angle, name in zip(angles, ("angle_y", "angle_x"), strict=True):
+        _warn_if_aliased(field, name, angle, "rad", lambda _, a: math.sin(a))
+    sines = jnp.sin(angles[0]), jnp.sin(angles[1])
+    y, x = field.coordinates()
+    return _transmit(field, jnp.exp(1j * field.wavenumber * (y * sines[0] + x * sines[1])))
+
+
+def circular_aperture(
+    field: Field, radius: ArrayLike, *, centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0)
+) -> Field:
+    """Passes a disc; lengths in metres, `centre` is (y, x)."""
+    return _transmit(field, disc_coverage(field.shape, field.pixel_pitch, radius, centre=centre))
+
+
+def annular_aperture(
+    field: Field,
+    inner_radius: ArrayLike,
+    outer_radius: ArrayLike,
+    *,
+    centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
+) -> Field:
+    """Passes the ring between two radii; lengths in metres, `centre` is (y, x)."""
+    if is_concrete(inner_radius) and is_concrete(outer_radius):
+        check_in_range(inner_radius, "inner_radius", 0.0, float(np.asarray(outer_radius)), "m")
+    outer = disc_coverage(field.shape, field.pixel_pitch, outer_radius, centre=centre)
+    return _transmit(
+        field, outer - disc_coverage(field.shape, field.pixel_pitch, inner_radius, centre=centre)
+    )
+
+
+def rectangular_aperture(
+    field: Field,
+    height: ArrayLike,
+    width: ArrayLike,
+    *,
+    centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
+) -> Field:
+    """Passes a rectangle of `height` along y and `width` along x; metres, `centre` is (y, x)."""
+    mask = rectangle_coverage(field.shape, field.pixel_pitch, height, width, centre=centre)
+    return _transmit(field, mask)
+
+
+def square_aperture(
+    field: Field, width: ArrayLike, *, centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0)
+) -> Field:
+    """Passes a square of side `width`; metres, `centre` is (y, x)."""
+    return rectangular_aperture(field, width, width, centre=centre)
+
+
+def sinusoidal_amplitude_grating(
+    field: Field, period: ArrayLike, *, modulation: ArrayLike = 1.0, axis: Axis = "x"
+) -> Field:
+    """Amplitude transmission (1 + modulation cos(2 pi x / period)) / 2.
+
+    Efficiencies are 1/4 in order 0 and modulation^2 / 16 in orders +-1 (Goodman, eq. 4-36).
+
+    Args:
+        field: Field at the grating.
+        period: Period in metres.
+        modulation: Modulation between 0 and 1.
+        axis: Axis along which the grating varies.
+
+    Returns:
+        Field behind the grating.
+    """
+    check_in_range(modulation, "modulation", 0.0, 1.0)
+    wave = jnp.cos(_grating_phase(field, period, axis))
+    return _transmit(field, (1 + jnp.asarray(modulation) * wave) / 2)
+
+
+def sinusoidal_phase_grating(
+    field: Field, period: ArrayLike, *, amplitude: ArrayLike, axis: Axis = "x"
+) -> Field:
+    """Phase amplitude * sin(2 pi x / period); order q has efficiency J_q(amplitude)^2.
+
+    Args:
+        field: Field at the grating.
+        period: Period in metres.
+        amplitude: Zero-to-peak phase in radians (m / 2 in Goodman, eq. 4-40).
+        axis: Axis along which the grating varies.
+
+    Returns:
+        Field behind the grating.
+    """
+    wave = jnp.sin(_grating_phase(field, period, axis))
+    return _transmit(field, jnp.exp(1j * jnp.asarray(amplitude) * wave))
+
+
+def ronchi_grating(
+    field: Field, period: ArrayLike, *, duty: ArrayLike = 0.5, axis: Axis = "x"
+) -> Field:
+    """Opaque and clear bars, a clear one centred on the axis.
+
+    Order q has efficiency (sin(pi q duty) / (pi q))^2, times sinc^2(q pitch / period) from
+    averaging over pixels.
+
+    Args:
+        field: Field at the grating.
+        period: Period in metres.
+        duty: Clear fraction of the period, between 0 and 1.
+        axis: Axis along which the grating varies.
+
+    Returns:
+        Field behind the grating.
+    """
+    check_in_range(duty, "duty", 0.0, 1.0)
+    # In periods, shifted so that a clear bar starts at each whole number.
+    turns = _grating_phase(field, period, axis) / (2 * jnp.pi) + jnp.asarray(duty) / 2
+    half = field.pixel_pitch / jnp.asarray(period) / 2
+
+    def clear_up_to(u):
+        whole = jnp.floor(u)
+        return whole * jnp.asarray(duty) + jnp.minimum(u - whole, jnp.asarray(duty))
+
+    return _transmit(field, (clear_up_to(turns + half) - clear_up_to(turns - half)) / (2 * half))
+
+
+def rectangle_coverage(
+    shape: tuple[int, int],
+    pixel_pitch: ArrayLike,
+    height: ArrayLike,
+    width: ArrayLike,
+    *,
+    centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
+) -> Float[Array, "y x"]:
+    """Fraction of each pixel that lies inside a rectangle; lengths in metres, `centre` (y, x)."""
+    check_positive(height, "height", "m")
+    check_positive(width, "width", "m")
+    sides = []
+    for n, size, middle in zip(shape, (height, width), centre, strict=True):
+        axis = centred_axis(n, 1.0) - middle / jnp.asarray(pixel_pitch)
+        half = jnp.asarray(size) / jnp.asarray(pixel_pitch) / 2
+        sides.append(jnp.clip(axis + 0.5, -half, half) - jnp.clip(axis - 0.5, -half, half))
+    return sides[0][:, None] * sides[1][None, :]
+
+
+def disc_coverage(
+    shape: tuple[int, int],
+    pixel_pitch: ArrayLike,
+    radius: ArrayLike,
+    *,
+    centre: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
+) -> Float[Array, "y x"]:
+    """Fraction of each pixel that lies inside a disc, exact to rounding; metres, `centre` (y, x).
+
+    A pixel is split along the axes of the disc into rectangles of one quadrant each; there the
+    circle is cut into a full column, a trapezium and a circular segment, which avoids differences
+    of large areas.
+    """
+    check_positive(radius, "radius", "m")
+    radius = jnp.asarray(radius) / jnp.asarray(pixel_pitch)
+    # Lower and upper rims of the part of each pixel on either side of the centre, distances in
+    # pixels.
+    rims = []
+    for n, middle in zip(shape, centre, strict=True):
+        axis = centred_axis(n, 1.0) - middle / jnp.asarray(pixel_pitch)
+        sides = [(axis - 0.5, axis + 0.5), (-axis - 0.5, -axis + 0.5)]
+        rims.append([(jnp.maximum(low, 0), jnp.maximum(high, 0)) for low, high in sides])
+    parts = [
+        _quadrant_area(y[0][:, None], y[1][:, None], x[0][None, :], x[1][None, :], radius)
+        for y in rims[0]
+        for x in rims[1]
+    ]
+    return jnp.clip(sum(parts[1:], parts[0]), 0, 1)
+
+
+def _quadrant_area(y0, y1, x0, x1, radius):
+    """Area common to [y0, y1] x [x0, x1], all at least 0, and the disc about the origin."""
+    # Beyond `start` the circle has come below y1, beyond `stop` below y0.
+    start = jnp.clip(_safe_sqrt(radius**2 - y1**2), x0, x1)
+    stop = jnp.clip(_safe_sqrt(radius**2 - y0**2), x0, x1)
+    top_start, top_stop = _safe_sqrt(radius**2 - start**2), _safe_sqrt(radius**2 - stop**2)
+    chord = _safe_sqrt((stop - start) ** 2 + (top_start - top_stop) ** 2)
+    angle = 2 * jnp.arcsin(jnp.minimum(chord / (2 * radius), 1))
+    segment = radius**2 * (angle - jnp.sin(angle)) / 2
+    trapezium = (stop - start) * ((top_start + top_stop) / 2 - y0)
+    return (start - x0) * (y1 - y0) + trapezium + segment
+
+
+def _safe_sqrt(value):
+    """Square root, zero with zero slope for values at or below zero."""
+    return jnp.where(value > 0, jnp.sqrt(jnp.where(value > 0, value, 1)), 0)
+
+
+def _transmit(field: Field, transmission: Array, name: str = "transmission") -> Field:
+    check_shape(transmission, name, field.shape, "Masks have one value per sample of the field.")
+    shape = np.broadcast_shapes(transmission.shape, field.amplitude.shape)
+    factor = jnp.broadcast_to(transmission.astype(field.amplitude.dtype), shape)
+    return field.with_amplitude(jnp.broadcast_to(field.amplitude, shape) * factor)
+
+
+def _focal_length(focal_length: ArrayLike) -> Array:
+    focal_length = jnp.asarray(focal_length, float)
+    if is_concrete(focal_length):
+        value = float(focal_length)
+        if not np.isfinite(value) or value == 0:
+            raise ValueError(f"`focal_length` must be finite and not zero, but is {value:g} m.")
+    return focal_length
+
+
+def _grating_phase(field: Field, period: ArrayLike, axis: Axis) -> Float[Array, "y x"]:
+    check_positive(period, "period", "m")
+    if is_concrete(period) and is_concrete(field.pixel_pitch):
+        number, limit = float(np.asarray(period)), 2 * float(field.pixel_pitch)
+        if number < limit:
+            rule = f"`period` {number:g} m is below two pixels, {limit:g} m"
+            warnings.warn(f"{rule}: the grating aliases.", SamplingWarning, stacklevel=3)
+    y, x = field.coordinates()
+    return 2 * jnp.pi * (x if axis == "x" else y) / jnp.asarray(period)
+
+
+def _warn_if_aliased(
+    field: Field, name: str, value: Array, unit: str, sine_at: Callable[[float, float], float]
+) -> None:
+    """Warns if the ray angle at the rim of the lit area exceeds what the pitch can carry."""
+    if not all(is_concrete(v) for v in (value, *jax.tree.leaves(field))):
+        return
+    modulus = np.abs(np.asarray(field.amplitude)).reshape(-1, *field.shape).max(axis=0)
+    # A thousandth of the peak is a millionth of the intensity: what aliases there is not seen.
+    lit = np.argwhere(modulus > 1e-3 * modulus.max())
+    if not lit.size:
+        return
+    pitch, number = float(field.pixel_pitch), float(value)
+    reach = float(np.abs(lit - np.array(field.shape) // 2).max() * pitch)
+    sine, limit = abs(sine_at(reach, number)), float(field.wavelength) / (2 * pitch)
+    if sine > limit:
+        warnings.warn(
+            f"`{name}` of {number:g} {unit} bends light by sin(angle) = {sine:.3g} at {reach:.3g} m "
+            f"from the axis, beyond wavelength / (2 pitch) = {limit:.3g}: the phase aliases.",
+            SamplingWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,175 @@
+"""The chip: what is set, what light meets, and that nothing but measurements leaves the bench."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from optics.hardware.chip import (
+    BlockSettings,
+    ChipBench,
+    CoreTwin,
+    make_chip,
+    make_core_twin,
+    make_settings,
+    nominal_matrices,
+)
+from optics.hardware.mesh_imperfections import MeshImperfections
+from optics.meshes.mesh import make_mesh
+from optics.meshes.symmetric import SymmetricCore
+
+N, BLOCKS = 4, 2
+ERRORS = MeshImperfections(
+    splitter_error=0.05,
+    phase_error=0.05,
+    loss_db=0.2,
+    loss_spread_db=0.05,
+    crosstalk=0.02,
+    voltage_bits=10,
+    gamma_spread=0.01,
+    drift=0.01,
+)
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def settings():
+    made = make_settings(N, BLOCKS, symmetric=False, key=KEY, dtype=jnp.complex128)
+    return made._replace(attenuation=jnp.linspace(0.3, 1, BLOCKS * N).reshape(BLOCKS, N))
+
+
+@pytest.fixture(scope="module")
+def ideal():
+    return make_chip(N, BLOCKS, MeshImperfections(), symmetric=False, key=KEY, dtype=jnp.complex128)
+
+
+@pytest.fixture(scope="module")
+def wrong():
+    return make_chip(N, BLOCKS, ERRORS, symmetric=False, key=KEY, dtype=jnp.complex128)
+
+
+nominal = jax.jit(nominal_matrices)
+
+
+@eqx.filter_jit
+def transfer(twin, settings, ratio, time=0):
+    return twin.transfer_matrices(settings, ratio, time)
+
+
+@eqx.filter_jit
+def light(bench, settings, ratio, fields):
+    blocks = bench.program(settings, ratio)
+
+    def measure(carry, inputs):
+        block, x = inputs
+        return carry, block.measure_taps(x, key=KEY)
+
+    return jax.lax.scan(measure, None, (blocks, fields))[1]
+
+
+@pytest.fixture(scope="module")
+def fields():
+    draws = np.random.default_rng(1).normal(size=(2, BLOCKS, 3, N))
+    return jnp.asarray(draws[0] + 1j * draws[1])
+
+
+def test_matrices_are_those_of_the_cores_with_their_weights(settings):
+    found = nominal(settings, 0.7)
+    mesh = make_mesh(N, key=KEY, dtype=jnp.complex128)
+    for block in range(BLOCKS):
+        v = mesh.unpack(settings.tied[block]).matrix()
+        second, first = (mesh.unpack(p).matrix() for p in jnp.split(settings.free[block], 2))
+        expected = 0.7 * v @ jnp.diag(settings.attenuation[block]) @ v.T + 0.3 * second @ first.T
+        assert jnp.allclose(found[block], expected, atol=1e-12)
+
+
+def test_asymmetry_is_what_the_general_core_has_of_it(settings):
+    def asymmetry(ratio):
+        a = nominal(settings, ratio)
+        return a - jnp.swapaxes(a, 1, 2)
+
+    assert jnp.abs(asymmetry(1.0)).max() < 1e-12
+    assert jnp.allclose(asymmetry(0.6), 0.4 * asymmetry(0.0), atol=1e-12)
+    assert jnp.abs(asymmetry(0.0)).max() > 0.1
+
+
+def test_a_chip_without_errors_is_its_model(ideal, settings):
+    assert jnp.allclose(transfer(ideal[0], settings, 0.7), nominal(settings, 0.7), atol=1e-12)
+
+
+def test_halves_with_errors_of_their_own_break_the_symmetry(wrong, settings):
+    a = transfer(wrong[0], settings, 1.0)
+    assert jnp.abs(a - jnp.swapaxes(a, 1, 2)).max() > 0.05
+    assert jnp.abs(a - nominal(settings, 1.0)).max() > 0.05
+
+
+def test_a_folded_core_stays_symmetric_whatever_its_errors():
+    mesh = make_mesh(N, key=KEY, dtype=jnp.complex128)
+    folded = make_core_twin(mesh, ERRORS, construction="folded", key=KEY)
+    mirrored = make_core_twin(mesh, ERRORS, key=KEY)
+    assert isinstance(folded, CoreTwin)
+    for twin, limits in ((folded, (0, 1e-12)), (mirrored, (0.05, 1))):
+        a = twin.realise(mesh.pack(), None, 3).matrix()
+        assert limits[0] <= jnp.abs(a - a.T).max() <= limits[1]
+
+
+def test_phases_drift_with_time_and_only_then(wrong, settings):
+    first, again, later = (transfer(wrong[0], settings, 1.0, t) for t in (0, 0, 10_000))
+    assert jnp.array_equal(first, again)
+    # Drift of 0.01 rad in 2 N columns of two shifters each.
+    assert 1e-3 < jnp.abs(later - first).max() < 0.3
+
+
+def test_measured_light_is_the_twin_s(wrong, settings, fields):
+    twin, bench = wrong
+    found = light(bench, settings, 0.7, fields)
+    expected = jnp.einsum("bij,bsj->bsi", transfer(twin, settings, 0.7), fields)
+    assert jnp.allclose(found.output, expected, atol=1e-12)
+
+
+def test_taps_are_the_light_inside_the_symmetric_core(wrong, settings, fields):
+    twin, bench = wrong
+    found = light(bench, settings, 0.7, fields)
+    one = jax.tree.map(lambda leaf: leaf[1], twin.cores)
+    core = one.realise(settings.tied[1], settings.attenuation[1], 0)
+    assert isinstance(core, SymmetricCore)
+    inside = core.internal_fields(fields[1])
+    assert jnp.allclose(found.first[1], core.mesh.pack_fields(inside.first), atol=1e-12)
+    assert jnp.allclose(found.middle[1], inside.middle, atol=1e-12)
+    assert jnp.allclose(found.second[1], core.mesh.pack_fields(inside.second), atol=1e-12)
+
+
+def test_noise_has_the_sizes_asked_for(ideal, settings):
+    bench = ChipBench(ideal[0], detector_noise=0.1, tap_noise=0.3)
+    many = jnp.broadcast_to(jnp.eye(N, dtype=complex)[0], (BLOCKS, 2000, N))
+    noisy, clean = light(bench, settings, 1.0, many), light(ideal[1], settings, 1.0, many)
+    for name, size in (("output", 0.1), ("first", 0.3), ("middle", 0.3), ("second", 0.3)):
+        difference = getattr(noisy, name) - getattr(clean, name)
+        power = jnp.mean(jnp.abs(getattr(clean, name)) ** 2)
+        found = jnp.sqrt(jnp.mean(jnp.abs(difference) ** 2) / power)
+        # 16,000 draws and more of a modulus squared: 0.4 % rms, four times that.
+        assert abs(found / size - 1) < 0.016
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s, b: nominal_matrices(s, 1.5), "`ratio` must lie between 0 and 1, but is 1.5"),
+        (lambda s, b: make_chip(N, 0, ERRORS, key=KEY), "`n_blocks` must be at least 1, but is 0"),
+        (lambda s, b: make_settings(N, 0, key=KEY), "`n_blocks` must be at least 1"),
+        (lambda s, b: make_chip(1, 1, ERRORS, key=KEY), "`n_ports` must be at least 2"),
+        (
+            lambda s, b: b[1].program(BlockSettings(s.tied, s.attenuation), 1.0),
+            "`settings` must be for a chip with its general cores",
+        ),
+        (
+            lambda s, b: b[1].program(BlockSettings(s.tied[:, 1:], s.attenuation, s.free), 1.0),
+            r"`settings.tied` must have last axes \(16,\).* The chip has 4 ports",
+        ),
+        (lambda s, b: ChipBench(b[0], tap_noise=-1), "`tap_noise` must lie between 0 and inf"),
+    ],
+)
+def test_bad_input_is_named(wrong, settings, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(settings, wrong)

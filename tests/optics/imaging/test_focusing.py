@@ -1,0 +1,270 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from optics.hardware.bench import OpticalBench
+from optics.imaging.focusing import (
+    diffraction_limit,
+    enhancement,
+    expand_blocks,
+    focus_loss,
+    focus_psnr,
+    focus_width,
+    forward_mode_focus,
+    forward_mode_gradient,
+    ideal_enhancement,
+    intensity_loss,
+    iterations_to_converge,
+    matrix_focus,
+    measure_transmission_matrix,
+    phase_conjugation,
+    square_target,
+)
+from optics.media.scattering import transmission_matrix
+from optics.metrics import cosine_similarity
+from tests.exact.scattering_bench import (
+    GEOMETRY,
+    ILLUMINATION,
+    CountingBench,
+    counted,
+    scattering_twin,
+)
+from tests.exact.small_bench import relative_error
+
+SHAPE = GEOMETRY.shape
+POINT = square_target(SHAPE, (5, 9))
+SQUARE = square_target(SHAPE, (5, 9), 3)
+KEY = jax.random.key(0)
+
+
+def bench(**sizes):
+    return OpticalBench(GEOMETRY, scattering_twin(**sizes))
+
+
+def true_gradient(twin, phase, target):
+    return jax.jit(jax.grad(lambda p: focus_loss(twin.run(ILLUMINATION, p), target)))(phase)
+
+
+@pytest.fixture(scope="module")
+def phase():
+    return 2 * np.pi * jax.random.uniform(jax.random.key(4), SHAPE)
+
+
+def test_forward_mode_gradient_is_the_true_one_through_a_symmetric_medium_only(phase):
+    for offset, symmetric in ((0.0, True), (3e-4, False)):
+        twin = scattering_twin(offset)
+        hardware = OpticalBench(GEOMETRY, twin)
+        _, found = forward_mode_gradient(hardware, ILLUMINATION, SQUARE, phase, key=KEY)
+        true = true_gradient(twin, phase, SQUARE)
+        if symmetric:
+            assert (
+                relative_error(found, true) < 1e-10
+            )  # Sums of 256 terms in double precision: 1e-13.
+        else:
+            assert float(cosine_similarity(found, true)) < 0.9
+
+
+def test_illumination_enters_the_gradient(phase):
+    twin = scattering_twin()
+    beam = (
+        ILLUMINATION * jnp.exp(1j * jnp.arange(16.0))[None, :] * jnp.linspace(0.2, 1, 16)[:, None]
+    )
+    _, found = forward_mode_gradient(OpticalBench(GEOMETRY, twin), beam, SQUARE, phase, key=KEY)
+    true = jax.grad(lambda p: focus_loss(twin.run(beam, p), SQUARE))(phase)
+    assert relative_error(found, true) < 1e-10
+
+
+def test_loss_is_the_share_of_light_and_its_error_a_real_map_times_the_conjugate(phase):
+    field = jnp.exp(1j * phase) * (1 + phase)
+    power = np.abs(field) ** 2
+    inside = power[4:7, 8:11].sum()
+    assert float(focus_loss(field, SQUARE)) == pytest.approx(-np.log(inside / power.sum()))
+    error = jax.grad(focus_loss)(field, SQUARE)
+    expected = 2 * (1 / power.sum() - np.asarray(SQUARE) / inside) * np.conj(field)
+    np.testing.assert_allclose(error, expected, rtol=1e-10)
+    assert float(intensity_loss(1 - SQUARE, SQUARE)) == pytest.approx(-np.log(1e-9))
+
+
+def test_forward_mode_focuses_through_a_medium(phase):
+    result = forward_mode_focus(bench(), ILLUMINATION, POINT, key=KEY, n_iterations=30)
+    flat = focus_loss(scattering_twin().run(ILLUMINATION, 0 * phase), POINT)
+    last = focus_loss(scattering_twin().run(ILLUMINATION, result.phase), POINT)
+    assert float(result.losses[0]) == pytest.approx(float(flat))
+    assert float(result.losses[-1]) == pytest.approx(float(last))
+    conjugated = phase_conjugation(bench(), ILLUMINATION, POINT, key=KEY).phase
+    # The loss also counts what goes elsewhere, so it may beat the brightest focus; at least it must come close.
+    assert (
+        float(last)
+        < float(focus_loss(scattering_twin().run(ILLUMINATION, conjugated), POINT)) + 0.1
+    )
+    assert iterations_to_converge(result.losses) <= 30
+
+
+def test_phase_conjugation_makes_the_brightest_point_that_phases_can():
+    twin = scattering_twin()
+    result = phase_conjugation(bench(), ILLUMINATION, POINT, key=KEY)
+    row = transmission_matrix(
+        twin.transport, SHAPE, outputs=jnp.array([5 * 16 + 9]), dtype=jnp.complex128
+    )
+    peak = jnp.abs(twin.run(ILLUMINATION, result.phase)[5, 9])
+    assert float(peak) == pytest.approx(float(jnp.sum(jnp.abs(row))), rel=1e-12)
+
+
+def test_phase_conjugation_needs_the_source_in_the_focus_where_the_medium_is_asymmetric():
+    twin = scattering_twin(3e-4)
+    result = phase_conjugation(OpticalBench(GEOMETRY, twin), ILLUMINATION, POINT, key=KEY)
+    row = transmission_matrix(
+        twin.transport, SHAPE, outputs=jnp.array([5 * 16 + 9]), dtype=jnp.complex128
+    )
+    peak = jnp.abs(twin.run(ILLUMINATION, result.phase)[5, 9])
+    assert float(peak) < 0.9 * float(jnp.sum(jnp.abs(row)))
+
+
+def test_phase_conjugation_of_a_gaussian_medium_reaches_the_law():
+    n, draws = 64, 500
+    parts = jax.random.normal(KEY, (2, draws, 1, n)) / np.sqrt(2)
+    matrices = jax.lax.complex(parts[0], parts[1])  # mean |t|^2 = 1, so the mean speckle is n
+    phases = jax.jit(jax.vmap(lambda m: matrix_focus(m, (8, 8))))(matrices).reshape(draws, n)
+    after = jnp.abs(jnp.sum(matrices[:, 0] * jnp.exp(1j * phases), axis=1)) ** 2 / n
+    standard_error = float(after.std()) / np.sqrt(draws)
+    assert float(after.mean()) == pytest.approx(ideal_enhancement(n), abs=4 * standard_error)
+    assert standard_error < 0.01 * ideal_enhancement(n)
+
+
+def test_measured_matrix_is_that_of_the_twin_summed_over_super_pixels():
+    outputs = jnp.array([3, 89, 200])
+    found = measure_transmission_matrix(bench(), ILLUMINATION, outputs, 4, key=KEY)
+    pixels = transmission_matrix(
+        scattering_twin().transport, SHAPE, outputs=outputs, dtype=jnp.complex128
+    )
+    blocks = pixels.reshape(3, 4, 4, 4, 4).sum(axis=(2, 4)).reshape(3, 16)
+    assert relative_error(found, blocks) < 1e-12
+
+
+def test_transmission_matrix_focusing_is_phase_conjugation():
+    matrix = measure_transmission_matrix(
+        bench(), ILLUMINATION, jnp.array([5 * 16 + 9]), 16, key=KEY
+    )
+    by_matrix = matrix_focus(matrix, SHAPE)
+    by_source = phase_conjugation(bench(), ILLUMINATION, POINT, key=KEY).phase
+    piston = jnp.exp(1j * (by_matrix - by_source))
+    np.testing.assert_allclose(piston, piston[0, 0], atol=1e-9)
+
+
+def test_matrix_focus_lights_several_outputs_better_than_one_of_them():
+    outputs = jnp.flatnonzero(SQUARE.reshape(-1), size=9)
+    matrix = measure_transmission_matrix(bench(), ILLUMINATION, outputs, 8, key=KEY)
+    light = []
+    for rows in (matrix, matrix[4:5]):
+        field = scattering_twin().run(ILLUMINATION, matrix_focus(rows, SHAPE))
+        light.append(float(jnp.sum(jnp.abs(field) ** 2 * SQUARE)))
+    assert light[0] > light[1]
+
+
+def test_frames_are_those_that_the_camera_takes():
+    hardware = CountingBench(GEOMETRY, scattering_twin())
+    result = forward_mode_focus(hardware, ILLUMINATION, POINT, key=KEY, n_iterations=3)
+    # A shared function compiled for this bench: run again and counted.
+    again = counted(
+        lambda: forward_mode_focus(hardware, ILLUMINATION, POINT, key=KEY, n_iterations=3)
+    )
+    assert result.frames == 4 * result.evaluations == again == 28
+    result = phase_conjugation(hardware, ILLUMINATION, POINT, key=KEY)
+    assert result.frames == 4 * result.evaluations == 4
+    assert counted(lambda: phase_conjugation(hardware, ILLUMINATION, POINT, key=KEY)) == 4
+
+
+LIMIT, PITCH = 64e-6, 16e-6
+
+
+def spot(centre_y, centre_x, wide=1.0):
+    y, x = (np.arange(64) - c for c in (centre_y, centre_x))
+    return np.sinc(y * PITCH / LIMIT)[:, None] * np.sinc(x * PITCH / LIMIT / wide)[None, :]
+
+
+def test_width_of_the_focus_of_a_square_aperture_is_0_886_of_the_limit():
+    target = square_target((64, 64), (30, 33), 2)
+    for field in (spot(29.5, 32.5), spot(29.8, 32.1)):
+        # sinc^2 falls to half at 0.44295; ringing cut at the window's edge leaves 1e-3.
+        width = focus_width(jnp.asarray(field, jnp.complex128), target, PITCH, search=LIMIT)
+        assert width == pytest.approx(2 * 0.442946 * LIMIT, rel=2e-3)
+    wider = focus_width(
+        jnp.asarray(spot(29.5, 32.5, 1.5), jnp.complex128), target, PITCH, search=LIMIT
+    )
+    assert wider == pytest.approx(1.25 * 2 * 0.442946 * LIMIT, rel=2e-3)
+
+
+def test_width_is_that_of_the_focus_and_not_of_a_brighter_speckle_elsewhere():
+    target = square_target((64, 64), (30, 33), 2)
+    field = jnp.asarray(spot(29.5, 32.5) + 2 * spot(29.5, 44.0, 2.0), jnp.complex128)
+    alone = focus_width(jnp.asarray(spot(29.5, 32.5), jnp.complex128), target, PITCH, search=LIMIT)
+    assert focus_width(field, target, PITCH, search=LIMIT / 2) == pytest.approx(alone, rel=0.3)
+
+
+def test_psnr_counts_the_background():
+    target = square_target((64, 64), (30, 33))
+    ideal = spot(30, 33) ** 2
+    background = 0.1
+    # (ideal + b) / (1 + b) - ideal = b (1 - ideal) / (1 + b).
+    expected = -20 * np.log10(background / 1.1) - 10 * np.log10(np.mean((1 - ideal) ** 2))
+    found = focus_psnr(jnp.asarray(ideal + background), target, PITCH, LIMIT)
+    assert found == pytest.approx(expected, rel=1e-9)
+    moved = focus_psnr(jnp.asarray(spot(30, 40) ** 2), target, PITCH, LIMIT)
+    assert moved < 30 < focus_psnr(jnp.asarray(ideal * 7 + 1e-4), target, PITCH, LIMIT)
+
+
+def test_numbers_of_a_focus():
+    before = jnp.full(SHAPE, 2.0)
+    assert enhancement(3 * before + 4 * SQUARE, SQUARE, before) == pytest.approx(5)
+    assert ideal_enhancement(1) == 1
+    assert ideal_enhancement(401) == pytest.approx(100 * np.pi + 1)
+    assert diffraction_limit(532e-9, 0.388, 3.2e-3) == pytest.approx(64.5e-6, rel=1e-4)
+    assert (
+        iterations_to_converge(jnp.array([5.0, 3.0, 1.05, 1.005, 1.04, 1.0])) == 3
+    )  # limit 1.04, met at once
+    assert iterations_to_converge(jnp.array([1.0])) == 0
+
+
+def test_enhancement_counts_the_whole_camera_before_and_the_target_after():
+    # 0 to 255 before: mean 127.5 over the camera, 89 over the target.
+    before = jnp.arange(256.0).reshape(SHAPE)
+    assert enhancement(3 * SQUARE, SQUARE, before) == pytest.approx(3 / 127.5)
+
+
+def test_super_pixels_fill_the_modulator_row_by_row():
+    phase = expand_blocks(jnp.arange(9.0), (7, 9))
+    assert phase.shape == (7, 9)
+    assert set(np.unique(phase)) == set(range(9))
+    assert phase[0, 8] == 2
+    assert phase[6, 0] == 6
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: square_target(SHAPE, (0, 5), 3),
+            r"`centre` must leave a square of 3 px inside the grid",
+        ),
+        (
+            lambda: expand_blocks(jnp.zeros(8), SHAPE),
+            "`phase` must hold a square number of super-pixels",
+        ),
+        (
+            lambda: measure_transmission_matrix(bench(), ILLUMINATION, jnp.array([0]), 3, key=KEY),
+            "`n_blocks` must be a power of 2, but is 3",
+        ),
+        (
+            lambda: focus_width(ILLUMINATION, POINT, 8e-6, search=-1.0),
+            "`search` must be positive and finite",
+        ),
+        (
+            lambda: focus_width(ILLUMINATION, POINT, 8e-6, search=8e-6),
+            "`profile` must fall below half",
+        ),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,164 @@
+"""Dual adaptive training: exact without errors, learns the errors with them, and counts what it measures."""
+
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from optics.learning import GradientMethod, PhysicsAware
+from optics.learning.methods.dual_adaptive import (
+    DualAdaptive,
+    OutputPhysicsAware,
+    Seen,
+    _fused_output,
+    mismatch,
+    replaced,
+)
+from optics.learning.protocols import Weights, measure_data_pass, with_weights
+from tests.exact import small_mesh
+from tests.exact.small_mesh import estimate, mesh_bench, true_loss
+
+KEY = jax.random.key(0)
+NETWORK = small_mesh.network()
+FIELD, LABELS = small_mesh.inputs()
+PERFECT, PERFECT_TWIN = mesh_bench(NETWORK)
+FLAWED, FLAWED_TWIN = mesh_bench(NETWORK, splitter_error=0.1)
+
+
+@pytest.mark.parametrize("rule", [PhysicsAware(), OutputPhysicsAware()])
+def test_physics_aware_is_exact_without_errors(rule):
+    loss, truth = true_loss(PERFECT_TWIN, NETWORK, FIELD, LABELS)
+    found = estimate(rule, NETWORK, PERFECT, FIELD, LABELS)
+    assert float(found.loss) == pytest.approx(float(loss), rel=1e-12)
+    np.testing.assert_allclose(found.gradient.phase, truth.phase, atol=1e-12)
+
+
+def test_output_physics_aware_takes_the_measured_loss_and_the_modelled_states():
+    """Its gradient is J^T (softmax(measured) - onehot) with J that of the ideal model's logits."""
+    loss, _ = true_loss(FLAWED_TWIN, NETWORK, FIELD, LABELS)
+    found = estimate(OutputPhysicsAware(), NETWORK, FLAWED, FIELD, LABELS)
+    assert float(found.loss) == pytest.approx(float(loss), rel=1e-12)
+    shares = jax.nn.softmax(NETWORK.readout.logits(found.output))
+    error = (shares - jax.nn.one_hot(LABELS, 4)) / len(LABELS)
+
+    @jax.jit
+    def expected(phase):
+        def logits(phase):
+            return NETWORK.readout.logits(with_weights(NETWORK, Weights(phase, None))(FIELD))
+
+        return jax.vjp(logits, phase)[1](error)[0]
+
+    np.testing.assert_allclose(found.gradient.phase, expected(NETWORK.phase), atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def step():
+    """One compiled step for all settings that are numbers."""
+    return jax.jit(lambda m, s, b: m.step(s, b, FIELD, LABELS, key=KEY))
+
+
+def one_step(step, method, bench):
+    return method.network(step(method, method.init(NETWORK, key=KEY, n_steps=10), bench)[0]).phase
+
+
+def test_first_step_without_errors_is_that_of_back_propagation(step):
+    """An untrained predictor predicts nothing and has nothing to learn, so Adam moves along the sign of the truth."""
+    _, truth = true_loss(PERFECT_TWIN, NETWORK, FIELD, LABELS)
+    moved = one_step(step, DualAdaptive(learning_rate=0.01, warm_up=0.0), PERFECT) - NETWORK.phase
+    moved = (moved + np.pi) % (2 * np.pi) - np.pi
+    matters = np.abs(truth.phase) > 1e-5  # below, Adam's own 1e-8 shows
+    assert matters.mean() > 0.5
+    np.testing.assert_allclose(moved[matters], -0.01 * np.sign(truth.phase)[matters], rtol=1.5e-3)
+
+
+def test_predictor_is_used_only_after_the_warm_up(step):
+    """During the warm-up the step of the weights does not depend on how fast the predictors learn."""
+    for warm_up, largest in ((0.5, 0.0), (0.0, np.inf)):
+        methods = (DualAdaptive(warm_up=warm_up, predictor_rate=rate) for rate in (1e-6, 0.5))
+        slow, fast = (one_step(step, method, FLAWED) for method in methods)
+        difference = float(np.max(np.abs(slow - fast)))
+        assert difference <= largest
+    assert difference > 1e-3
+
+
+def test_predictor_learns_the_errors_of_the_hardware():
+    """Plain Adam on the mismatch, weights at rest, takes out most of it."""
+    seen = Seen(*measure_data_pass(NETWORK, FLAWED, FIELD, key=KEY))
+    predictors = DualAdaptive().init(NETWORK, key=KEY, n_steps=1).predictors
+    optimiser = optax.adam(5e-3)
+
+    @jax.jit
+    def learn(predictors):
+        def step(state, _):
+            predictors, moments = state
+            unlike, gradient = jax.value_and_grad(mismatch)(
+                predictors, NETWORK, FIELD, seen, "separate"
+            )
+            updates, moments = optimiser.update(gradient, moments)
+            return (optax.apply_updates(predictors, updates), moments), unlike
+
+        return jax.lax.scan(step, (predictors, optimiser.init(predictors)), length=150)[1]
+
+    unlike = learn(predictors)
+    assert unlike[-1] < 0.2 * unlike[0]
+
+
+def test_mismatch_is_zero_on_perfect_hardware_and_counts_the_layers_that_are_measured():
+    predictors = DualAdaptive().init(NETWORK, key=KEY, n_steps=1).predictors
+    perfect, flawed = (
+        Seen(*measure_data_pass(NETWORK, bench, FIELD, key=KEY)) for bench in (PERFECT, FLAWED)
+    )
+    unlike = jax.jit(partial(mismatch, predictors, NETWORK, FIELD), static_argnames="internal")
+    of = {name: float(unlike(flawed, internal=name)) for name in ("none", "chained", "separate")}
+    assert unlike(perfect, internal="chained") < 1e-28
+    assert 0 < of["none"] < of["chained"]
+    # Errors add up along the chain, but not where each layer starts from measured light.
+    assert of["separate"] < of["chained"]
+
+
+def test_fused_states_have_measured_amplitude_and_modelled_phase():
+    """Without internal measurement only the output is fused; with it every layer, and the next starts there."""
+    predictors = DualAdaptive().init(NETWORK, key=KEY, n_steps=1).predictors
+    seen = Seen(*measure_data_pass(NETWORK, FLAWED, FIELD, key=KEY))
+    fused = eqx.filter_jit(_fused_output)
+    for internal in (False, True):
+        x = FIELD
+        for layer in range(3):
+            y = NETWORK.layer(x, NETWORK.phase[layer])
+            if internal or layer == 2:
+                y = np.abs(seen.measured[layer]) * np.exp(1j * np.angle(y))
+            x = NETWORK.activate(jnp.asarray(y))
+        found = fused(NETWORK, predictors, FIELD, seen, 0.0, internal)
+        np.testing.assert_allclose(found, y, atol=1e-10)  # 1e-12 beside the modulus in the phase
+
+
+def test_replaced_has_the_value_of_one_and_the_derivative_of_the_other():
+    value, slope = jax.value_and_grad(lambda x: replaced(3 * x, x**2))(5.0)
+    assert value == 25
+    assert slope == 3
+
+
+@pytest.mark.parametrize(("internal", "frames"), [("none", 9), ("chained", 12), ("separate", 12)])
+def test_frames_are_counted(internal, frames):
+    """Four for each complex field that is loaded again, one behind the last layer if only intensity is asked for."""
+    cost = DualAdaptive(internal=internal).cost(NETWORK, 10)
+    assert cost == (3, 30, 10 * frames)
+    assert OutputPhysicsAware().frames_per_sample(3) == 9
+    assert OutputPhysicsAware().measurements_per_sample(3) == 3
+
+
+def test_bad_settings_and_a_missing_bench_are_named():
+    with pytest.raises(ValueError, match="`warm_up` must lie between 0 and 1, but is 2"):
+        DualAdaptive(warm_up=2.0)
+    with pytest.raises(ValueError, match="`learning_rate` must be positive"):
+        DualAdaptive(learning_rate=0.0)
+    with pytest.raises(ValueError, match="`internal` must be none, chained or separate"):
+        DualAdaptive(internal="all")
+    for method in (DualAdaptive(), GradientMethod(OutputPhysicsAware())):
+        state = method.init(NETWORK, key=KEY, n_steps=1)
+        with pytest.raises(ValueError, match="`bench` must be"):
+            method.step(state, None, FIELD, LABELS, key=KEY)

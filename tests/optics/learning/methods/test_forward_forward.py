@@ -1,0 +1,134 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from optics.hardware.bench import OpticalBench
+from optics.learning import ForwardForward, evaluate, fit, make_label_light
+from optics.learning.method import adam_init
+from optics.learning.methods.forward_forward import checkerboard
+from optics.learning.protocols import weights_of
+from tests.exact.bars import bars, encode
+from tests.exact.small_bench import GEOMETRY, inputs, network, relative_error, twin
+
+KEY = jax.random.key(0)
+LIGHT = make_label_light(GEOMETRY.shape, 4, power_share=0.4)
+METHOD = ForwardForward(LIGHT, checkerboard(GEOMETRY.shape, 4), learning_rate=0.1)
+
+
+def _power(field):
+    return jnp.sum(jnp.abs(field) ** 2, axis=(-2, -1))
+
+
+def test_label_light_takes_its_share_and_keeps_the_power():
+    field, labels = inputs()
+    loaded = LIGHT.load(field, labels)
+    np.testing.assert_allclose(_power(loaded), _power(field), rtol=1e-12)
+    on_strip = _power(loaded * (1 - LIGHT.keep)[None])
+    np.testing.assert_allclose(on_strip / _power(field), 0.4, rtol=1e-12)
+    # Label 2 of 4 lights rows 12 to 17 of 24 and nothing else on the strip.
+    lit = np.abs(loaded[2][:, 0]) > 0
+    np.testing.assert_array_equal(np.flatnonzero(lit), np.arange(12, 18))
+
+
+def test_goodness_is_the_share_of_power_on_the_mask():
+    field, _ = inputs()
+    on_mask = _power(field * METHOD.mask[None])
+    np.testing.assert_allclose(METHOD.goodness(field), 30 * on_mask / _power(field), rtol=1e-12)
+    np.testing.assert_allclose(METHOD.goodness(3j * field), METHOD.goodness(field), rtol=1e-12)
+
+
+def _step(net, bench, field, labels):
+    state = METHOD.init(net, key=KEY, n_steps=1)
+    return jax.jit(lambda s: METHOD.step(s, bench, field, labels, key=KEY))(state)
+
+
+def test_one_step_of_every_layer_lowers_its_own_loss_and_follows_its_own_gradient():
+    net, bench = network(2), OpticalBench(GEOMETRY, twin())
+    field, labels = inputs()
+    state, report = _step(net, bench, field, labels)
+    label_key, _ = jax.random.split(KEY)
+    wrong = jnp.mod(labels + jax.random.randint(label_key, (3,), 1, 4), 4)
+    assert not np.any(wrong == labels)
+
+    def loss(phase, layer, x):
+        goodness = METHOD.goodness(net.layer(x, phase))
+        return jnp.mean(jax.nn.softplus(15 - goodness[:3]) + jax.nn.softplus(goodness[3:] - 15))
+
+    first = jnp.concatenate([LIGHT.load(field, labels), LIGHT.load(field, wrong)])
+    y = net.layer(first, net.phase[0])
+    # The next layer gets equal power on and beside the mask.
+    inside, outside = y * METHOD.mask[None], y * (1 - METHOD.mask)[None]
+    half = _power(y)[:, None, None] / 2
+    second = inside * jnp.sqrt(half / _power(inside)[:, None, None]) + outside * jnp.sqrt(
+        half / _power(outside)[:, None, None]
+    )
+    losses, moves = [], []
+    for layer, x in enumerate((first, second)):
+        value, gradient = jax.value_and_grad(loss)(net.phase[layer], layer, x)
+        losses.append(float(value))
+        moves.append(gradient)
+    assert float(report.loss) == pytest.approx(np.mean(losses), rel=1e-10)
+    # Adam's moments hold the gradient of the first step times 1 - 0.9.
+    found = state.adam.moments.mu.phase / 0.1
+    assert relative_error(found, jnp.stack(moves)) < 1e-10
+
+
+def test_learns_bars_and_is_judged_by_goodness():
+    images, labels = bars()
+    bench = OpticalBench(GEOMETRY, twin(both_faces_aberration=((6, 0.3),)))
+    result = fit(
+        network(2), METHOD, images, labels, encode=encode, key=KEY, bench=bench, n_steps=60,
+        batch_size=16,
+    )  # fmt: skip
+    test_images, test_labels = bars(seed=1)
+    good = evaluate(
+        result.network, test_images, test_labels, encode=encode, bench=bench, key=KEY,
+        judge=METHOD.correct,
+    )  # fmt: skip
+    assert good.mean() > 0.8  # chance is 0.25
+    assert result.accuracies[-10:].mean() > 0.8  # pairs; chance is 0.5
+
+
+def test_judge_asks_for_the_right_label_not_for_the_brightest():
+    net, (field, labels) = network(1), inputs()
+    judged = METHOD.correct(net, None, field, labels, key=KEY)
+    goodness = jnp.stack(
+        [METHOD.goodness(net(LIGHT.load(field, jnp.full(3, j)))) for j in range(4)]
+    )
+    np.testing.assert_array_equal(judged, jnp.argmax(goodness, axis=0) == labels)
+
+
+def test_no_layer_hears_of_the_next():
+    field, labels = inputs()
+    bench = OpticalBench(GEOMETRY, twin())
+    a = network(2)
+    b = network(2).phase.at[1].add(1.0)
+    moved = type(a)(b, None, a.free_space, a.readout)
+    first, second = (
+        METHOD.network(_step(net, bench, field, labels)[0]).phase[0] for net in (a, moved)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_frames_are_two_passes_of_holography():
+    assert METHOD.cost(network(3), 5).frames == 2 * 5 * 3 * 4
+    assert METHOD.cost(network(3), 5).measurements == 3
+
+
+def test_bad_settings_are_named():
+    with pytest.raises(ValueError, match="`power_share` must lie between 0 and 1"):
+        make_label_light(GEOMETRY.shape, 4, power_share=1.5)
+    with pytest.raises(ValueError, match="`n_classes` = 30 blocks do not fit on 24 rows"):
+        make_label_light(GEOMETRY.shape, 30)
+    with pytest.raises(ValueError, match="`gain` must be positive"):
+        ForwardForward(LIGHT, METHOD.mask, gain=0.0)
+    state = METHOD.init(network(1), key=KEY, n_steps=1)
+    with pytest.raises(ValueError, match="`bench` must be an OpticalBench"):
+        METHOD.step(state, None, *inputs(), key=KEY)
+
+
+def test_optimiser_starts_empty():
+    net = network(1)
+    state = METHOD.init(net, key=KEY, n_steps=4)
+    assert jax.tree.structure(state.adam) == jax.tree.structure(adam_init(weights_of(net), 4))

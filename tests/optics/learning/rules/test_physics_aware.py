@@ -1,0 +1,75 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import pytest
+
+from optics.hardware.bench import OpticalBench
+from optics.learning import InSilico, PhysicsAware
+from optics.learning.protocols import measure_data_pass
+from optics.networks.activations import saturable
+from tests.exact.small_bench import (
+    GEOMETRY,
+    cosines,
+    inputs,
+    network,
+    relative_error,
+    true_gradient,
+    twin,
+)
+
+
+def test_equals_autodiff_on_an_ideal_bench():
+    net = network(3, activation=saturable, train_amplitude=True)
+    field, labels = inputs()
+    bench = OpticalBench(GEOMETRY, twin())
+    estimate = PhysicsAware().gradient(net, bench, field, labels, key=jax.random.key(0))
+    truth = true_gradient(twin(), net, field, labels)
+    assert relative_error(estimate.gradient.phase, truth.phase) < 1e-10
+    assert relative_error(estimate.gradient.amplitude, truth.amplitude) < 1e-10
+
+
+def test_last_layer_sees_the_measured_error_through_the_model():
+    # One layer by hand: -Im[u T c e^(i alpha)] with the measured output, the ideal T, and alpha between the two.
+    net, (field, labels) = network(1), inputs()
+    bench = OpticalBench(GEOMETRY, twin(both_faces_aberration=((6, 1.0),)))
+    data = measure_data_pass(net, bench, field, key=jax.random.key(0))
+    error = jax.grad(net.readout.loss)(data.measured[-1], labels)
+    u = jnp.exp(1j * net.phase) * field
+    alpha = jnp.angle(jnp.vdot(net.free_space(u), data.measured[-1]))
+    expected = -jnp.imag(jnp.exp(1j * alpha) * u * net.free_space(error)).sum(axis=0)
+    estimate = PhysicsAware().gradient(net, bench, field, labels, key=jax.random.key(0))
+    assert relative_error(estimate.gradient.phase[0], expected) < 1e-10
+
+
+def test_a_common_phase_of_the_reference_wave_does_not_matter():
+    # Without a correction every layer would turn its gradient by the phase of all later ones.
+    net, (field, labels) = network(3), inputs()
+    gradients = []
+    for phase in (0.0, 1.0):
+        hardware = twin()
+        walk = jnp.full_like(hardware.reference_walk, phase)
+        hardware = eqx.tree_at(lambda t: t.reference_walk, hardware, walk)
+        bench = OpticalBench(GEOMETRY, hardware)
+        estimate = PhysicsAware().gradient(net, bench, field, labels, key=jax.random.key(0))
+        gradients.append(estimate.gradient.phase)
+    assert relative_error(gradients[1], gradients[0]) < 1e-10
+
+
+def test_stands_between_in_silico_and_truth_under_aberration():
+    net, (field, labels) = network(), inputs()
+    hardware = twin(both_faces_aberration=((6, 0.5),))
+    bench, key = OpticalBench(GEOMETRY, hardware), jax.random.key(0)
+    truth = true_gradient(hardware, net, field, labels).phase
+    aware = PhysicsAware().gradient(net, bench, field, labels, key=key).gradient.phase
+    simulated = InSilico().gradient(net, None, field, labels, key=key).gradient.phase
+    assert cosines(simulated, truth).mean() < cosines(aware, truth).mean() < 0.999
+
+
+def test_one_measurement_a_layer():
+    assert PhysicsAware().measurements_per_sample(8) == 8
+
+
+def test_needs_a_bench():
+    net, (field, labels) = network(), inputs()
+    with pytest.raises(ValueError, match="`bench` must be an OpticalBench"):
+        PhysicsAware().gradient(net, None, field, labels, key=jax.random.key(0))

@@ -1,0 +1,93 @@
+"""Field: what it accepts, what it measures, and that its grid stays centred on sample N // 2."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from optics.waves.field import Field, centred_axis, crop_to, grid_coordinates, pad_to
+
+
+def test_power_is_intensity_times_pixel_area():
+    field = Field(jnp.full((2, 3, 5), 2j), 5e-7, 1e-3)
+    np.testing.assert_allclose(field.power, [4 * 15e-6] * 2, rtol=1e-15)
+
+
+def test_wavenumber_and_phase():
+    field = Field(jnp.full((1, 1), -1j), 5e-7, 1e-6)
+    np.testing.assert_allclose(field.wavenumber * 5e-7, 2 * np.pi, rtol=1e-15)
+    np.testing.assert_allclose(field.phase, -np.pi / 2, rtol=1e-7)  # complex64 amplitude
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8])
+def test_axis_is_zero_on_the_middle_sample(n):
+    axis = centred_axis(n, 2.0)
+    assert axis[n // 2] == 0
+    np.testing.assert_array_equal(np.diff(axis), 2.0)
+
+
+def test_coordinates_are_y_then_x():
+    y, x = grid_coordinates((3, 4), 1.0)
+    np.testing.assert_array_equal(y[:, 0], [-1, 0, 1])
+    np.testing.assert_array_equal(x[0], [-2, -1, 0, 1])
+
+
+@pytest.mark.parametrize(("small", "large"), [((3, 4), (6, 8)), ((3, 4), (4, 5)), ((1, 5), (7, 5))])
+def test_padding_keeps_the_optical_axis_and_cropping_undoes_it(small, large):
+    values = jnp.arange(2 * small[0] * small[1]).reshape(2, *small) + 1j
+    padded = pad_to(values, large)
+    middle = values[:, small[0] // 2, small[1] // 2]
+    np.testing.assert_array_equal(padded[:, large[0] // 2, large[1] // 2], middle)
+    np.testing.assert_array_equal(crop_to(padded, small), values)
+    np.testing.assert_array_equal(jnp.sum(padded), jnp.sum(values))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        (np.int32, np.complex64),
+        (np.float32, np.complex64),
+        (np.float64, np.complex128),
+        (np.complex64, np.complex64),
+        (np.complex128, np.complex128),
+    ],
+)
+def test_precision_follows_the_input(dtype, expected):
+    assert Field(np.ones((2, 2), dtype), 5e-7, 1e-6).amplitude.dtype == expected
+
+
+def test_field_is_differentiable_in_all_its_numbers():
+    field = Field(jnp.ones((2, 2), complex), 5e-7, 1e-3)
+    slope = jax.grad(lambda f: f.power)(field)
+    np.testing.assert_allclose(slope.amplitude, 2e-6, rtol=1e-14)
+    np.testing.assert_allclose(slope.pixel_pitch, 8e-3, rtol=1e-14)
+
+
+def test_known_array_can_enter_a_compiled_function():
+    known = jnp.ones((2, 2), complex)
+    power = jax.jit(lambda pitch: Field(known, 5e-7, pitch).power)(1e-3)
+    np.testing.assert_allclose(power, 4e-6, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("amplitude", "wavelength", "pitch", "message"),
+    [
+        (np.ones((2, 2)), -5e-7, 1e-6, "`wavelength` must be positive and finite, but is -5e-07 m"),
+        (np.ones((2, 2)), 5e-7, 0.0, "`pixel_pitch` must be positive and finite, but is 0 m"),
+        (np.ones((2, 2)), np.inf, 1e-6, "`wavelength` must be positive"),
+        (np.ones((2, 2)), 5e-7, np.nan, "`pixel_pitch` must be positive"),
+        (np.ones((2, 2)), np.full(3, 5e-7), 1e-6, r"single number, but its shape is \(3,\)"),
+        (np.ones(2), 5e-7, 1e-6, r"axes \(..., y, x\), but its shape is \(2,\)"),
+        ([[1.0, np.nan]], 5e-7, 1e-6, r"`amplitude` must be finite.*first at index \(0, 1\)"),
+    ],
+)
+def test_bad_input_is_named(amplitude, wavelength, pitch, message):
+    with pytest.raises(ValueError, match=message):
+        Field(np.asarray(amplitude), wavelength, pitch)
+
+
+def test_padding_never_crops_and_cropping_never_pads():
+    with pytest.raises(ValueError, match="must not be below the grid"):
+        pad_to(jnp.ones((4, 4), complex), (3, 8))
+    with pytest.raises(ValueError, match="must not exceed the grid"):
+        crop_to(jnp.ones((4, 4), complex), (3, 8))
