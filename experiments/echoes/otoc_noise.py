@@ -41,7 +41,6 @@ from quantum.echoes.interference import draw_insertions
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.echoes.reference import reference_circuit
 from quantum.estimates import Estimate, std_with_error
-from quantum.noise import PRESETS, NoiseModel, add_noise, device_noise, echo_fidelity
 from quantum.noise.mitigation import (
     DECOUPLED_DEPHASING,
     LAWS,
@@ -53,6 +52,7 @@ from quantum.noise.mitigation import (
     rescale_exponent,
     with_decoupling,
 )
+from quantum.noise.model import PRESETS, NoiseModel, add_noise, device_noise, echo_fidelity
 from quantum.noise.strata import stratified
 from quantum.noise.trajectories import Ensemble, expectation
 

@@ -15,15 +15,8 @@ from quantum.circuits.pauli import PauliString
 from quantum.echoes import interference, pauli_growth, pauli_paths
 from quantum.estimates import Estimate
 from quantum.nmr import average_hamiltonian, typicality
-from quantum.noise import (
-    NoiseModel,
-    add_noise,
-    cross_entropy,
-    mitigation,
-    path_weight,
-    strata,
-    trajectories,
-)
+from quantum.noise import cross_entropy, mitigation, path_weight, strata, trajectories
+from quantum.noise.model import NoiseModel, add_noise
 from quantum.noise.noisy_expectation import noisy_expectation
 from tests.exact.errors_by_hand import HALF, Case, stderr
 

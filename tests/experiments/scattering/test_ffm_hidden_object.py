@@ -5,12 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.scattering import (
-    ffm_hidden_object,
-)
-from experiments.scattering import (
-    ffm_hidden_object_scene as hidden_scene,
-)
+from experiments.scattering import ffm_hidden_object, ffm_hidden_object_scene
 from optics.hardware.imperfections import Imperfections
 from optics.imaging.hidden_scene import make_hidden_bench, read_regions, square_cells
 from optics.imaging.hidden_wavefront import calibrate, phase_conjugation, picture_frames
@@ -67,12 +62,12 @@ def test_bright_light_gives_the_picture_without_noise():
     bench = make_hidden_bench(TINY.geometry, Imperfections(), wall_key=key, key=key)
     cells = square_cells(shape, (2, 2)).astype(jnp.float32)
     regions = square_cells(shape, (2, 2), side=2).astype(jnp.float32)
-    objects = hidden_scene.moving_letter(cells, (2, 2), 8)
+    objects = ffm_hidden_object_scene.moving_letter(cells, (2, 2), 8)
     phase = phase_conjugation(bench, cells, regions, key=key).phase
     powers = read_regions(picture_frames(bench, phase, objects.amplitude, key=key), regions)
     gain = calibrate(powers, objects.wanted)
-    quiet = hidden_scene.judge(powers * gain[None], objects.wanted)["psnr"]
-    quality, needed, _ = hidden_scene.photon_sweep(
+    quiet = ffm_hidden_object_scene.judge(powers * gain[None], objects.wanted)["psnr"]
+    quality, needed, _ = ffm_hidden_object_scene.photon_sweep(
         bench, phase, regions, gain, objects, (1e9,), key
     )
     # A region of 4 pixels holds over 1e6 counts, so 1e-3 of shot noise: below 0.01 dB at such a quality.
