@@ -12,7 +12,7 @@ import numpy as np
 
 from quantum import estimates
 from quantum.estimates import Estimate
-from quantum.inference import errors, likelihood
+from quantum.inference import decays, errors, likelihood
 from quantum.inference import fit as hamiltonian_learning
 
 
@@ -49,7 +49,7 @@ def _counted(*values: float) -> Callable[..., float]:
 FALL = np.exp([-1.0, -2, -3])
 
 
-def _errors_of(fit: estimates.DecayFit) -> list[float]:
+def _errors_of(fit: decays.DecayFit) -> list[float]:
     return [fit.rate.stderr, fit.amplitude.stderr]
 
 
@@ -89,20 +89,20 @@ STATISTICS = (
     ),
     # |d(1/rate)| = d rate / rate^2.
     Case(
-        estimates.DecayFit.time_constant,
-        lambda: estimates.DecayFit("exponential", Estimate(1.0, 0.0), Estimate(2.0, 0.4), 0.0, 3).time_constant.stderr,
+        decays.DecayFit.time_constant,
+        lambda: decays.DecayFit("exponential", Estimate(1.0, 0.0), Estimate(2.0, 0.4), 0.0, 3).time_constant.stderr,
         0.1,
     ),
     # A line through (1, 2, 3) with errors r of the logarithm: r / sqrt 2 of its slope, r sqrt(1/3 + 4/2) at 0.
     Case(
-        estimates.fit_decay,
-        lambda: _errors_of(estimates.fit_decay(np.arange(1.0, 4), FALL, 0.1 * FALL, "exponential")),
+        decays.fit_decay,
+        lambda: _errors_of(decays.fit_decay(np.arange(1.0, 4), FALL, 0.1 * FALL, "exponential")),
         [0.1 / 2**0.5, 0.1 * (7 / 3) ** 0.5],
     ),
     # The same in the logarithm of the time, at times 1, e and e^2: the line is at 0, 1, 2, its amplitude at time 1.
     Case(
-        estimates.compare_decays,
-        lambda: _errors_of(estimates.compare_decays(np.exp([0, 1, 2]), np.e * FALL, 0.1 * np.e * FALL).power_law),
+        decays.compare_decays,
+        lambda: _errors_of(decays.compare_decays(np.exp([0, 1, 2]), np.e * FALL, 0.1 * np.e * FALL).power_law),
         [0.1 / 2**0.5, 0.1 * (1 / 3 + 1 / 2) ** 0.5],
     ),
 )  # fmt: skip

@@ -141,6 +141,30 @@ def _spread_of_parts() -> list[float | None]:
     return [found.value, found.stderr]
 
 
+def _over_strings() -> list[float | None]:
+    """Two insertions that each correlate by 1/2 with the value without one."""
+    ensemble = Interference(HALF[0], np.stack([HALF[1], HALF[1]], axis=1))
+    found = otoc_interference._correlations(otoc_interference.Config(), ensemble, {})
+    return [
+        found[f"correlation.{name}"].stderr for name in ("with_insertion", "with_insertion_mean")
+    ]
+
+
+def _learned_phase() -> np.ndarray:
+    """Cosine and sine of the phase as correlators; the bootstrap put in."""
+    config = hamiltonian_learning.Config(n_sets=2, n_circuits=2)
+    sets = [np.array([[0.0, 0.3], [0.0, 0.3j]])] * 2
+    with patch.object(
+        hamiltonian_learning, "group_bootstrap", lambda *_, **__: np.array([[1.0], [3]])
+    ):
+        found = hamiltonian_learning._learn(config, sets, np.random.default_rng(0))
+    assert found is not None
+    exact = np.cos(config.truth), np.sin(config.truth)
+    errors = [math.sqrt((1 - (0.6 * c) ** 2) / config.shots) for c in exact]
+    fisher = sum((0.6 * slope / e) ** 2 for slope, e in zip(exact[::-1], errors, strict=True))
+    return np.array([found["all"][1], *(found["width"] * fisher**0.5)])
+
+
 LAW = Growth(intercept=0.0, slope=1.0, slope_error=0.0, residual=1.0, mean_size=3.0, n_fitted=4)
 
 
@@ -202,6 +226,9 @@ ECHOES = (
         lambda: otoc_interference._correlation("x", *HALF)["x"].stderr,
         3 / 8,
     ),
+    Case(otoc_interference._correlations, _over_strings, [3 / 8, 3 / 8]),
+    # s of refits 1 and 3, and the Cramer-Rao error of each set in units of the one by hand.
+    Case(hamiltonian_learning._learn, _learned_phase, [2**0.5, 1, 1]),
     # Shares 1 and 2 of the ceiling 4.
     Case(otoc_cost._growth_metrics, _filled, [0.5, 0.25]),
     # Half a doubling of the strings; samples go with the square of the spread.

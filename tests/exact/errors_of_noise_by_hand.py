@@ -12,9 +12,10 @@ from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import pauli_gate
 from quantum.circuits.packed_pauli import pack
 from quantum.circuits.pauli import PauliString
-from quantum.echoes import interference, pauli_growth, pauli_paths
+from quantum.echoes import interference, pauli_growth, pauli_paths, wavefront
 from quantum.estimates import Estimate
-from quantum.nmr import average_hamiltonian, typicality
+from quantum.nmr import typicality
+from quantum.nmr.average_hamiltonian import average_hamiltonian
 from quantum.noise import cross_entropy, mitigation, path_weight, strata, trajectories
 from quantum.noise.model import NoiseModel, add_noise
 from quantum.noise.noisy_expectation import noisy_expectation
@@ -114,6 +115,16 @@ STRINGS = interference.Interference(
     np.array([0.0, 4.0, 2.0]), np.array([[1.0, 3.0], [0, 0], [-1, 1]])
 )
 
+# A front at v t + 1/2 for the mean of the circuits' v, since every profile is a straight line through all distances.
+SPEEDS, CYCLES = np.array([1.0, 1.0, 2.5]), np.arange(1, 4)
+STRAIGHT = SPEEDS[:, None, None] * CYCLES[:, None] + 1 - np.arange(9)
+
+
+def _front() -> list[float]:
+    found = wavefront.fit_velocity(STRAIGHT, CYCLES, 1, 3)
+    return [found.stderr, *found.radii_stderr]
+
+
 SAMPLES = (
     Case(cross_entropy.linear_xeb, stderr(cross_entropy.linear_xeb, BITS, np.array([0, 1])), 2),
     Case(cross_entropy.log_xeb, stderr(cross_entropy.log_xeb, BITS, np.array([0, 1])), 2),
@@ -143,7 +154,9 @@ SAMPLES = (
     ),
     # Mean 0 on qubit 0; 1 on qubit 1, which nothing touches.
     Case(pauli_paths.PathSamples.otoc_map, lambda: _walked().otoc_map()[1], [1, 0]),
-    # Slope 1.5 through log2 (0, 0, 3): residuals (1, -2, 1) / 2, so 1.5 / (3 - 2) over sum (x - mean)^2 = 2.
+    # s / sqrt n = sqrt(3) / 2 / sqrt(3) of the speeds, and t times that.
+    Case(wavefront.fit_velocity, _front, [0.5, 0.5, 1, 1.5]),
+    # Slope 1.5 through log (0, 0, 3): residuals (1, -2, 1) / 2, so 1.5 / (3 - 2) over sum (x - mean)^2 = 2.
     Case(
         exceptional_points.fit_exponent,
         lambda: exceptional_points.fit_exponent(np.exp([0.0, 1, 2]), np.exp([0.0, 0, 3]))[1],

@@ -39,6 +39,13 @@ def test_errors_are_small_against_what_is_allowed(outcome):
 
 
 @pytest.mark.parametrize("name", ["toluene", "dmbp"])
+def test_the_bootstrap_of_one_curve_gives_its_stated_error(outcome, name):
+    refits, stated = (outcome.arrays[f"{name}.{kind}.0"] for kind in ("bootstrap", "errors"))
+    # 20 refits know a standard deviation to 1 / sqrt(38), of which three.
+    assert refits[0] == pytest.approx(stated[0, 0], rel=0.49)
+
+
+@pytest.mark.parametrize("name", ["toluene", "dmbp"])
 def test_the_profile_has_its_valley_at_the_fit_as_wide_as_its_error(outcome, name):
     at, profiles = (outcome.arrays[f"{name}.{k}.0"] for k in ("profile_at", "profile"))
     values, errors = (outcome.arrays[f"{name}.{k}.0"][:, 0] for k in ("values", "errors"))
@@ -116,6 +123,9 @@ def test_a_measured_curve_is_learned(tmp_path):
         found = nmr_geometry.run(dataclasses.replace(config, curve_csv=str(path)))
     measured = found.metrics["measured.value"]
     assert measured.value == pytest.approx(2.46, abs=3 * (measured.stderr or 0))
+    # sigma / |dm/dr| of independent errors; a polynomial of degree 10 knows the slope to some per cent.
+    low, high = (nmr_geometry._curve(config, "toluene", times, np.array([r])) for r in (2.45, 2.47))
+    assert measured.stderr == pytest.approx(0.002 / np.linalg.norm((high - low) / 0.02), rel=0.15)
     path.write_text("time_s,value\n0,1\n")
     with precision("double"), pytest.raises(ValueError, match="lacks standard_error"):
         nmr_geometry.run(dataclasses.replace(config, curve_csv=str(path)))
