@@ -1,21 +1,53 @@
-"""Test settings shared by all packages: run-time shape checks, 64-bit, no silent rank promotion."""
+"""Test settings shared by all packages: run-time shape checks, 64-bit, no silent rank promotion, fast compiling."""
 
 import gc
+import importlib.machinery
+import os
 from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
+from unittest.mock import patch
 
 import jax
 import pytest
-from jaxtyping import install_import_hook
+from jax._src.interpreters import mlir
+from jaxtyping import _import_hook, install_import_hook
 
 # The hook must be in place before any test imports the packages.
 install_import_hook(["optics", "quantum", "nn"], "beartype.beartype")
+
+
+def _checked_code(loader, name):
+    """The code of one of our modules from a cache with a mark of its own, as `jaxtyping` has it.
+
+    Its own loader also sets that mark for whatever the module imports while it runs, so that all of JAX, Cirq, Qiskit
+    and so on are parsed anew in every process: 12 of 38 s of collecting.
+    """
+    mark = partial(_import_hook._optimized_cache_from_source, loader._typechecker.get_hash())
+    with patch("importlib._bootstrap_external.cache_from_source", mark):
+        return importlib.machinery.SourceFileLoader.get_code(loader, name)
+
+
+_loader = _import_hook._JaxtypingLoader
+_loader.get_code = _checked_code
+_loader.exec_module = importlib.machinery.SourceFileLoader.exec_module
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Most of the suite's time goes into compiling small programs: 877 s on two cores so, 1194 s optimised. Optimised they
 # run where a test asks for `optimised`, in processes that tests start, in notebooks and in the quick runs of `.ci/run`.
 jax.config.update("jax_disable_most_optimizations", True)
+
+# XLA's older emitters build a small program in 0.6 of the time of the newer ones, on one thread. XLA ends the process
+# at a flag that it does not know, so they are set for the version they were tried with. It reads them once, at its
+# first program; after it they go, so that processes that tests start compile as a user's do.
+_TRIED = jax.__version_info__[:2] == (0, 10)
+_FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+if _TRIED:
+    with patch.dict(os.environ, XLA_FLAGS=f"{os.environ.get('XLA_FLAGS', '')} {_FLAGS}".strip()):
+        jax.jit(lambda: 1.0)()
+    # Each program is lowered in an MLIR context of its own, which takes half of the lowering; one per module will do.
+    mlir.make_ir_context = cache(mlir.make_ir_context)
 
 # Every compiled program keeps several memory maps for the life of its process, and Linux grants a process
 # 65,530 of them by default (vm.max_map_count). A worker had 34,000 at 80 % of the suite, and one died of a
@@ -26,6 +58,8 @@ _MOST_MEMORY_MAPS = 16_000
 @pytest.fixture(autouse=True, scope="module")
 def _compiled_programs_are_let_go() -> Iterator[None]:
     yield
+    if _TRIED:
+        mlir.make_ir_context.cache_clear()
     maps = Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > _MOST_MEMORY_MAPS:
         jax.clear_caches()
@@ -34,7 +68,7 @@ def _compiled_programs_are_let_go() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def optimised() -> Iterator[None]:
-    """Programs compiled as users have them, for the rest of the module: for rounding at its limit."""
+    """Programs optimised as users have them, for the rest of the module: for rounding at its limit."""
     jax.clear_caches()
     jax.config.update("jax_disable_most_optimizations", False)
     yield
