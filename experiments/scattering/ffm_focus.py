@@ -32,8 +32,9 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.scattering.ffm_focus_report import draw, judge, summary, table
-from optics.hardware.bench import FRAMES_PER_FIELD, OpticalBench
+from optics.hardware.bench import OpticalBench
 from optics.hardware.detectors import flir_bfs_u3_89s6m
+from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.hardware.imperfections import Imperfections
 from optics.hardware.twin import make_twin
 from optics.imaging.focus_search import SwarmSettings, particle_swarm_focus, stepwise_focus

@@ -14,11 +14,10 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 from optics._checks import check_finite, check_shape
 from optics.hardware.detectors import Camera, expose, photons_from_counts
 from optics.hardware.holography import measure_four_step
+from optics.hardware.opaque import add_noise, opaque
 from optics.hardware.twin import HardwareTwin
 from optics.media.geometry import Geometry
-from optics.waves.field import over_batch
-
-FRAMES_PER_FIELD = 4  # Four-step holography: one camera frame per phase step.
+from optics.waves.field import intensity, over_batch
 
 
 class OpticalBench(eqx.Module):
@@ -141,7 +140,7 @@ class OpticalBench(eqx.Module):
         measured = truth * jnp.sqrt(power)
         if self._twin.field_noise is not None:
             key, noise_key = jax.random.split(key)
-            measured = measured + self._twin.field_noise * _white_noise(measured, noise_key)
+            measured = add_noise(measured, self._twin.field_noise, key=noise_key, axes=2)
         if self._camera is None:
             measured = measured * jnp.exp(-1j * reference_phase)
         else:
@@ -154,7 +153,7 @@ class OpticalBench(eqx.Module):
                 draws="differences" if self._camera.shot_noise == "gaussian" else "frames",
                 reference_phase=reference_phase,
             )
-        return _no_derivative(measured.astype(truth.dtype))
+        return opaque(measured.astype(truth.dtype), "OpticalBench")
 
     def measure_intensity(
         self,
@@ -167,15 +166,15 @@ class OpticalBench(eqx.Module):
     ) -> Float[Array, "*batch y x"]:
         """Like `measure_field`, but one plain camera frame: intensity in the units of |field|^2."""
         truth, _, power = self._illuminate(field, phase, amplitude, time)
-        intensity = power * (jnp.real(truth) ** 2 + jnp.imag(truth) ** 2)
+        seen = power * intensity(truth)
         if self._camera is not None:
-            peak = jnp.max(intensity, axis=(-2, -1), keepdims=True)
+            peak = jnp.max(seen, axis=(-2, -1), keepdims=True)
             peak = jnp.where(peak > 0, peak, 1.0)
             full = self.exposure * self._camera.full_well / self._camera.quantum_efficiency
-            photons = intensity / peak * full
+            photons = seen / peak * full
             counts = expose(photons, self._camera, key=key)
-            intensity = photons_from_counts(counts, self._camera) * peak / full
-        return _no_derivative(intensity)
+            seen = photons_from_counts(counts, self._camera) * peak / full
+        return opaque(seen, "OpticalBench")
 
     def _check(self, field, phase, amplitude):
         hint = "The bench was built for this grid; pad or crop the array."
@@ -222,24 +221,3 @@ def _load(field, levels: int | None):
     amplitude = jnp.round(magnitude / peak * (levels - 1)) / (levels - 1) * peak
     step = 2 * jnp.pi / levels
     return (amplitude * jnp.exp(1j * jnp.round(jnp.angle(field) / step) * step)).astype(field.dtype)
-
-
-def _white_noise(field, key):
-    """Complex Gaussian noise with the rms modulus of each field."""
-    rms = jnp.sqrt(
-        jnp.mean(jnp.real(field) ** 2 + jnp.imag(field) ** 2, axis=(-2, -1), keepdims=True)
-    )
-    return rms * jax.random.normal(key, field.shape, field.dtype)
-
-
-@jax.custom_jvp
-def _no_derivative(measured):
-    return measured
-
-
-@_no_derivative.defjvp
-def _refuse(primals, tangents):
-    raise TypeError(
-        "`OpticalBench` is hardware: it measures and has no derivative. Use a learning rule of `optics.learning`, "
-        "or stop the gradient at what you load."
-    )

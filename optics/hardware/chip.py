@@ -25,6 +25,7 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 from optics._checks import check_in_range, check_shape
 from optics.hardware.mesh_bench import MeshTwin, make_mesh_twin
 from optics.hardware.mesh_imperfections import MeshImperfections
+from optics.hardware.opaque import add_noise, add_white, opaque, root_mean_square
 from optics.meshes.mesh import Mesh, cells, make_mesh
 from optics.meshes.symmetric import CoreFields, SymmetricCore
 
@@ -288,8 +289,7 @@ class ProgrammedBlocks(eqx.Module):
         self, field: Complex[Array, "sample port"], *, key: PRNGKeyArray
     ) -> Complex[Array, "sample port"]:
         """Sends fields into the inputs of one block and measures the fields at its outputs."""
-        clean = field @ self._to_output
-        return _add(clean, self._noise[0], jax.random.normal(key, clean.shape, clean.dtype))
+        return opaque(add_noise(field @ self._to_output, self._noise[0], key=key), "ChipBench")
 
     def measure_taps(
         self, field: Complex[Array, "sample port"], *, key: PRNGKeyArray
@@ -302,12 +302,11 @@ class ProgrammedBlocks(eqx.Module):
             key, (*field.shape[:-1], sum(c.shape[-1] for c in clean)), field.dtype
         )
         parts = jnp.split(white, np.cumsum([c.shape[-1] for c in clean])[:-1], axis=-1)
-        return BlockLight(*map(_add, clean, sizes, parts))
-
-
-def _add(clean, size, white):
-    power = jnp.mean(jnp.abs(clean) ** 2, axis=-1, keepdims=True)
-    return clean + (size * jnp.sqrt(power) * white).astype(clean.dtype)
+        noisy = [
+            add_white(values, part, size, level=root_mean_square(values, 1))
+            for values, part, size in zip(clean, parts, sizes, strict=True)
+        ]
+        return opaque(BlockLight(*noisy), "ChipBench")
 
 
 def make_chip(

@@ -32,6 +32,7 @@ from optics.hardware.detectors import (
     photons_from_counts,
 )
 
+FRAMES_PER_FIELD = 4  # Four-step holography: one camera frame per phase step.
 Draws = Literal["frames", "differences"]
 
 

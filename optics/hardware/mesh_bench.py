@@ -19,14 +19,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
 from optics._checks import check_finite, check_in_range, check_shape, is_concrete
-from optics.hardware.bench import FRAMES_PER_FIELD as FRAMES_PER_FIELD
 from optics.hardware.mesh_imperfections import (
     MeshImperfections,
     PhaseControl,
     draw_control,
     draw_mesh,
 )
+from optics.hardware.opaque import add_noise, opaque
 from optics.meshes.mesh import Mesh, check_ports
+from optics.waves.field import intensity
 
 
 @runtime_checkable
@@ -147,7 +148,7 @@ class MeshBench(eqx.Module):
             TypeError: If differentiated.
         """
         core = self._set(field, phase, amplitude, time)
-        return _no_derivative(_noisy(core(field), self._detector_noise, key, axes=1))
+        return _measured(core(field), self._detector_noise, key)
 
     def measure_field_backward(
         self,
@@ -160,7 +161,7 @@ class MeshBench(eqx.Module):
     ) -> Complex[Array, "*batch port"]:
         """Like `measure_field`, with light sent into the outputs and measured at the inputs."""
         core = self._set(field, phase, amplitude, time)
-        return _no_derivative(_noisy(core.backward(field), self._detector_noise, key, axes=1))
+        return _measured(core.backward(field), self._detector_noise, key)
 
     def measure_intensity(
         self,
@@ -173,9 +174,7 @@ class MeshBench(eqx.Module):
     ) -> Float[Array, "*batch port"]:
         """Like `measure_field`, but one exposure: powers at the outputs, noise relative to their rms."""
         core = self._set(field, phase, amplitude, time)
-        fields = core(field)
-        powers = jnp.real(fields) ** 2 + jnp.imag(fields) ** 2
-        return _no_derivative(_noisy(powers, self._detector_noise, key, axes=1))
+        return _measured(intensity(core(field)), self._detector_noise, key)
 
     def measure_taps(
         self,
@@ -209,7 +208,7 @@ class MeshBench(eqx.Module):
         keys = jax.random.split(key, len(leaves))
         inner = [leaf.ndim - field.ndim + 1 for leaf in leaves]
         noisy = [
-            _no_derivative(_noisy(leaf, self._tap_noise, k, axes=axes))
+            _measured(leaf, self._tap_noise, k, axes)
             for leaf, k, axes in zip(leaves, keys, inner, strict=True)
         ]
         return jax.tree.unflatten(tree, noisy)
@@ -221,6 +220,10 @@ class MeshBench(eqx.Module):
         check_finite(field, "field")
         check_finite(phase, "phase")
         return self._twin.realise(phase, amplitude, time)
+
+
+def _measured(values, size, key, axes: int = 1):
+    return opaque(add_noise(values, size, key=key, axes=axes), "MeshBench")
 
 
 def make_mesh_twin(mesh: Mesh, imperfections: MeshImperfections, *, key: PRNGKeyArray) -> MeshTwin:
@@ -247,26 +250,4 @@ def make_mesh_bench(
         make_mesh_twin(mesh, imperfections, key=key),
         detector_noise=imperfections.detector_noise,
         tap_noise=imperfections.tap_noise,
-    )
-
-
-def _noisy(values, size, key, axes: int):
-    """Adds white noise with the given rms, relative to the rms over the last `axes` axes; None adds nothing."""
-    if size is None:
-        return values
-    power = jnp.mean(jnp.abs(values) ** 2, axis=tuple(range(-axes, 0)), keepdims=True)
-    noise = jax.random.normal(key, values.shape, values.dtype)
-    return (values + size * jnp.sqrt(power) * noise).astype(values.dtype)
-
-
-@jax.custom_jvp
-def _no_derivative(measured):
-    return measured
-
-
-@_no_derivative.defjvp
-def _refuse(primals, tangents):
-    raise TypeError(
-        "`MeshBench` is hardware: it measures and has no derivative. Use a learning rule of `optics.learning`, "
-        "or stop the gradient at what you load."
     )

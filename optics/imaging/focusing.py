@@ -29,7 +29,8 @@ import scipy.linalg
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from optics._checks import check_in_range, check_positive, check_shape
-from optics.hardware.bench import FRAMES_PER_FIELD, OpticalBench
+from optics.hardware.bench import OpticalBench
+from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.metrics import full_width_at_half_maximum
 
 LEAST_SHARE = (

@@ -26,7 +26,8 @@ import optax
 from jaxtyping import Array, Complex, Float, PRNGKeyArray, Shaped
 
 from optics._checks import check_positive
-from optics.hardware.bench import FRAMES_PER_FIELD, OpticalBench
+from optics.hardware.bench import OpticalBench
+from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.imaging.hidden_scene import picture_loss, place, read_regions
 from optics.learning.protocols import AbstractLearningRule, weights_of, with_weights
 from optics.networks.diffractive import DiffractiveNetwork

@@ -18,7 +18,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from optics._checks import check_positive
-from optics.hardware.bench import FRAMES_PER_FIELD
+from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.learning.protocols import (
     AbstractLearningRule,
     Bench,

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from optics.hardware.bench import FRAMES_PER_FIELD
+from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.networks.diffractive import modulation
 from optics.waves.field import over_batch
 

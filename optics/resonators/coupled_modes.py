@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_finite, check_in_range, check_positive, check_shape
+from optics.hardware.opaque import add_noise, opaque
 from optics.resonators.small_matrices import (
     characteristic_polynomial,
     polynomial_roots,
@@ -258,19 +259,7 @@ class ModeBench(eqx.Module):
         truth = modes.scatter(frequency, drive)
         # The analyser sets its range by the strongest incoming amplitude of a sweep.
         level = jnp.max(jnp.linalg.norm(drive, axis=1, keepdims=True), axis=0, keepdims=True)
-        noise = self._twin.field_noise * jax.random.normal(key, truth.shape, truth.dtype)
+        noisy = add_noise(truth, self._twin.field_noise, key=key, level=level)
         lases = jnp.any(jnp.imag(modes.poles()) >= 0)
-        return _no_derivative(jnp.where(lases, jnp.nan, truth + level * noise))
-
-
-@jax.custom_jvp
-def _no_derivative(measured):
-    return measured
-
-
-@_no_derivative.defjvp
-def _refuse(primals, tangents):
-    raise TypeError(
-        "`ModeBench` is hardware: it measures and has no derivative. Use "
-        "`optics.resonators.exceptional_points.search`, or stop the gradient at what you drive it with."
-    )
+        fix = "Use `optics.resonators.exceptional_points.search`"
+        return opaque(jnp.where(lases, jnp.nan, noisy), "ModeBench", fix)

@@ -7,7 +7,7 @@ Power is sum |u|^2 pitch^2. Polarisation and coherence are left out: fields are 
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._checks import check_finite, check_positive
 
@@ -15,6 +15,15 @@ from optics._checks import check_finite, check_positive
 def _as_complex(value) -> Array:
     array = jnp.asarray(value)
     return array if jnp.iscomplexobj(array) else array.astype(jnp.result_type(array, jnp.complex64))
+
+
+def intensity(amplitude: Inexact[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Squared modulus, without the root that `abs(amplitude) ** 2` takes and squares again.
+
+    Args:
+        amplitude: Amplitudes, complex or real.
+    """
+    return jnp.real(amplitude) ** 2 + jnp.imag(amplitude) ** 2
 
 
 class Field(eqx.Module):
@@ -52,7 +61,7 @@ class Field(eqx.Module):
     @property
     def intensity(self) -> Float[Array, "*batch y x"]:
         """Squared modulus of the amplitude."""
-        return jnp.real(self.amplitude) ** 2 + jnp.imag(self.amplitude) ** 2
+        return intensity(self.amplitude)
 
     @property
     def phase(self) -> Float[Array, "*batch y x"]:

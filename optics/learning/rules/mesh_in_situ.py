@@ -21,7 +21,7 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 
-from optics.hardware.bench import FRAMES_PER_FIELD
+from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.hardware.mesh_bench import MeshBench
 from optics.learning.protocols import (
     AbstractLearningRule,

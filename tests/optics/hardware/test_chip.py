@@ -152,6 +152,18 @@ def test_noise_has_the_sizes_asked_for(ideal, settings):
         assert abs(found / size - 1) < 0.016
 
 
+@pytest.mark.parametrize("measure", ["measure_field", "measure_taps"])
+def test_hardware_has_no_derivative(wrong, settings, measure):
+    blocks = jax.tree.map(lambda leaf: leaf[0], wrong[1].program(settings, 0.7))
+
+    def power(scale):
+        light = getattr(blocks, measure)(scale * jnp.ones((1, N), complex), key=KEY)
+        return sum(jnp.sum(jnp.abs(leaf)) for leaf in jax.tree.leaves(light))
+
+    with pytest.raises(TypeError, match="`ChipBench` is hardware"):
+        jax.grad(power)(1.0)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

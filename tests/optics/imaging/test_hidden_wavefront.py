@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.bench import FRAMES_PER_FIELD
+from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.hardware.imperfections import Imperfections
 from optics.imaging.hidden_scene import (
     CellReadout,
