@@ -9,9 +9,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from experiments.command import accepted, registry
+from experiments.command import accepted, compilation_cache, registry
 from experiments.command.report import format_seconds, write_report
-from experiments.command.runner import Device, run_and_store
+from experiments.command.runner import run_and_store
 from experiments.command.storage import Store, Stored
 from experiments.harness.comparison import compare as compare_rows
 from experiments.harness.comparison import markdown_table, rich_table
@@ -23,11 +23,11 @@ OptionalName = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[NAME
 RESULTS = Path("results")
 
 
-def run(name: str, config: Any, out: Path, force: bool, device: Device, command: list[str]) -> int:
-    """Runs one configuration, prints its table and refreshes the report."""
+def run(name: str, config: Any, out: Path, force: bool, command: list[str], **where: Any) -> int:
+    """Runs one configuration, prints its table and refreshes the report; `where` are options of `run_and_store`."""
     store = Store(out)
     console = _console()
-    stored, reused = run_and_store(name, config, store, force, device, command)
+    stored, reused = run_and_store(name, config, store, force, command=command, **where)
     if reused:
         when = stored.provenance["date"][:16].replace("T", " ")
         commit = (stored.provenance["commit"] or "no commit")[:10]
@@ -160,6 +160,9 @@ def info(out: Path = RESULTS) -> int:
         table.add_row("device", device)
     for name in datasets.NAMES:
         table.add_row(f"data {name}", _where(name))
+    programs, size = compilation_cache.size()
+    kept = f"{programs}, {size / 2**20:.1f} of {compilation_cache.MAX_BYTES / 2**20:.0f} MiB"
+    table.add_row("compiled programs", f"{kept} in {compilation_cache.folder()}")
     store = Store(out)
     count = sum(len(store.all(name)) for name in registry.names() + registry.benchmarks())
     table.add_row("results", f"{count} in {out}")

@@ -95,7 +95,9 @@ def _processor() -> str:
     return models[0] if models else platform.machine()
 
 
-def record(wall_time_s: float, precision: str, resumed_pieces: int, command: list[str]) -> dict:
+def record(
+    wall_time_s: float, precision: str, resumed_pieces: int, command: list[str], workers: str
+) -> dict:
     """Content of provenance.json.
 
     Args:
@@ -103,6 +105,7 @@ def record(wall_time_s: float, precision: str, resumed_pieces: int, command: lis
         precision: "single" or "double".
         resumed_pieces: How many pieces came from an interrupted run.
         command: Command line, or the call that made the result.
+        workers: Where the pieces were computed, such as "2 processes".
 
     Returns:
         JSON-ready record.
@@ -119,6 +122,7 @@ def record(wall_time_s: float, precision: str, resumed_pieces: int, command: lis
         "precision": precision,
         "wall_time_s": wall_time_s,
         "resumed_pieces": resumed_pieces,
+        "workers": workers,
         "python": sys.version,
         "command": command,
     }

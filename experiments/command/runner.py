@@ -2,18 +2,23 @@
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Iterator
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 from experiments.command import provenance
 from experiments.command.registry import load
-from experiments.command.storage import Store, Stored
+from experiments.command.storage import PieceStore, Store, Stored
 from experiments.data import datasets
-from experiments.harness.context import Context, precision
+from experiments.harness.cluster import ClusterWorkers
+from experiments.harness.context import Context, Workers
 from experiments.harness.errors import UserError
+from experiments.harness.jobs import LocalWorkers
+from experiments.harness.settings import Device, on_device, precision
 
-Device = Literal["auto", "cpu", "gpu"]
+SCREEN_DPI = 150
 
 
 def run_and_store(
@@ -23,6 +28,8 @@ def run_and_store(
     force: bool = False,
     device: Device = "auto",
     command: list[str] | None = None,
+    jobs: int = 1,
+    cluster: str = "",
 ) -> tuple[Stored, bool]:
     """Runs an experiment and saves the result, or returns the saved one.
 
@@ -33,10 +40,13 @@ def run_and_store(
         force: Computes even where a result exists, and replaces it once the new one is whole.
         device: Where to compute.
         command: Command line for the record.
+        jobs: Processes of this machine that compute pieces side by side; 1 computes here.
+        cluster: Address of a Dask scheduler whose workers compute the pieces; "" for none.
 
     Returns:
         Stored result, and whether it was there before.
     """
+    _check_workers(jobs, cluster)
     module = load(name)
     stored = store.find(name, config)
     if stored is not None and not force:
@@ -44,15 +54,25 @@ def run_and_store(
             store.draw(stored, stored.outcome(config).figure())
         return stored, True
     pieces = store.pieces(name, config, provenance.code_fingerprint(), force)
-    with on_device(device), precision(precision_of(config)):
+    with (
+        on_device(device),
+        precision(precision_of(config)),
+        _workers(jobs, cluster) as workers,
+    ):
         start = time.monotonic()
-        context = Context(pieces)
+        context = Context(pieces, workers=workers, draw=lambda early: _draw_early(early, pieces))
         note = data_note(module, config)
         if note:
             context.log(note)
         outcome = module.run(config, context)
         seconds = time.monotonic() - start + pieces.reused_seconds
-        record = provenance.record(seconds, precision_of(config), pieces.reused, command or [])
+        record = provenance.record(
+            seconds,
+            precision_of(config),
+            pieces.reused,
+            command or [],
+            str(workers or "this process"),
+        )
     scale = scale_of(config, module.SCALES)
     try:
         figure = outcome.figure()
@@ -63,6 +83,38 @@ def run_and_store(
     stored = store.save(outcome, scale, record, figure)
     pieces.discard()
     return stored, False
+
+
+def _check_workers(jobs: int, cluster: str) -> None:
+    if jobs < 1:
+        raise UserError(f"`--jobs` must be at least 1, but is {jobs}; 1 computes in this process.")
+    if cluster and jobs != 1:
+        raise UserError(
+            f"`--jobs` is {jobs}, but with `--cluster` the cluster decides; leave one out."
+        )
+
+
+@contextlib.contextmanager
+def _workers(jobs: int, cluster: str) -> Iterator[Workers | None]:
+    if not cluster and jobs == 1:
+        yield None
+        return
+    workers = (
+        ClusterWorkers(cluster, provenance.code_fingerprint) if cluster else LocalWorkers(jobs)
+    )
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+def _draw_early(outcome: Any, pieces: PieceStore) -> Path:
+    """Draws the outcome of a run that still goes on; the picture lives as long as its pieces."""
+    path = pieces.folder / "figure.png"
+    temporary = path.with_name(f".figure.{os.getpid()}.png")
+    outcome.figure().savefig(temporary, dpi=SCREEN_DPI)
+    temporary.replace(path)
+    return path
 
 
 def data_note(module: Any, config: Any) -> str:
@@ -87,21 +139,3 @@ def scale_of(config: Any, scales: dict[str, Any]) -> str:
         if standard == config:
             return name
     return "custom"
-
-
-@contextlib.contextmanager
-def on_device(device: Device) -> Iterator[None]:
-    """Computes on the device of this kind within the block; "auto" leaves the choice to JAX."""
-    if device == "auto":
-        yield
-        return
-    import jax
-
-    try:
-        chosen = jax.devices(device)[0]
-    except RuntimeError as error:
-        raise UserError(
-            f"JAX finds no {device} here; install lightecho[cuda] on a machine that has one, or leave out --device."
-        ) from error
-    with jax.default_device(chosen):
-        yield

@@ -4,23 +4,17 @@
 saves pieces; the default one keeps nothing, so the same function works in Jupyter and in tests.
 """
 
-import contextlib
-import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import numpy as np
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+
+from experiments.harness import relay
+from experiments.harness.progress import Display, Ticker
+from experiments.harness.settings import Settings
 
 Arrays = dict[str, np.ndarray]
 
@@ -39,21 +33,25 @@ class Pieces(Protocol):
         ...
 
 
-class Ticker(Protocol):
-    """Counts finished steps of one piece of work."""
+class Workers(Protocol):
+    """Other processes that compute pieces: `jobs.LocalWorkers`, `cluster.ClusterWorkers`."""
 
-    def advance(self, n: int = 1, note: str = "") -> None:
-        """Reports `n` more steps, with a short note such as the current loss."""
+    def run(
+        self, calls: Mapping[str, bytes], settings: Settings, replay: relay.Replay
+    ) -> Iterator[tuple[str, relay.Done]]:
+        """Yields pieces by label as they are finished."""
         ...
 
 
 class Context:
-    """Progress, log lines and resumable pieces for one run.
+    """Progress, log lines, pieces and previews for one run.
 
     Args:
         pieces: Where pieces are kept; None keeps none.
         console: Where progress and log lines go; standard error by default, so that standard output stays clean.
         line_period: Seconds between progress lines where there is no terminal to draw a bar on.
+        workers: Compute the pieces of `map`; None computes them here.
+        draw: Draws an outcome that is not whole yet and says where; None draws none.
     """
 
     def __init__(
@@ -61,147 +59,152 @@ class Context:
         pieces: Pieces | None = None,
         console: Console | None = None,
         line_period: float = 10.0,
+        workers: Workers | None = None,
+        draw: Callable[[Any], Any] | None = None,
     ):
         self._pieces = pieces
         self._console = console or Console(stderr=True)
-        self._line_period = line_period
-        self._bars: Progress | None = None
-        self._open_bars = 0
+        self._display = Display(self._console, line_period)
+        self._workers = workers
+        self._draw = draw
+        self._drawn_at, self._drawing_took = -float("inf"), 0.0
+
+    def __reduce__(self):
+        # Sent to a worker as an argument of a piece, it arrives as the worker's own, which reports to this one.
+        return _arrive, ()
 
     def sub_run(self, label: str, compute: Callable[[], Arrays]) -> Arrays:
-        """Returns the saved piece `label` of this configuration, or computes and saves it.
+        """Returns the saved piece `label` of this configuration, or computes and saves it, here and now.
 
         A piece should be worth saving (a depth, a seed), a function of the configuration and the label alone,
         and draw its random numbers from its own key, so that a resumed run equals an uninterrupted one.
+        Pieces that do not need each other belong into one `map`.
         """
+        saved = self._saved(label)
+        if saved is not None:
+            return saved
+        return self._save(label, _computed(compute, ()))
+
+    def map(
+        self,
+        function: Callable[..., Mapping[str, Any]],
+        pieces: Mapping[str, tuple],
+        on_piece: Callable[[dict[str, Arrays]], None] | None = None,
+    ) -> dict[str, Arrays]:
+        """Computes and saves pieces that do not need each other, side by side where the run has workers.
+
+        The numbers are those of a loop over `sub_run`, bit for bit. A context among the arguments goes along: its
+        progress and log lines appear here.
+
+        Args:
+            function: Function of a module (no lambda, nothing nested): arguments -> arrays by name.
+            pieces: Its arguments by label, in the order in which they are started.
+            on_piece: Called after each piece with all that are there, in the order of `pieces`; for previews.
+
+        Returns:
+            Arrays of each piece by label, in the order of `pieces`.
+        """
+        if "<" in function.__qualname__:  # <lambda>, <locals>
+            raise TypeError(
+                f"`function` must be a function of a module, so that other processes can import it, "
+                f"but is {function.__qualname__}."
+            )
+        found = {}
+        for label in pieces:
+            saved = self._saved(label)
+            if saved is not None:
+                found[label] = saved
+        missing = {label: pieces[label] for label in pieces if label not in found}
+        with self.progress("pieces", len(missing)) as ticker:
+            for label, done in self._computing(function, missing):
+                found[label] = self._save(label, done)
+                ticker.advance()
+                if on_piece:
+                    on_piece({each: found[each] for each in pieces if each in found})
+        return {label: found[label] for label in pieces}
+
+    def _computing(
+        self, function: Callable, pieces: Mapping[str, tuple]
+    ) -> Iterator[tuple[str, relay.Done]]:
+        if self._workers is None or not pieces:
+            for label, arguments in pieces.items():
+                yield label, _computed(function, arguments)
+            return
+        calls = {label: relay.pack(function, arguments) for label, arguments in pieces.items()}
+        replay = relay.Replay(self)
+        try:
+            yield from self._workers.run(calls, Settings.here(), replay)
+        finally:
+            replay.forget()
+
+    def _saved(self, label: str) -> Arrays | None:
         saved = self._pieces.load(label) if self._pieces else None
         while self._pieces and self._pieces.notes:
             self.log(f"warning: {self._pieces.notes.pop(0)}")
         if saved is not None:
             self.log(f"{label}: taken from the interrupted run")
-            return saved
-        start = time.monotonic()
-        arrays = {name: np.asarray(array) for name, array in compute().items()}
+        return saved
+
+    def _save(self, label: str, done: relay.Done) -> Arrays:
         if self._pieces:
-            self._pieces.save(label, arrays, time.monotonic() - start)
-        return arrays
+            self._pieces.save(label, done.arrays, done.seconds)
+        return done.arrays
+
+    def publish(self, outcome: Any, numbers: str) -> None:
+        """Shows a first result while the rest is computed: the figure is saved and named on screen, with its numbers.
+
+        Drawing takes at most a twentieth of the time: calls that come sooner than that do nothing, but the first.
+
+        Args:
+            outcome: Outcome of a configuration that asks for less, such as the first depth only.
+            numbers: What it says, in a line.
+        """
+        start = time.monotonic()
+        if self._draw is None or start - self._drawn_at < 20 * self._drawing_took:
+            return
+        try:
+            path = self._draw(outcome)
+        except Exception as error:  # a picture on the way must not cost the run
+            self.log(f"warning: no picture of what is there yet ({type(error).__name__}: {error})")
+            return
+        self._drawn_at = time.monotonic()
+        self._drawing_took = self._drawn_at - start
+        self.log(f"so far: {numbers}\nfigure  {path}")
 
     def log(self, message: str) -> None:
         """Writes one line, above the progress bars where there are any."""
-        self._console.print(message, highlight=False, markup=False)
+        self._console.print(message, highlight=False, markup=False, soft_wrap=True)
 
-    @contextlib.contextmanager
-    def progress(self, label: str, total: int) -> Iterator[Ticker]:
+    def progress(self, label: str, total: int) -> AbstractContextManager[Ticker]:
         """Shows how far a loop of `total` steps has come: `with context.progress("train", 300) as ticker: ...`."""
-        if self._console.is_terminal and not self._console.is_jupyter:
-            yield from self._bar(label, total)
-        else:
-            ticker = _Lines(self._console, label, total, self._line_period)
-            yield ticker
-            ticker.finish()
-
-    def _bar(self, label: str, total: int) -> Iterator[Ticker]:
-        # Nested loops share one display, since a terminal can hold only one.
-        bars = self._bars
-        if bars is None:
-            bars = self._bars = _new_bars(self._console)
-            bars.start()
-        self._open_bars += 1
-        task = bars.add_task(label, total=total, note="", rate="")
-        try:
-            yield _Bar(bars, task)
-        finally:
-            bars.remove_task(task)
-            self._open_bars -= 1
-            if self._open_bars == 0:
-                bars.stop()
-                self._bars = None
+        return self._display.loop(label, total)
 
 
-def _new_bars(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-        transient=True,
-    )
+class _Far(Context):
+    """The context of a piece in another process: what it is told, it sends."""
+
+    def __init__(self, send: relay.Send):
+        super().__init__()
+        self._reporter = relay.Reporter(send)
+
+    def log(self, message: str) -> None:
+        self._reporter.log(message)
+
+    def progress(self, label: str, total: int) -> AbstractContextManager[Ticker]:
+        return self._reporter.loop(label, total)
 
 
-class _Bar:
-    """A bar on a terminal."""
-
-    def __init__(self, bars: Progress, task: TaskID):
-        self._bars = bars
-        self._task = task
-        self._start = time.monotonic()
-        self._done = 0
-
-    def advance(self, n: int = 1, note: str = "") -> None:
-        self._done += n
-        rate = _rate(self._done, time.monotonic() - self._start)
-        self._bars.update(self._task, advance=n, note=note, rate=rate)
+def _arrive() -> Context:
+    return _Far(relay.send_here())
 
 
-class _Lines:
-    """A line now and then where there is no terminal, so that a log shows life; one changing line in Jupyter."""
-
-    def __init__(self, console: Console, label: str, total: int, period: float):
-        self._console = console
-        self._label = label
-        self._total = total
-        self._period = period
-        self._start = self._last = time.monotonic()
-        self._done = 0
-        self._note = ""
-
-    def advance(self, n: int = 1, note: str = "") -> None:
-        self._done += n
-        self._note = note or self._note
-        if time.monotonic() - self._last >= self._period:
-            self._show()
-
-    def finish(self) -> None:
-        if time.monotonic() - self._start < 1.0 and not self._console.is_jupyter:
-            return  # a loop this short needs no sign of life
-        self._show()
-        if self._console.is_jupyter:
-            sys.stdout.write("\n")
-
-    def _show(self) -> None:
-        now = time.monotonic()
-        self._last = now
-        elapsed = now - self._start
-        line = f"{self._label} {self._done}/{self._total}, {_rate(self._done, elapsed)}, {elapsed:.0f} s"
-        if 0 < self._done < self._total:
-            line += f", about {elapsed / self._done * (self._total - self._done):.0f} s left"
-        if self._note:
-            line += f", {self._note}"
-        if self._console.is_jupyter:
-            sys.stdout.write("\r" + line.ljust(100))
-            sys.stdout.flush()
-        else:
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+def _computed(function: Callable[..., Mapping[str, Any]], arguments: tuple) -> relay.Done:
+    start = time.monotonic()
+    arrays = {name: np.asarray(array) for name, array in function(*arguments).items()}
+    return relay.Done(arrays, time.monotonic() - start)
 
 
-def _rate(done: int, elapsed: float) -> str:
-    if done == 0 or elapsed <= 0:
-        return "-/s"
-    per_second = done / elapsed
-    return f"{per_second:.3g}/s" if per_second >= 1 else f"{1 / per_second:.3g} s each"
-
-
-@contextlib.contextmanager
-def precision(name: str) -> Iterator[None]:
-    """Runs the block in single or double precision, whatever the global setting of JAX, which it leaves alone."""
-    if name not in ("single", "double"):
-        raise ValueError(f"`precision` must be single or double, but is {name!r}.")
-    import jax
-
-    with jax.enable_x64(name == "double"):
-        yield
+def stacked(pieces: Iterable[Arrays]) -> Arrays:
+    """Arrays of pieces that have the same names and shapes, with the pieces along a new first axis."""
+    listed = list(pieces)
+    return {name: np.stack([piece[name] for piece in listed]) for name in listed[0]}

@@ -26,6 +26,7 @@ def cli(registered, tmp_path, monkeypatch, capsys):
     from experiments.__main__ import main
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(accepted, "PATH", tmp_path / "accepted.json")
 
     def call(*words):

@@ -1,12 +1,16 @@
 """A small experiment with every feature of the interface: the period of a pendulum, measured with noise."""
 
+import os
+import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from experiments.harness.context import Context
+from experiments.harness.errors import NonFiniteError
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure, reference_band, style
@@ -34,7 +38,9 @@ class Config:
     lengths: tuple[float, ...] = (1.0, 2.0)
     gravity: float = 9.81
     pause: float = 0.0
-    fault: Literal["none", "nan", "bug", "boundary", "diverge", "drawing", "interrupt"] = "none"
+    fault: Literal[
+        "none", "nan", "bug", "boundary", "diverge", "drawing", "killed once", "killed", "limp"
+    ] = "none"
     precision: Literal["single", "double"] = "single"
 
     def __post_init__(self):
@@ -60,18 +66,49 @@ def run(config, context=None):
         raise FloatingPointError("`loss` must be finite, but is not at step 7.")
     if config.fault == "boundary":
         raise ValueError("`distance` must be positive and finite, but is -1 m.")
+    pieces = {f"length {at:g}": (context, config, at) for at in config.lengths}
+    found = context.map(_piece, pieces, on_piece=lambda some: _publish(context, config, some))
     metrics, arrays = {}, {}
-    with context.progress("lengths", len(config.lengths)) as ticker:
-        for length in config.lengths:
-            piece = context.sub_run(f"length {length:g}", lambda at=length: _measure(at, config))
-            metrics[f"period.{length:g}m"] = Measurement.from_samples(piece["samples"], "s")
-            arrays[f"samples.{length:g}m"] = piece["samples"]
-            ticker.advance(note=f"{length:g} m")
-            if config.fault == "interrupt":
-                raise KeyboardInterrupt
+    for length, piece in zip(config.lengths, found.values(), strict=True):
+        metrics[f"period.{length:g}m"] = Measurement.from_samples(piece["samples"], "s")
+        arrays[f"samples.{length:g}m"] = piece["samples"]
     if config.fault == "nan":
         metrics["period.1m"] = Measurement(float("nan"), None, "s")
     return Outcome("pendulum", config, metrics, arrays, REFERENCES)
+
+
+def _piece(context, config, length):
+    if length == 2.0:
+        _go_wrong(config.fault)
+    with context.progress(f"swings of {length:g} m", 50) as ticker:
+        piece = _measure(length, config)
+        ticker.advance(50, note=f"process {os.getpid()}")
+    return piece
+
+
+def _go_wrong(fault):
+    mark = Path("killed-once")
+    if fault == "killed" or (fault == "killed once" and not mark.exists()):
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "limp":
+        raise NonFiniteError("`period` of a limp pendulum must be finite, but is inf.")
+
+
+def _publish(context, config, found):
+    """After the first piece of a run with some left: one length alone."""
+    if len(config.lengths) < 3 or len(found) > 1:
+        return
+    length, piece = config.lengths[0], next(iter(found.values()))
+    period = Measurement.from_samples(piece["samples"], "s")
+    early = Outcome(
+        "pendulum",
+        replace(config, lengths=(length,)),
+        {f"period.{length:g}m": period},
+        {},
+        REFERENCES,
+    )
+    context.publish(early, f"{length:g} m swings in {period.value:.2f} s")
 
 
 def _measure(length, config):

@@ -5,9 +5,10 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.command.runner import data_note, on_device, run_and_store, scale_of
+from experiments.command.runner import data_note, run_and_store, scale_of
 from experiments.command.storage import Store, digest
 from experiments.harness.errors import NonFiniteError, UserError
+from experiments.harness.settings import on_device
 from tests.experiments.pendulum import SCALES, Config
 
 pytestmark = pytest.mark.usefixtures("registered")
@@ -127,7 +128,8 @@ def test_a_device_that_is_not_there_is_an_error_of_the_user():
 
 def test_provenance_says_where_the_numbers_come_from(store):
     record = run_and_store("pendulum", THREE, store, command=["lightecho", "run"])[0].provenance
-    expected = "date commit dirty code versions device platform precision wall_time_s resumed_pieces python command"
+    expected = "date commit dirty code versions device platform precision wall_time_s resumed_pieces workers "
+    expected += "python command"
     assert list(record) == expected.split()
     assert record["versions"]["jax"] == jax.__version__
     assert record["command"] == ["lightecho", "run"]

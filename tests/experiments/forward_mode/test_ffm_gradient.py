@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.forward_mode import ffm_gradient
-from experiments.harness.context import Context, precision
+from experiments.harness.context import Context
+from experiments.harness.settings import precision
 
 SHEET = {
     # Ranges over three draws and all layers: fact sheet 3.6, last lines of the table.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.forward_mode import reciprocity_audit
-from experiments.harness.context import precision
+from experiments.harness.settings import precision
 
 TINY = reciprocity_audit.Config(
     pixels=16,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments.harness.context import Context, precision
+from experiments.harness.context import Context
+from experiments.harness.settings import precision
 
 
 def log_context(**options):

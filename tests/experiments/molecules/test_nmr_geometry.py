@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from experiments.harness.context import Context, precision
+from experiments.harness.context import Context
+from experiments.harness.settings import precision
 from experiments.molecules import nmr_geometry
 from quantum.inference.curve_emulator import CurveEmulator
 

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments.harness.context import precision
+from experiments.harness.settings import precision
 from experiments.photonic_chips import exceptional_point
 
 TINY = exceptional_point.Config(

@@ -1,0 +1,176 @@
+"""Pieces side by side in processes of this machine: `lightecho run NAME --jobs N`.
+
+Each process computes one piece at a time with its share of the cores. One that dies (killed, out of memory, a fault in
+compiled code) costs only the piece it was at, which another one computes again. None outlives the command.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from experiments.harness.errors import UserError
+from experiments.harness.relay import Done, Failed, Replay, compute
+from experiments.harness.settings import Settings, thread_share
+
+IDLE, STARTING = "(idle)", "(starting)"
+READY = None
+ATTEMPTS = 3  # a piece that has ended this many processes would end the next one too
+
+
+class LocalWorkers:
+    """Processes that compute pieces; started when first needed, ended by `close`.
+
+    Args:
+        jobs: How many, at least 1.
+    """
+
+    def __init__(self, jobs: int):
+        self.jobs = jobs
+        self._workers: list[_Worker] = []
+        self._started = 0
+
+    def __str__(self) -> str:
+        return f"{self.jobs} processes"
+
+    def run(
+        self, calls: Mapping[str, bytes], settings: Settings, replay: Replay
+    ) -> Iterator[tuple[str, Done]]:
+        """Yields pieces by label as they are finished.
+
+        Args:
+            calls: What `relay.pack` made, by label; started in this order.
+            settings: To compute under.
+            replay: Shows what the processes tell.
+
+        Raises:
+            UserError: If a piece has ended three processes.
+            Exception: The error of a piece, as itself.
+        """
+        waiting, attempts = deque(calls), dict.fromkeys(calls, 0)
+        unfinished = set(calls)
+        while unfinished:
+            self._start_processes(len(waiting))
+            for worker in self._workers:
+                if worker.label == IDLE and waiting:
+                    worker.give(waiting.popleft(), calls, settings)
+            busy = {worker.connection: worker for worker in self._workers if worker.label != IDLE}
+            for connection in wait(list(busy)):
+                worker = busy[connection]
+                try:
+                    message = worker.connection.recv()
+                except (EOFError, OSError):
+                    self._bury(worker, replay)
+                    attempts[worker.label] = attempts.get(worker.label, 0) + 1
+                    _again_or_not(worker, attempts[worker.label], replay)
+                    if worker.label != STARTING:
+                        waiting.appendleft(worker.label)
+                    continue
+                if isinstance(message, tuple):
+                    replay.hear(worker.name, message)
+                    continue
+                label, worker.label = worker.label, IDLE
+                replay.forget(worker.name)
+                if isinstance(message, Failed):
+                    raise message.again()
+                if message is not READY:
+                    unfinished.discard(label)
+                    yield label, message
+
+    def _start_processes(self, waiting: int) -> None:
+        free = sum(worker.label in (IDLE, STARTING) for worker in self._workers)
+        for _ in range(min(waiting - free, self.jobs - len(self._workers))):
+            self._started += 1
+            with thread_share(self.jobs):
+                self._workers.append(_Worker(f"worker {self._started}"))
+
+    def _bury(self, worker: "_Worker", replay: Replay) -> None:
+        self._workers.remove(worker)
+        replay.forget(worker.name)
+        worker.process.join()
+        worker.connection.close()
+
+    def close(self) -> None:
+        """Ends every process, at once where one is still busy."""
+        for worker in self._workers:
+            worker.connection.close()
+            if worker.label != IDLE:
+                worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(5)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+        self._workers = []
+
+
+def _again_or_not(worker: "_Worker", attempt: int, replay: Replay) -> None:
+    ended = _how(worker.process.exitcode)
+    what = "the start" if worker.label == STARTING else f"`{worker.label}`"
+    if attempt >= ATTEMPTS:
+        raise UserError(
+            f"{what} has ended {attempt} processes, the last one {ended}; finished pieces are kept. Where memory ran "
+            "out, use fewer --jobs or a smaller configuration."
+        )
+    replay.hear(
+        worker.name, ("log", f"warning: a process ended at {what} ({ended}); another one goes on")
+    )
+
+
+def _how(code: int | None) -> str:
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        return f"by {name}" + (", often a lack of memory" if name == "SIGKILL" else "")
+    return f"with exit code {code}"
+
+
+class _Worker:
+    """One process, our end of the pipe to it, and the label of the piece it is at."""
+
+    def __init__(self, name: str):
+        # Spawned, not forked: a fork of a process in which JAX has threads may hang.
+        spawn: Any = multiprocessing.get_context("spawn")
+        self.name, self.label = name, STARTING
+        self.connection, theirs = spawn.Pipe()
+        self.process = spawn.Process(target=_serve, args=(theirs,), name=name, daemon=True)
+        self.process.start()
+        theirs.close()  # or its end would never be seen here
+
+    def give(self, label: str, calls: Mapping[str, bytes], settings: Settings) -> None:
+        self.label = label
+        # One that died while idle is found, and the piece handed to another, when its pipe is read.
+        with contextlib.suppress(OSError):
+            self.connection.send((calls[label], settings))
+
+
+def _serve(connection: Connection) -> None:
+    """The life of a worker: one call after another, until the pipe is closed."""
+    # Ctrl-C reaches every process of the terminal; it is the parent that decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    lock = threading.Lock()
+
+    def send(message: Any) -> None:
+        with lock:  # a loop may be advanced from a thread of XLA
+            connection.send(message)
+
+    send(READY)
+    while True:
+        try:
+            call, settings = connection.recv()
+        except EOFError:
+            return
+        send(compute(call, settings, send))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
