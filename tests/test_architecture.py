@@ -12,6 +12,8 @@ PACKAGES = (*LIBRARIES, "experiments")
 MAX_LINES = 400
 # Modules whose behaviour is tested through another one, each with the reason.
 TESTED_ELSEWHERE = {
+    "experiments/harness/progress.py": "tests/experiments/harness/test_context.py shows bars and lines",
+    "experiments/harness/relay.py": "tests/experiments/harness/test_jobs.py sends pieces through it",
     "experiments/harness/errors.py": "three exception classes without code",
     "experiments/echoes/otoc_interference_figure.py": "test_otoc_interference.py draws it",
     "experiments/echoes/otoc_cost_figure.py": "test_otoc_cost.py draws it",

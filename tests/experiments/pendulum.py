@@ -92,6 +92,10 @@ def _go_wrong(fault):
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "limp":
+        for _ in range(1200):  # an error comes when something is kept already
+            if list(Path("results/pendulum").glob(".*.pieces/length_1-*.npz")):
+                break
+            time.sleep(0.05)
         raise NonFiniteError("`period` of a limp pendulum must be finite, but is inf.")
 
 

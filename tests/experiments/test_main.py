@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
-from experiments import registry
+from experiments.command import registry
 registry.EXPERIMENTS = {"pendulum": "tests.experiments.pendulum"}
 registry.BENCHMARKS = {}
 from experiments.__main__ import main
@@ -51,6 +51,11 @@ def one_line(errors):
         (["compare"], "no result in results yet"),
         (["verify", "pendulun"], "did you mean `pendulum`"),
         (["verify", "--accept"], "--reason"),
+        (["run", "pendulum", "--jobs", "0"], "`--jobs` must be at least 1, but is 0"),
+        (["run", "pendulum", "--jobs", "-3"], "`--jobs` must be at least 1, but is -3"),
+        (["run", "pendulum", "--jobs", "two"], "--jobs: .*'two'"),
+        (["run", "pendulum", "--jobs", "2", "--cluster", "tcp://x:1"], "leave one out"),
+        (["run", "pendulum", "--cluster", "nonsense"], "`--cluster` must be the address of a Dask"),
     ],
 )
 def test_an_error_of_the_user_is_one_line_and_exit_code_2(cli, words, said):
@@ -88,9 +93,8 @@ def test_a_fault_of_ours_keeps_its_traceback(cli):
 
 
 def test_a_full_disk_is_one_line(cli, monkeypatch):
-    from tests.experiments.test_storage import full_disk
-
     from experiments.command import storage
+    from tests.experiments.command.test_storage import full_disk
 
     cli("run", "pendulum")
     monkeypatch.setattr(storage.os, "fsync", full_disk)
@@ -206,25 +210,92 @@ def test_info_names_versions_devices_and_data(cli, monkeypatch, tmp_path):
         assert text in out
 
 
-def start(tmp_path, *words):
+def start(tmp_path, *words, **options):
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "JAX_PLATFORMS": "cpu",
         "PYTHONUNBUFFERED": "1",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "run", "pendulum", "--lengths", "1", "2", "3", *words],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        **options,
     )  # fmt: skip
 
 
 def wait_for_a_piece(tmp_path, process):
-    for _ in range(600):
+    for _ in range(2400):
         if list(tmp_path.glob("results/pendulum/.*.pieces/*.npz")):
             return
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
-    pytest.fail("no piece was saved within 30 s")
+    pytest.fail("no piece was saved within 120 s")
+
+
+def test_side_by_side_a_killed_process_is_made_up_for_and_the_numbers_are_those_of_one(tmp_path):
+    process = start(tmp_path, "--fault", "killed once", "--jobs", "2")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "warning: a process ended at `length 2` (by SIGKILL" in err
+    assert "so far: 1 m swings in 2.00 s\nfigure  results/pendulum/." in err
+    record = json.loads(next(tmp_path.glob("results/pendulum/[!.]*/metrics.json")).read_text())
+    from tests.experiments.pendulum import Config, run
+
+    whole = run(Config(lengths=(1.0, 2.0, 3.0)))
+    assert {name: m["value"] for name, m in record["metrics"].items()} == {
+        name: m.value for name, m in whole.metrics.items()
+    }
+    provenance = next(tmp_path.glob("results/pendulum/[!.]*/provenance.json"))
+    assert json.loads(provenance.read_text())["workers"] == "2 processes"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        ("killed", 2, "lightecho: `length 2` has ended 3 processes, the last one by SIGKILL"),
+        ("limp", 1, "lightecho: `period` of a limp pendulum must be finite"),
+    ],
+)
+def test_side_by_side_an_error_is_one_line_and_finished_pieces_are_kept(
+    tmp_path, fault, code, said
+):
+    process = start(tmp_path, "--fault", fault, "--jobs", "2", "--lengths", "1", "3", "2")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == code, err
+    assert err.splitlines()[-1].startswith(said)
+    assert "Traceback" not in err
+    assert list(tmp_path.glob("results/pendulum/.*.pieces/length_1-*.npz"))
+
+
+def children(process):
+    lines = Path(f"/proc/{process}/task/{process}/children")
+    return [int(word) for word in lines.read_text().split()] if lines.exists() else []
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found by /proc")
+def test_ctrl_c_leaves_pieces_and_no_process_behind(tmp_path):
+    words = ("--jobs", "2", "--lengths", "1", "2", "3", "4", "--pause", "0.5")
+    first = start(tmp_path, *words, process_group=0)
+    wait_for_a_piece(tmp_path, first)
+    left = children(first.pid)
+    assert len(left) >= 2
+    os.killpg(first.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+    _, err = first.communicate(timeout=30)
+    assert first.returncode == 130
+    assert "the same command goes on from there" in err
+    assert "Traceback" not in err
+    for _ in range(100):
+        if not any(Path(f"/proc/{process}").exists() for process in left):
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("a process outlives the command")
+    second = start(tmp_path, *words)
+    _, err = second.communicate(timeout=120)
+    assert second.returncode == 0, err
+    assert re.search(r"length \d: taken from the interrupted run", err)
+    assert not list(tmp_path.glob("results/pendulum/.*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -1,4 +1,5 @@
 import io
+import time
 
 import jax
 import jax.numpy as jnp
@@ -6,8 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments.harness.context import Context
+from experiments.harness.context import Context, stacked
 from experiments.harness.settings import precision
+from tests.experiments import map_pieces
 
 
 def log_context(**options):
@@ -85,3 +87,44 @@ def test_precision_holds_inside_the_block_only(name, dtype):
 def test_unknown_precision_is_refused():
     with pytest.raises(ValueError, match="`precision` must be single or double"), precision("half"):
         pass
+
+
+def test_a_first_picture_is_announced_with_its_numbers_and_later_ones_do_not_come_too_often():
+    drawn = []
+
+    def draw(outcome):
+        drawn.append(outcome)
+        time.sleep(0.05)
+        return f"folder/{outcome}.png"
+
+    context, text = log_context(draw=draw)
+    context.publish("first", "2 layers: 95 %")
+    context.publish("at once", "nothing new")
+    assert drawn == ["first"]
+    assert text.getvalue() == "so far: 2 layers: 95 %\nfigure  folder/first.png\n"
+    time.sleep(20 * 0.06)
+    context.publish("later", "4 layers: 96 %")
+    assert drawn == ["first", "later"]
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_cost_the_run():
+    context, text = log_context(draw=lambda outcome: 1 / 0)
+    context.publish("first", "2 layers: 95 %")
+    assert text.getvalue().startswith("warning: no picture of what is there yet (ZeroDivisionError")
+
+
+def test_without_a_place_for_it_no_picture_is_drawn():
+    context, text = log_context()
+    context.publish("first", "2 layers: 95 %")
+    assert text.getvalue() == ""
+
+
+def test_map_returns_pieces_in_order_and_tells_after_each():
+    context, text = log_context(line_period=0.0)
+    seen = []
+    pieces = {name: (context, name, n) for name, n in (("b", 2), ("a", 2))}
+    found = context.map(map_pieces.told, pieces, on_piece=lambda some: seen.append(list(some)))
+    assert list(found) == ["b", "a"]
+    assert seen == [["b"], ["b", "a"]]
+    assert stacked(found.values())["x"].tolist() == [[0, 1], [0, 1]]
+    assert "pieces 1/2" in text.getvalue()
