@@ -48,6 +48,7 @@ from quantum.inference.likelihood import Gaussian
 from quantum.inference.measured_curve import read_curve
 from quantum.nmr.molecular_ruler import (
     ANGSTROM,
+    DIMETHYLBIPHENYL_LABELS,
     dimethylbiphenyl,
     double_quantum,
     probe_echo,
@@ -135,7 +136,7 @@ class Config:
             check_in_range(sigma, "noise", 1e-6, 1)
         if not self.noise:
             raise ValueError("`noise` must hold a standard error or more, but is empty.")
-        known = dimethylbiphenyl(0.7).labels
+        known = DIMETHYLBIPHENYL_LABELS
         unknown = set(self.dmbp_spins) - set(known)
         if unknown or (self.dmbp_spins and self.dmbp_spins[0] != "C"):
             raise ValueError(

@@ -36,7 +36,18 @@ from quantum.spins.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecul
 from quantum.spins.hamiltonian import SpinHamiltonian
 from quantum.spins.molecule import ANGSTROM, Molecule
 
-__all__ = ["ANGSTROM", "Ruler", "dimethylbiphenyl", "double_quantum", "probe_echo", "toluene"]
+__all__ = [
+    "ANGSTROM",
+    "DIMETHYLBIPHENYL_LABELS",
+    "Ruler",
+    "dimethylbiphenyl",
+    "double_quantum",
+    "probe_echo",
+    "toluene",
+]
+DIMETHYLBIPHENYL_LABELS = (
+    "C", "H2", "H3", "H4", "H5", "H6", "H2'", "H4'", "H6'", *(f"M{k}" for k in range(6))
+)  # fmt: skip
 _MOST_PROTONS = 11
 _ROUNDING = 1e-12  # imaginary parts below this share of a matrix come from turning it
 # Form of the proton part to the variant of `nmr` that has it; factors are given apart.
@@ -87,8 +98,8 @@ def dimethylbiphenyl(dihedral: float | int) -> Ruler:
         ValueError: If the angle is not finite.
     """
     check_in_range(dihedral, "dihedral", -1e3, 1e3, "rad")
-    labels = ("C", "H2", "H3", "H4", "H5", "H6", "H2'", "H4'", "H6'", *(f"M{k}" for k in range(6)))
-    return Ruler(molecule.dimethylbiphenyl(float(dihedral)).spins(), DIMETHYLBIPHENYL_SAUPE, labels)
+    spins = molecule.dimethylbiphenyl(float(dihedral)).spins()
+    return Ruler(spins, DIMETHYLBIPHENYL_SAUPE, DIMETHYLBIPHENYL_LABELS)
 
 
 def double_quantum(

@@ -66,10 +66,23 @@ def test_scales_without_a_time_are_refused(registered, monkeypatch):
 
 def test_reading_the_table_imports_neither_jax_nor_matplotlib():
     code = (
-        "import sys; import experiments.__main__; from experiments import registry;"
+        "import sys; import experiments.__main__; from experiments.command import registry;"
         "print(sorted({'jax', 'matplotlib', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_importing_the_experiments_computes_nothing():
+    """Processes are forked from one that has them (`.ci/quick.py`), which is safe before JAX has a device only."""
+    code = (
+        "from experiments.command import registry; from jax._src import xla_bridge;"
+        "[registry.load(name) for name in registry.names() + registry.benchmarks()];"
+        "print(xla_bridge.backends_are_initialized())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "False", done.stderr
