@@ -9,7 +9,7 @@ the growth with depth.
 
 For a quiet measurement close everything else and run `lightecho bench --scale laptop`. The peers need environments of
 their own; `LIGHTECHO_SAX_PYTHON` and `LIGHTECHO_NEUROPHOX_PYTHON` name interpreters that import sax and neurophox. An
-engine that is missing, or not asked because of `sax_ports`, is reported as not run. sax solves any circuit and does
+engine that is missing, or not asked because of `n_sax_ports`, is reported as not run. sax solves any circuit and does
 not know that a mesh is a chain of columns; that is what its time is for.
 """
 
@@ -49,40 +49,44 @@ class Config:
     """What is timed.
 
     Attributes:
-        ports: Mesh sizes N.
-        batch: Fields per step.
+        n_ports: Mesh sizes N.
+        batch_size: Fields per step.
         rounds: How often each engine has its turn at each size.
-        steps: Steps in one turn.
+        n_steps: Steps in one turn.
         peers: Whether sax and neurophox take part.
-        sax_ports: Largest mesh for sax; compiling 16 ports takes it minutes, and four times the cells far longer.
-        xla_ports: Largest mesh for neurophox under XLA, whose unrolled program takes long to compile.
+        n_sax_ports: Largest mesh for sax; compiling 16 ports takes it minutes, and four times the cells far longer.
+        n_xla_ports: Largest mesh for neurophox under XLA, whose unrolled program takes long to compile.
         patience: Longest wait for one answer of an engine, in seconds.
         seed: Seed of fields, target and phases.
     """
 
-    ports: tuple[int, ...] = (16, 32, 64, 128, 256)
-    batch: int = 64
+    n_ports: tuple[int, ...] = (16, 32, 64, 128, 256)
+    batch_size: int = 64
     rounds: int = 8
-    steps: int = 5
+    n_steps: int = 5
     peers: bool = True
-    sax_ports: int = 8
-    xla_ports: int = 64
+    n_sax_ports: int = 8
+    n_xla_ports: int = 64
     patience: float = 200.0
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("batch", "rounds", "steps"):
+        for name in ("batch_size", "rounds", "n_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
-        if not self.ports or min(self.ports) < 2:
-            raise ValueError(f"`ports` must be sizes of at least 2, but is {self.ports}.")
+        if not self.n_ports or min(self.n_ports) < 2:
+            raise ValueError(f"`n_ports` must be sizes of at least 2, but is {self.n_ports}.")
 
 
 SCALES = {
-    "quick": Config(ports=(8, 32), rounds=3, steps=3, peers=False),
-    "laptop": Config(ports=(8, 16, 32, 64, 128, 256)),
+    "quick": Config(n_ports=(8, 32), rounds=3, n_steps=3, peers=False),
+    "laptop": Config(n_ports=(8, 16, 32, 64, 128, 256)),
     "paper": Config(
-        ports=(8, 16, 32, 64, 128, 256), rounds=30, sax_ports=16, xla_ports=256, patience=900.0
+        n_ports=(8, 16, 32, 64, 128, 256),
+        rounds=30,
+        n_sax_ports=16,
+        n_xla_ports=256,
+        patience=900.0,
     ),
 }
 
@@ -94,11 +98,11 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     arrays: dict[str, np.ndarray] = {}
     absent: list[str] = []
     specs = [spec for spec in ENGINES if config.peers or spec.package == "lightecho"]
-    limits = {"sax": config.sax_ports, "neurophox.xla": config.xla_ports}
-    for n in config.ports:
+    limits = {"sax": config.n_sax_ports, "neurophox.xla": config.n_xla_ports}
+    for n in config.n_ports:
         times = time_in_turn(
             specs, partial(make_task, config, n), context,
-            size=f"{n} ports", rounds=config.rounds, steps=config.steps,
+            size=f"{n} ports", rounds=config.rounds, steps=config.n_steps,
             patience=config.patience, tolerance=AGREEMENT,
             excluded={
                 name: f"its compile time; `{name}` stops at {limit}"
@@ -127,7 +131,9 @@ def plot(outcome: Outcome) -> Figure:
     figure = new_figure(2, 2.8)
     panels = figure.subplots(1, 2)
     for i, engine in enumerate(ENGINES):
-        sizes = [n for n in outcome.config.ports if f"seconds.{engine.name}.{n}" in outcome.arrays]
+        sizes = [
+            n for n in outcome.config.n_ports if f"seconds.{engine.name}.{n}" in outcome.arrays
+        ]
         if not sizes:
             continue
         spread = 1e3 * np.array(
@@ -146,7 +152,7 @@ def plot(outcome: Outcome) -> Figure:
     ):
         panel.set(xscale="log", yscale="log", ylabel=label(name, unit))
         panel.set_xlabel("ports N = columns")
-        panel.set_xticks(outcome.config.ports, [str(n) for n in outcome.config.ports])
+        panel.set_xticks(outcome.config.n_ports, [str(n) for n in outcome.config.n_ports])
         panel.set_xticks([], minor=True)
     panels[0].legend(fontsize="small")
     return figure
@@ -159,7 +165,7 @@ def make_task(config: Config, n_ports: int, folder: Path) -> dict:
     there = 2 * slot + column % 2 <= n_ports - 2
 
     def normal():
-        parts = rng.standard_normal((2, config.batch, n_ports)) / np.sqrt(2)
+        parts = rng.standard_normal((2, config.batch_size, n_ports)) / np.sqrt(2)
         return (parts[0] + 1j * parts[1]).astype(np.complex64)
 
     path = folder / "task.npz"

@@ -89,7 +89,7 @@ class Config:
         statistical_error: Expected standard error, which sets the number of random states.
         least_states: Least number of random states.
         rounds: How often each engine has its turn at each size.
-        steps: Echoes in one turn, of which the median counts.
+        n_steps: Echoes in one turn, of which the median counts.
         engines: Names of those that take part; all if empty.
         krylov_spins: Largest size for `lightecho.krylov`, which takes state by state and is the slowest.
         patience: Longest wait for one answer of an engine, in seconds.
@@ -103,14 +103,14 @@ class Config:
     statistical_error: float = 0.01
     least_states: int = 4
     rounds: int = 4
-    steps: int = 1
+    n_steps: int = 1
     engines: tuple[str, ...] = ()
     krylov_spins: int = 12
     patience: float = 300.0
     seed: int = 0
 
     def __post_init__(self):
-        for name, least in (("points", 2), ("least_states", 2), ("rounds", 1), ("steps", 1)):
+        for name, least in (("points", 2), ("least_states", 2), ("rounds", 1), ("n_steps", 1)):
             if getattr(self, name) < least:
                 raise ValueError(
                     f"`{name}` must be at least {least}, but is {getattr(self, name)}."
@@ -138,7 +138,7 @@ class Config:
 
 SCALES = {
     "quick": Config(
-        exact=(7,), sampled=(9,), points=4, rounds=3, steps=3, statistical_error=0.02,
+        exact=(7,), sampled=(9,), points=4, rounds=3, n_steps=3, statistical_error=0.02,
         engines=("lightecho.blocks", "dense.eigh", "dense.expm", "lightecho.typicality", "scipy.expm_multiply"),
     ),
     "laptop": Config(),
@@ -278,7 +278,7 @@ def _time(config: Config, context: Context, work: str, n: int) -> Times:
         excluded = {"lightecho.krylov": f"`krylov_spins` is {config.krylov_spins}"}
     return time_in_turn(
         specs, partial(make_task, config, n), context,
-        size=f"{n} spins", rounds=config.rounds, steps=config.steps,
+        size=f"{n} spins", rounds=config.rounds, steps=config.n_steps,
         patience=config.patience, tolerance=AGREEMENT[work], excluded=excluded,
     )  # fmt: skip
 

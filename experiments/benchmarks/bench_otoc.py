@@ -55,7 +55,7 @@ class Config:
         butterflies: (row, column) of B, one timing for each.
         n_cycles: Cycles of U.
         rounds: How often each engine has its turn.
-        steps: Runs in one turn, of which the median counts.
+        n_steps: Runs in one turn, of which the median counts.
         qsim_options: Most qubits of a fused gate, and threads, of every qsim run.
         slow_qubits: Largest patch for Aer and Cirq's own simulator.
         ensemble_grid: Rows and columns of the ensemble's patch; empty for the published 18 qubits.
@@ -69,7 +69,7 @@ class Config:
     butterflies: tuple[tuple[int, int], ...] = ((2, 3), (1, 2))
     n_cycles: int = 12
     rounds: int = 5
-    steps: int = 1
+    n_steps: int = 1
     qsim_options: tuple[tuple[int, int], ...] = ((2, 1), (3, 1), (4, 1), (2, 2), (4, 2))
     slow_qubits: int = 20
     ensemble_grid: tuple[int, ...] = ()
@@ -79,7 +79,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("n_cycles", "rounds", "steps", "ensemble_circuits", "ensemble_pairs"):
+        for name in ("n_cycles", "rounds", "n_steps", "ensemble_circuits", "ensemble_pairs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
         for grid in self.grids:
@@ -97,7 +97,7 @@ class Config:
 
 SCALES = {
     "quick": Config(
-        grids=((3, 4),), butterflies=((2, 2), (1, 1)), n_cycles=8, rounds=3, steps=5,
+        grids=((3, 4),), butterflies=((2, 2), (1, 1)), n_cycles=8, rounds=3, n_steps=5,
         qsim_options=((2, 1), (4, 1)), ensemble_grid=(3, 4), ensemble_circuits=3, ensemble_pairs=4,
         depths=(4, 16),
     ),
@@ -229,12 +229,12 @@ def _ensemble_round(config: Config, echo: Echo, pairs: list, first: bool) -> dic
 def _in_turn(
     tasks: dict[str, Callable[[], float]], config: Config, context: Context, title: str
 ) -> dict[str, np.ndarray]:
-    seconds = {name: np.empty((config.rounds, config.steps)) for name in tasks}
+    seconds = {name: np.empty((config.rounds, config.n_steps)) for name in tasks}
     found, truth = {}, None
     with context.progress(title, config.rounds + 1) as ticker:
         for number in range(-1, config.rounds):
             for name, task in tasks.items():
-                for step in range(1 if number < 0 else config.steps):
+                for step in range(1 if number < 0 else config.n_steps):
                     start = time.perf_counter()
                     value = np.array([task()])
                     passed = time.perf_counter() - start

@@ -59,13 +59,13 @@ class Config:
 
     Attributes:
         pixels: Samples along each side of the window.
-        layers: Number of phase masks.
-        batch: Fields per step.
+        n_layers: Number of phase masks.
+        batch_size: Fields per step.
         pixel_pitch: Sample spacing, in metres.
         wavelength: Wavelength, in metres.
         distance: Between masks, in metres.
         rounds: How often each engine has its turn.
-        steps: Steps in one turn.
+        n_steps: Steps in one turn.
         sizes: Window sizes of the table of our own methods.
         peers: Whether chromatix and torchoptics take part.
         patience: Longest wait for one turn of an engine, in seconds.
@@ -73,20 +73,20 @@ class Config:
     """
 
     pixels: int = 200
-    layers: int = 5
-    batch: int = 8
+    n_layers: int = 5
+    batch_size: int = 8
     pixel_pitch: float = 8e-6
     wavelength: float = 532e-9
     distance: float = 40e-3
     rounds: int = 10
-    steps: int = 5
+    n_steps: int = 5
     sizes: tuple[int, ...] = (64, 128, 200, 256, 400)
     peers: bool = True
     patience: float = 300.0
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("pixels", "layers", "batch", "rounds", "steps"):
+        for name in ("pixels", "n_layers", "batch_size", "rounds", "n_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
         if any(n % 2 for n in (self.pixels, *self.sizes)):
@@ -101,9 +101,9 @@ class Config:
 
 SCALES = {
     # 2 N pitch^2 / wavelength is 48 mm for 200 px and 7.7 mm for 32 px.
-    "quick": Config(pixels=32, distance=6e-3, rounds=2, steps=2, sizes=(32, 64)),
+    "quick": Config(pixels=32, distance=6e-3, rounds=2, n_steps=2, sizes=(32, 64)),
     "laptop": Config(),
-    "paper": Config(rounds=30, steps=10),
+    "paper": Config(rounds=30, n_steps=10),
 }
 
 
@@ -162,7 +162,7 @@ def plot(outcome: Outcome) -> Figure:
 def _compare(config: Config, pixels: int, specs, context: Context) -> Times:
     return time_in_turn(
         specs, partial(_write_task, config, pixels), context,
-        size=f"{pixels} px", rounds=config.rounds, steps=config.steps,
+        size=f"{pixels} px", rounds=config.rounds, steps=config.n_steps,
         patience=config.patience, tolerance=AGREEMENT,
     )  # fmt: skip
 
@@ -170,14 +170,14 @@ def _compare(config: Config, pixels: int, specs, context: Context) -> Times:
 def _write_task(config: Config, pixels: int, folder: Path) -> dict:
     """Random amplitudes on the middle half, random phases, one bright square as target."""
     rng = np.random.default_rng(config.seed)
-    fields = np.zeros((config.batch, pixels, pixels), np.complex64)
+    fields = np.zeros((config.batch_size, pixels, pixels), np.complex64)
     half = slice(pixels // 4, pixels - pixels // 4)
     fields[:, half, half] = rng.random(fields[:, half, half].shape)
     target = np.zeros(fields.shape, np.float32)
-    corner = rng.integers(0, pixels - pixels // 8, (config.batch, 2))
+    corner = rng.integers(0, pixels - pixels // 8, (config.batch_size, 2))
     for image, (y, x) in zip(target, corner, strict=True):
         image[y : y + pixels // 8, x : x + pixels // 8] = 4.0
-    phases = rng.uniform(0, np.pi, (config.layers, pixels, pixels)).astype(np.float32)
+    phases = rng.uniform(0, np.pi, (config.n_layers, pixels, pixels)).astype(np.float32)
     path = folder / "task.npz"
     np.savez(path, fields=fields, target=target, phases=phases)
     return {

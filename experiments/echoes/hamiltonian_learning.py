@@ -71,7 +71,7 @@ class Config:
         rows: Rows of the lattice, M in the first corner and B in the last.
         columns: Columns of the lattice.
         published: 18, 23, 27, 31 or 36 takes that published sub-lattice instead; 0 the rectangle.
-        cycles: Cycles of U, one ensemble each; the paper's is unknown.
+        n_cycles: Cycles of U, one ensemble each; the paper's is unknown.
         order: Coupler groups of a cycle (our choice, the paper's is unknown).
         coupler: Which of `Lattice.couplers` has the unknown phase; -1 takes the middle one (our choice).
         phase_over_pi: True xi / pi, as published (second-hand).
@@ -87,7 +87,7 @@ class Config:
     rows: int = 3
     columns: int = 4
     published: int = 0
-    cycles: tuple[int, ...] = (10, 12, 14)
+    n_cycles: tuple[int, ...] = (10, 12, 14)
     order: str = DEFAULT_ORDER
     coupler: int = -1
     phase_over_pi: float = 0.6
@@ -109,8 +109,14 @@ class Config:
             raise ValueError(
                 f"`phase_over_pi` must lie between 0 and 2, but is {self.phase_over_pi}."
             )
-        if not self.cycles or list(self.cycles) != sorted(set(self.cycles)) or self.cycles[0] < 1:
-            raise ValueError(f"`cycles` must be rising numbers from 1 on, but are {self.cycles}.")
+        if (
+            not self.n_cycles
+            or list(self.n_cycles) != sorted(set(self.n_cycles))
+            or self.n_cycles[0] < 1
+        ):
+            raise ValueError(
+                f"`n_cycles` must be rising numbers from 1 on, but are {self.n_cycles}."
+            )
         most = len(self.layout().lattice.couplers) - 1
         if not -1 <= self.coupler <= most:
             raise ValueError(f"`coupler` must lie between -1 and {most}, but is {self.coupler}.")
@@ -119,7 +125,7 @@ class Config:
         """Lattice, measured qubit and butterfly."""
         if self.published:
             return echo_layout(self.published)
-        return rectangle_layout(self.rows, self.columns, max(self.cycles))
+        return rectangle_layout(self.rows, self.columns, max(self.n_cycles))
 
     @property
     def truth(self) -> float:
@@ -132,9 +138,11 @@ class Config:
 
 
 SCALES = {
-    "quick": Config(cycles=(10, 12), n_sets=5, n_circuits=8, engine="reference"),
-    "laptop": Config(published=18, cycles=(10, 12, 14), n_sets=6, n_circuits=6, precision="single"),
-    "paper": Config(published=31, cycles=(14, 16, 18), precision="single"),
+    "quick": Config(n_cycles=(10, 12), n_sets=5, n_circuits=8, engine="reference"),
+    "laptop": Config(
+        published=18, n_cycles=(10, 12, 14), n_sets=6, n_circuits=6, precision="single"
+    ),
+    "paper": Config(published=31, n_cycles=(14, 16, 18), precision="single"),
 }
 REFERENCES = (
     Reference("phase.otoc2", 0.6, None, "pi", "text", "stated in text", False,
@@ -146,8 +154,8 @@ REFERENCES = (
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Measures the response of every set of circuits, then learns the phase from each and from all."""
     session = context or Context()
-    tasks = [(cycles, number) for cycles in config.cycles for number in range(config.n_sets)]
-    pieces: dict[int, list[dict[str, np.ndarray]]] = {cycles: [] for cycles in config.cycles}
+    tasks = [(cycles, number) for cycles in config.n_cycles for number in range(config.n_sets)]
+    pieces: dict[int, list[dict[str, np.ndarray]]] = {cycles: [] for cycles in config.n_cycles}
     with session.progress("sets", len(tasks)) as ticker:
         for cycles, number in tasks:
             text = f"cycles{cycles}_set{number}"
@@ -298,7 +306,7 @@ def _gains(arrays: dict[str, np.ndarray], cycles: int) -> dict[str, Measurement]
 def plot(outcome: Outcome) -> Figure:
     """Cost against phase; the same over its mean near the truth; widths against cycles; estimates beside the truth."""
     config = outcome.config
-    deepest = max(c for c in config.cycles if any(k.endswith(f"t{c}") for k in outcome.arrays))
+    deepest = max(c for c in config.n_cycles if any(k.endswith(f"t{c}") for k in outcome.arrays))
     figure = new_figure(columns=2, height=4.6)
     top, bottom = figure.subplots(2, 2)
     _draw_cost(top[0], outcome, deepest, "cost")
@@ -336,7 +344,9 @@ def _draw_cost(axes: Axes, outcome: Outcome, cycles: int, kind: str) -> None:
 def _draw_widths(axes: Axes, outcome: Outcome) -> None:
     for name, color in zip(CORRELATORS, PALETTE, strict=False):
         for kind, line, mark in (("width", "-", "o"), ("error", "none", "x")):
-            found = [(t, outcome.metrics.get(f"{kind}.{name}.t{t}")) for t in outcome.config.cycles]
+            found = [
+                (t, outcome.metrics.get(f"{kind}.{name}.t{t}")) for t in outcome.config.n_cycles
+            ]
             points = [(t, m.value, m.stderr) for t, m in found if m is not None]
             if points:
                 axes.errorbar(*zip(*points, strict=True), fmt=mark, ls=line, color=color,
@@ -344,7 +354,7 @@ def _draw_widths(axes: Axes, outcome: Outcome) -> None:
     axes.plot([], [], "o-", color=GREY, label="Cramér-Rao")
     axes.plot([], [], "x", color=GREY, label="rms distance")
     axes.set(yscale="log", xlabel="Cycles", ylabel="Error of ξ / π, one set")
-    axes.set_xticks(outcome.config.cycles)
+    axes.set_xticks(outcome.config.n_cycles)
     axes.legend(fontsize=6)
 
 

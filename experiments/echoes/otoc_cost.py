@@ -73,7 +73,7 @@ class Config:
         signal_to_noise: SNR asked of Monte Carlo.
         share: Share of the norm squared that truncated Pauli strings keep (our choice).
         shapes: Rows and columns of the rectangles on which strings and loops are measured, of `SHAPES`.
-        circuits: Circuits on each rectangle.
+        n_circuits: Circuits on each rectangle.
         loops: Loops drawn for each of them.
         seed: Seed of the circuits and, with the number of a search added, of the searches.
     """
@@ -88,7 +88,7 @@ class Config:
     signal_to_noise: float = 1.0
     share: float = 0.99
     shapes: tuple[tuple[int, int], ...] = ((2, 2), (2, 3))
-    circuits: int = 3
+    n_circuits: int = 3
     loops: int = 20_000
     seed: int = 0
 
@@ -100,7 +100,7 @@ class Config:
         for shape in self.shapes:
             check_choice(str(shape), "shapes", tuple(str(known) for known in SHAPES))
         check_count(self.searches, "searches", 1)
-        check_count(self.circuits, "circuits", 1)
+        check_count(self.n_circuits, "n_circuits", 1)
         check_count(self.loops, "loops", 2)
         if not self.sweeps or list(self.sweeps) != sorted(set(self.sweeps)):
             raise ValueError(f"`sweeps` must rise and not be empty, but are {self.sweeps}.")
@@ -119,7 +119,7 @@ SCALES = {
     ),
     "paper": Config(
         sizes=_ALL, orders=(*_LAPTOP_ORDERS, "BDAC", "ACDB"), starts=("sweep", "two_sweeps"), searches=6,
-        sweeps=(1000, 30_000, 1_000_000), shapes=tuple(SHAPES), circuits=6,
+        sweeps=(1000, 30_000, 1_000_000), shapes=tuple(SHAPES), n_circuits=6,
     ),
 }  # fmt: skip
 _OTHER = (
@@ -178,7 +178,7 @@ def _measure_strings(config: Config) -> dict[str, np.ndarray]:
     rows = []
     for shape in config.shapes:
         layout = rectangle_layout(*shape, SHAPES[shape])
-        for number in range(config.circuits):
+        for number in range(config.n_circuits):
             unitary = random_circuit(layout.lattice, layout.n_cycles, config.seed + number)
             echo = make_echo(layout, unitary)
             kept = propagate(echo_circuit(echo), echo.observable)

@@ -67,7 +67,7 @@ class Config:
         sizes: Layouts: number of qubits of a published one, or rows x columns such as 3x4, with M in the first corner
             and B in the last.
         orders: Layer orders, all of them reported, lower case for aligned groups; the paper's is unknown.
-        cycles: Cycles of U.
+        n_cycles: Cycles of U.
         n_circuits: Random circuits at each number of cycles.
         n_strings: Pauli insertions for the off-diagonal part of OTOC(2); 0 leaves it out.
         clear_of_floor: Floors below which a standard deviation counts as buried (our choice).
@@ -77,7 +77,7 @@ class Config:
 
     sizes: tuple[str, ...] = ("3x4",)
     orders: tuple[str, ...] = (DEFAULT_ORDER, "ABCD")
-    cycles: tuple[int, ...] = tuple(range(1, 25))
+    n_cycles: tuple[int, ...] = tuple(range(1, 25))
     n_circuits: int = 60
     n_strings: int = 0
     clear_of_floor: float = 2.0
@@ -89,11 +89,11 @@ class Config:
             raise ValueError(
                 f"`n_circuits` must be at least 4, but is {self.n_circuits}; a spread needs some."
             )
-        if len(self.cycles) < 4 or any(
-            b <= a for a, b in zip((0, *self.cycles), self.cycles, strict=False)
+        if len(self.n_cycles) < 4 or any(
+            b <= a for a, b in zip((0, *self.n_cycles), self.n_cycles, strict=False)
         ):
             raise ValueError(
-                f"`cycles` must be at least 4 rising whole numbers from 1 on, but are {self.cycles}."
+                f"`n_cycles` must be at least 4 rising whole numbers from 1 on, but are {self.n_cycles}."
             )
         if self.n_strings < 0 or self.n_strings == 1:
             raise ValueError(f"`n_strings` must be 0 or at least 2, but is {self.n_strings}.")
@@ -113,7 +113,7 @@ class Config:
 
     def layout(self, size: str) -> EchoLayout:
         """Lattice, measured qubit and butterfly."""
-        return layout_of(size, max(self.cycles))
+        return layout_of(size, max(self.n_cycles))
 
     def n_qubits(self, size: str) -> int:
         """Qubits of a layout."""
@@ -121,13 +121,13 @@ class Config:
 
 
 SCALES = {
-    "quick": Config(cycles=tuple(range(1, 19)), n_circuits=20, engine="reference"),
+    "quick": Config(n_cycles=tuple(range(1, 19)), n_circuits=20, engine="reference"),
     # Every cycle where OTOCs fall from their largest spread to the floor: few even ones alone leave nothing to fit.
     "laptop": Config(
-        sizes=("3x4", "4x4", "18"), orders=CYCLIC_ORDERS, cycles=(2, 4, *range(6, 19), 21, 24), n_circuits=20
+        sizes=("3x4", "4x4", "18"), orders=CYCLIC_ORDERS, n_cycles=(2, 4, *range(6, 19), 21, 24), n_circuits=20
     ),
     "paper": Config(
-        sizes=("18", "23", "27", "31"), orders=CYCLIC_ORDERS, cycles=tuple(range(1, 31)), n_circuits=100,
+        sizes=("18", "23", "27", "31"), orders=CYCLIC_ORDERS, n_cycles=tuple(range(1, 31)), n_circuits=100,
         n_strings=20,
     ),
 }  # fmt: skip
@@ -144,7 +144,7 @@ REFERENCES = (
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Measures the ensembles point by point, then fits both laws to each correlator."""
     session = context or Context()
-    points = [(s, o, c) for s in config.sizes for o in config.orders for c in config.cycles]
+    points = [(s, o, c) for s in config.sizes for o in config.orders for c in config.n_cycles]
     found: dict[tuple[str, str], list[dict[str, np.ndarray]]] = {}
     with session.progress("points", len(points)) as ticker:
         for point in points:
@@ -153,7 +153,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
             piece = session.sub_run(text, lambda point=point: _point(config, *point))
             found.setdefault((size, order), []).append(piece)
             ticker.advance(note=text)
-    metrics, arrays = {}, {"cycles": np.array(config.cycles)}
+    metrics, arrays = {}, {"cycles": np.array(config.n_cycles)}
     for (size, order), pieces in found.items():
         for name in pieces[0]:
             key = f"{name}.n{config.n_qubits(size)}.{order_key(order)}"
@@ -201,7 +201,7 @@ def decay(
     """Cycles from the largest standard deviation on, and both laws fitted there; None unless four clear the floor."""
     sd, error = spread(values)
     start = int(sd.argmax())
-    cycles = np.array(config.cycles[start:], dtype=float)
+    cycles = np.array(config.n_cycles[start:], dtype=float)
     floor = scrambled_std(config.n_qubits(size))
     if np.count_nonzero(sd[start:] > config.clear_of_floor * floor) < 4:
         return None
@@ -216,7 +216,7 @@ def _metrics(config: Config, size: str, name: str, values: np.ndarray) -> dict[s
     buried = np.flatnonzero(sd[start:] < config.clear_of_floor * floor)
     last = start + (buried[0] - 1 if buried.size else len(sd) - start - 1)
     if last >= start:
-        metrics[f"usable_until.{name}"] = Measurement(config.cycles[last], None, "cycle")
+        metrics[f"usable_until.{name}"] = Measurement(config.n_cycles[last], None, "cycle")
     fitted = decay(config, size, values)
     if fitted is None:
         return metrics

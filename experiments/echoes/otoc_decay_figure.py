@@ -52,7 +52,7 @@ def draw(outcome: Outcome, decay: Callable) -> Figure:
 def _draw_decays(axes, outcome: Outcome, size: str, name: str, decay: Callable) -> None:
     config = outcome.config
     n = config.n_qubits(size)
-    cycles, floor = np.array(config.cycles), scrambled_std(n)
+    cycles, floor = np.array(config.n_cycles), scrambled_std(n)
     for order in reversed(config.orders):
         values = outcome.arrays[f"{name}.n{n}.{order_key(order)}"]
         sd = np.array([std_with_error(row).value for row in values])

@@ -63,7 +63,7 @@ class Config:
         sizes: Layouts: number of qubits of a published one, or rows x columns such as 3x4; all orders run on the first.
         rectangle_cycles: Cycles on a rectangle; a published layout has its own.
         order: Order of the main runs, lower case for aligned groups (our choice; the paper's is unknown).
-        circuits: Circuits of the main runs, one number for each layout.
+        n_circuits: Circuits of the main runs, one number for each layout.
         strings: Pairs of strings per circuit in the main runs, one number for each layout.
         orders: Orders tried on the first layout.
         follow_up: Circuits for each order that the first layout does not exclude, on the other layouts; 0 for none.
@@ -78,7 +78,7 @@ class Config:
     sizes: tuple[str, ...] = ("3x4",)
     rectangle_cycles: int = 12
     order: str = DEFAULT_ORDER
-    circuits: tuple[int, ...] = (10,)
+    n_circuits: tuple[int, ...] = (10,)
     strings: tuple[int, ...] = (8,)
     orders: tuple[str, ...] = ("ABCD", "ACBD", "ACDB", "BDAC", "abcd", "acbd")
     follow_up: int = 0
@@ -90,15 +90,19 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        if not len(self.sizes) == len(self.circuits) == len(self.strings) >= 1:
+        if not len(self.sizes) == len(self.n_circuits) == len(self.strings) >= 1:
             raise ValueError(
-                "`circuits` and `strings` must hold one number for each of `sizes`, "
-                f"but hold {len(self.circuits)} and {len(self.strings)} for {len(self.sizes)}."
+                "`n_circuits` and `strings` must hold one number for each of `sizes`, "
+                f"but hold {len(self.n_circuits)} and {len(self.strings)} for {len(self.sizes)}."
             )
-        for name, least in (("circuits", 3), ("strings", 2)):
-            for value in (*getattr(self, name), getattr(self, f"order_{name}")):
-                if value < least:
-                    raise ValueError(f"`{name}` must be at least {least}, but is {value}.")
+        for name, values, least in (
+            ("n_circuits", self.n_circuits, 3),
+            ("order_circuits", (self.order_circuits,), 3),
+            ("strings", self.strings, 2),
+            ("order_strings", (self.order_strings,), 2),
+        ):
+            if min(values) < least:
+                raise ValueError(f"`{name}` must be at least {least}, but is {min(values)}.")
         for order in (self.order, *self.orders):
             if order not in ALL_ORDERS:
                 raise ValueError(
@@ -115,11 +119,11 @@ class Config:
 SCALES = {
     "quick": Config(),
     "laptop": Config(
-        sizes=("18", "23"), circuits=(100, 80), strings=(6, 3), orders=ALL_ORDERS, order_circuits=24, order_strings=2,
+        sizes=("18", "23"), n_circuits=(100, 80), strings=(6, 3), orders=ALL_ORDERS, order_circuits=24, order_strings=2,
         follow_up=20,
     ),
     "paper": Config(
-        sizes=("18", "23", "27", "31"), circuits=(50, 50, 50, 50), strings=(20, 20, 20, 20), orders=ALL_ORDERS,
+        sizes=("18", "23", "27", "31"), n_circuits=(50, 50, 50, 50), strings=(20, 20, 20, 20), orders=ALL_ORDERS,
         order_circuits=50, order_strings=20, follow_up=50,
     ),
 }  # fmt: skip
@@ -151,10 +155,12 @@ def _tasks(config: Config) -> dict[str, _Task]:
     """What runs in any case, by the names of its metrics."""
     first, few = config.sizes[0], (config.order_circuits, config.order_strings)
     tasks = {f"order.{order_name(order)}": (first, order, True, *few) for order in config.orders}
-    for size, circuits, strings in zip(config.sizes, config.circuits, config.strings, strict=True):
+    for size, circuits, strings in zip(
+        config.sizes, config.n_circuits, config.strings, strict=True
+    ):
         tasks[f"n{n_qubits(config, size)}"] = (size, config.order, True, circuits, strings)
     name = f"theta_per_circuit.n{n_qubits(config, first)}"
-    return tasks | {name: (first, config.order, False, config.circuits[0], config.strings[0])}
+    return tasks | {name: (first, config.order, False, config.n_circuits[0], config.strings[0])}
 
 
 def _follow_up(config: Config, left: list[str]) -> dict[str, _Task]:

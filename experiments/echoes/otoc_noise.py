@@ -92,7 +92,7 @@ class Config:
     Attributes:
         layouts: Published sub-lattices by their size ("18"), or rectangles as rows x columns @ cycles ("3x4@12"),
             M and B in opposite corners; from small to large, since the global rescale learns from the smaller ones.
-        circuits: Random circuits on each layout.
+        n_circuits: Random circuits on each layout.
         trajectories: Pauli trajectories with errors, for each circuit and its reference echo.
         strings: Pairs of Pauli strings per circuit, each with its part of the trajectories; others drew 20 pairs, the
             paper's number is unknown (our choice).
@@ -110,7 +110,7 @@ class Config:
     """
 
     layouts: tuple[str, ...] = ("3x3@10", "3x4@12")
-    circuits: int = 16
+    n_circuits: int = 16
     trajectories: int = 200
     strings: int = 16
     shots: float = 1e6
@@ -131,7 +131,7 @@ class Config:
         sizes = [parse_layout(text).lattice.n_qubits for text in self.layouts]
         if sizes != sorted(set(sizes)) or not sizes:
             raise ValueError(f"`layouts` must grow in qubits, but have {sizes}.")
-        for name, least in (("circuits", 3), ("strings", 2), ("frames", 2), ("shots", 1)):
+        for name, least in (("n_circuits", 3), ("strings", 2), ("frames", 2), ("shots", 1)):
             if getattr(self, name) < least:
                 raise ValueError(
                     f"`{name}` must be at least {least}, but is {getattr(self, name)}."
@@ -150,10 +150,10 @@ class Config:
 
 SCALES = {
     "quick": Config(
-        layouts=("2x3@7", "3x3@10", "3x4@12"), circuits=12, trajectories=64, strings=4, frames=8
+        layouts=("2x3@7", "3x3@10", "3x4@12"), n_circuits=12, trajectories=64, strings=4, frames=8
     ),
-    "laptop": Config(layouts=("3x3@10", "3x4@12", "18"), circuits=16, trajectories=128),
-    "paper": Config(layouts=("3x4@12", "18", "23", "27", "31"), circuits=50, trajectories=200),
+    "laptop": Config(layouts=("3x3@10", "3x4@12", "18"), n_circuits=16, trajectories=128),
+    "paper": Config(layouts=("3x4@12", "18", "23", "27", "31"), n_circuits=50, trajectories=200),
 }
 _NOTE = "second-hand (notes on the paper); formula of the ratio and mitigation unknown; "
 REFERENCES = (
@@ -169,7 +169,7 @@ REFERENCES = (
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Runs every circuit of every layout, then the mitigation on each ensemble."""
     session = context or Context()
-    tasks = [(text, index) for text in config.layouts for index in range(config.circuits)]
+    tasks = [(text, index) for text in config.layouts for index in range(config.n_circuits)]
     pieces: dict[str, list[dict[str, np.ndarray]]] = {text: [] for text in config.layouts}
     with session.progress("circuits", len(tasks)) as ticker:
         for text, index in tasks:
@@ -189,7 +189,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
         factors.append(fit_rescale(stack["exact"], done["raw"][0]))
         fidelities.append(float(stack["fidelity"].mean()))
         metrics[f"rescale.factor.{size}"] = Measurement(
-            factors[-1].value, factors[-1].stderr, "", config.circuits
+            factors[-1].value, factors[-1].stderr, "", config.n_circuits
         )
         arrays |= {f"{size}.{name}": np.array(pair) for name, pair in done.items()}
         arrays |= {

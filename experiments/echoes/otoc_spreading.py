@@ -62,8 +62,8 @@ class Config:
         lattice: willow (105 qubits), or rows and columns such as 3x4.
         butterfly: Row and column of B.
         order: Coupler groups walked through in turn; our choice, the paper's is unknown.
-        cycles: Largest number of cycles.
-        circuits: Random circuits, the same for all methods but clifford.
+        n_cycles: Largest number of cycles.
+        n_circuits: Random circuits, the same for all methods but clifford.
         clifford_circuits: Random Clifford circuits.
         paths: Pauli paths per circuit and number of cycles.
         most_qubits: Largest light cone that is done exactly.
@@ -82,8 +82,8 @@ class Config:
     lattice: str = "willow"
     butterfly: tuple[int, int] = (6, 7)
     order: str = DEFAULT_ORDER
-    cycles: int = 16
-    circuits: int = 24
+    n_cycles: int = 16
+    n_circuits: int = 24
     clifford_circuits: int = 200
     paths: int = 500
     most_qubits: int = 24
@@ -99,15 +99,15 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("cycles", "paths", "most_qubits", "most_terms", "propagation_circuits"):
+        for name in ("n_cycles", "paths", "most_qubits", "most_terms", "propagation_circuits"):
             check_count(getattr(self, name), name, 1)
-        for name in ("circuits", "clifford_circuits"):
+        for name in ("n_circuits", "clifford_circuits"):
             check_count(getattr(self, name), name, 3)
         for name in ("fit", "exact_fit"):
             first, last = getattr(self, name)
-            if not 1 <= first < last <= self.cycles:
+            if not 1 <= first < last <= self.n_cycles:
                 raise ValueError(
-                    f"`{name}` must be a first and a last of the {self.cycles} cycles, but is {(first, last)}."
+                    f"`{name}` must be a first and a last of the {self.n_cycles} cycles, but is {(first, last)}."
                 )
         for letter in self.order:
             check_choice(letter, "order", tuple(GROUPS))
@@ -129,13 +129,13 @@ class Config:
 
 SCALES = {
     "quick": Config(
-        cycles=10, circuits=10, clifford_circuits=40, paths=200, most_qubits=12, most_terms=3000,
+        n_cycles=10, n_circuits=10, clifford_circuits=40, paths=200, most_qubits=12, most_terms=3000,
         propagation_cycles=5, propagation_circuits=2, fit=(3, 10), exact_fit=(1, 4), doping=(0, 1, 2, 4),
         doping_cycles=8,
     ),
     "laptop": Config(),
     "paper": Config(
-        circuits=50, clifford_circuits=1000, paths=5000, most_qubits=32, most_terms=3_000_000, exact_fit=(1, 7),
+        n_circuits=50, clifford_circuits=1000, paths=5000, most_qubits=32, most_terms=3_000_000, exact_fit=(1, 7),
         doping=(0, 1, 2, 4, 8, 12),
     ),
 }  # fmt: skip
@@ -151,13 +151,13 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     session = context or Context()
     chip, struck = config.chip(), config.chip().qubit(config.butterfly)
     circuits = [
-        random_circuit(chip, config.cycles, config.seed + k, order=config.order)
-        for k in range(config.circuits)
+        random_circuit(chip, config.n_cycles, config.seed + k, order=config.order)
+        for k in range(config.n_circuits)
     ]
     cones = [wavefront.cone_qubits(circuits[0][: 2 * t], struck) for t in _cycles(config)]
     n_exact = sum(len(cone) <= config.most_qubits for cone in cones)
     pieces = []
-    with session.progress("circuits", config.circuits) as ticker:
+    with session.progress("circuits", config.n_circuits) as ticker:
         for k, circuit in enumerate(circuits):
             task = lambda k=k, circuit=circuit: _circuit(config, circuit, k, n_exact)  # noqa: E731
             pieces.append(session.sub_run(f"circuit{k}", task))
@@ -186,7 +186,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
 
 
 def _cycles(config: Config) -> range:
-    return range(1, config.cycles + 1)
+    return range(1, config.n_cycles + 1)
 
 
 def _circuit(config: Config, circuit: Circuit, number: int, n_exact: int) -> dict:
@@ -195,7 +195,7 @@ def _circuit(config: Config, circuit: Circuit, number: int, n_exact: int) -> dic
     butterfly = PauliString.on({struck: "X"})
     cuts = [circuit[: 2 * t] for t in _cycles(config)]
     exact = [wavefront.correlator_map(cut, struck) for cut in cuts[:n_exact]]
-    seeds = np.random.SeedSequence([config.seed, number]).generate_state(config.cycles)
+    seeds = np.random.SeedSequence([config.seed, number]).generate_state(config.n_cycles)
     walked = [
         sample_paths(cut, butterfly, config.paths, int(seed)).otoc_map()[0]
         for cut, seed in zip(cuts, seeds, strict=True)
@@ -213,7 +213,9 @@ def _clifford(config: Config) -> dict:
     butterfly = PauliString.on({chip.qubit(config.butterfly): "X"})
     signs = []
     for k in range(config.clifford_circuits):
-        circuit = clifford.clifford_echo_circuit(chip, config.cycles, config.seed + k, order=config.order)  # fmt: skip
+        circuit = clifford.clifford_echo_circuit(
+            chip, config.n_cycles, config.seed + k, order=config.order
+        )
         signs.append([clifford.otoc_signs(circuit[: 2 * t], butterfly) for t in _cycles(config)])
     return {"signs": np.array(signs)}
 

@@ -45,7 +45,7 @@ def _draw_steps(row: SubFigure, outcome: Outcome) -> None:
 def _draw_cycles(row: SubFigure, outcome: Outcome) -> None:
     axes = row.subplots(1, _N_PICTURES)
     chip, arrays = outcome.config.chip(), outcome.arrays
-    last = outcome.config.cycles
+    last = outcome.config.n_cycles
     shown = np.unique(np.linspace(1, last, _N_PICTURES).round().astype(int))
     drawn = None
     for place, t in zip(axes, shown, strict=False):

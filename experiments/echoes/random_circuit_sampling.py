@@ -59,7 +59,7 @@ class Config:
         rows: Rows of the lattice.
         columns: Columns of the lattice.
         order: Coupler groups in turn (our choice).
-        cycles: Cycles of the circuits.
+        n_cycles: Cycles of the circuits.
         n_circuits: Random circuits at each number of cycles.
         n_trajectories: Trajectories with an error, for each circuit.
         n_samples: Bitstrings drawn from each noisy circuit.
@@ -73,7 +73,7 @@ class Config:
     rows: int = 3
     columns: int = 4
     order: str = "ABCDCDAB"
-    cycles: tuple[int, ...] = (4, 8, 12, 16, 20)
+    n_cycles: tuple[int, ...] = (4, 8, 12, 16, 20)
     n_circuits: int = 6
     n_trajectories: int = 12
     n_samples: int = 20_000
@@ -88,13 +88,13 @@ class Config:
                 raise ValueError(
                     f"`{name}` must be at least {least}, but is {getattr(self, name)}."
                 )
-        if len(set(self.cycles)) < 2 or min(self.cycles) < 1:
+        if len(set(self.n_cycles)) < 2 or min(self.n_cycles) < 1:
             raise ValueError(
-                f"`cycles` must be 2 or more different, from 1 on, but are {self.cycles}."
+                f"`n_cycles` must be 2 or more different, from 1 on, but are {self.n_cycles}."
             )
-        if max(self.cycles) < self.min_ratio_cycles:
+        if max(self.n_cycles) < self.min_ratio_cycles:
             raise ValueError(
-                f"`min_ratio_cycles` must be at most {max(self.cycles)}, but is {self.min_ratio_cycles}."
+                f"`min_ratio_cycles` must be at most {max(self.n_cycles)}, but is {self.min_ratio_cycles}."
             )
         if not self.noise_factors or min(self.noise_factors) < 0:
             raise ValueError(f"`noise_factors` must not be negative, but are {self.noise_factors}.")
@@ -102,8 +102,10 @@ class Config:
 
 SCALES = {
     "quick": Config(),
-    "laptop": Config(rows=4, columns=5, cycles=(4, 8, 12, 16, 20, 24), n_circuits=4, engine="auto"),
-    "paper": Config(rows=4, columns=6, cycles=(8, 16, 24, 32, 40), n_circuits=10, engine="auto"),
+    "laptop": Config(
+        rows=4, columns=5, n_cycles=(4, 8, 12, 16, 20, 24), n_circuits=4, engine="auto"
+    ),
+    "paper": Config(rows=4, columns=6, n_cycles=(8, 16, 24, 32, 40), n_circuits=10, engine="auto"),
 }
 REFERENCES = (
     Reference("willow_xeb", 0.1, None, "%", "fact sheet 14", "stated in text", False,
@@ -138,18 +140,18 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     """Runs every circuit under every noise, and averages over circuits."""
     session = context or Context()
     pieces = {}
-    with session.progress("cycles", len(config.cycles)) as ticker:
-        for cycles in config.cycles:
+    with session.progress("cycles", len(config.n_cycles)) as ticker:
+        for cycles in config.n_cycles:
             pieces[cycles] = session.sub_run(
                 f"cycles{cycles}", lambda c=cycles: _ensemble(config, c)
             )
             ticker.advance(note=f"{cycles} cycles")
     # (cycles, noise factors, circuits)
-    arrays = {name: np.stack([pieces[c][name] for c in config.cycles]) for name in ESTIMATES}
-    arrays["scaled"] = pieces[config.cycles[-1]]["scaled"]
+    arrays = {name: np.stack([pieces[c][name] for c in config.n_cycles]) for name in ESTIMATES}
+    arrays["scaled"] = pieces[config.n_cycles[-1]]["scaled"]
     metrics = {"willow_xeb": Measurement(100 * willow_digital(), None, "%")}
     metrics["porter_thomas"] = Measurement.from_samples(arrays["porter_thomas"][-1, 0])
-    deep = np.array(config.cycles) >= config.min_ratio_cycles
+    deep = np.array(config.n_cycles) >= config.min_ratio_cycles
     for k, factor in enumerate(config.noise_factors):
         mark = f"x{factor:g}"
         # Circuits of different numbers of cycles are independent, so all of them count as samples.
@@ -207,7 +209,7 @@ def plot(outcome: Outcome) -> Figure:
         ("log", "s", "log XEB"),
         ("root_purity", "^", "√purity"),
     )
-    cycles = np.array(config.cycles)
+    cycles = np.array(config.n_cycles)
     for k, factor in enumerate(config.noise_factors):
         for shift, (name, mark, text) in enumerate(marks):
             values = arrays[name][:, k]
@@ -227,7 +229,7 @@ def plot(outcome: Outcome) -> Figure:
     left.set_xticks(cycles)
     left.set_title(f"{config.rows * config.columns} qubits, {config.n_circuits} circuits a point")
     left.legend(fontsize=6.5, loc="lower left")
-    _draw_statistics(right, arrays["scaled"], config.cycles[-1])
+    _draw_statistics(right, arrays["scaled"], config.n_cycles[-1])
     return figure
 
 

@@ -70,7 +70,7 @@ class Config:
 
     Attributes:
         dataset: digits, mnist or fashion_mnist.
-        classes: Class counts, the first n classes each; the first entry is the one printed as `accuracy.*`.
+        n_classes: Class counts, the first n classes each; the first entry is the one printed as `accuracy.*`.
         depths: Numbers of layers.
         repeats: Independent hardware draws and initial phases.
         n_train: Training images, 0 for all.
@@ -82,7 +82,7 @@ class Config:
     """
 
     dataset: str = "digits"
-    classes: tuple[int, ...] = (4, 10)
+    n_classes: tuple[int, ...] = (4, 10)
     depths: tuple[int, ...] = (2, 4, 6, 8)
     repeats: int = 3
     n_train: int = 0
@@ -93,7 +93,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("classes", "depths"):
+        for name in ("n_classes", "depths"):
             if not getattr(self, name):
                 raise ValueError(f"`{name}` must have at least one entry, but is empty.")
         if min(self.depths) < 1:
@@ -105,13 +105,13 @@ class Config:
 WANTED_DATA = {"laptop": ("fashion_mnist",)}
 SCALES = {
     "quick": Config(
-        classes=(4,),
+        n_classes=(4,),
         depths=(2, 4),
         repeats=1,
         n_test=128,
         optics=Optics(pixels=32, distance=3e-3, n_steps=100),
     ),
-    "tour": Config(classes=(4, 10), repeats=2, n_test=320, optics=Optics(n_steps=120)),
+    "tour": Config(n_classes=(4, 10), repeats=2, n_test=320, optics=Optics(n_steps=120)),
     "laptop": Config(dataset=datasets.first_available(*WANTED_DATA["laptop"])),
     "paper": Config(
         dataset="fashion_mnist",
@@ -157,9 +157,9 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     session = context or Context()
     metrics: dict[str, Measurement] = {}
     arrays: dict[str, np.ndarray] = {}
-    for n_classes in config.classes:
+    for n_classes in config.n_classes:
         task = load_task(config.dataset, n_classes, config.n_train, config.n_test, config.seed)
-        main = n_classes == config.classes[0]
+        main = n_classes == config.n_classes[0]
         prefix = "accuracy" if main else f"accuracy{n_classes}"
         for depth in config.depths:
             pieces = [
@@ -188,7 +188,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
         metrics[f"loss_of_accuracy.ffm.depth{depth}"] = Measurement.from_samples(ideal - ffm, "%")
     if config.dataset == "fashion_mnist":
         references = _references(
-            _WHY.format(f"{config.classes[0]} classes at {config.optics.pixels} px")
+            _WHY.format(f"{config.n_classes[0]} classes at {config.optics.pixels} px")
         )
     else:
         references = _references(f"our data are {config.dataset}, the paper's Fashion-MNIST")
@@ -273,10 +273,10 @@ def plot(outcome: Outcome) -> Figure:
     figure = new_figure(columns=2, height=2.5 + 2.6)
     top, bottom = cast(Any, figure.subfigures(2, 1, height_ratios=(2.5, 2.6)))
     panels = top.subplots(
-        1, len(config.classes) + 1, width_ratios=[1.0] * len(config.classes) + [0.8]
+        1, len(config.n_classes) + 1, width_ratios=[1.0] * len(config.n_classes) + [0.8]
     )
-    for axes, n_classes in zip(panels, config.classes, strict=False):
-        main = n_classes == config.classes[0]
+    for axes, n_classes in zip(panels, config.n_classes, strict=False):
+        main = n_classes == config.n_classes[0]
         _plot_accuracy(axes, outcome, "accuracy" if main else f"accuracy{n_classes}", main)
         axes.set_title(f"{config.dataset.replace('_', '-')}, {n_classes} classes")
     handles, names = panels[0].get_legend_handles_labels()

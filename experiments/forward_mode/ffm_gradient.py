@@ -70,7 +70,7 @@ class Config:
         wavelength: Wavelength, m.
         distance: From plane to plane, m.
         n_layers: Phase layers.
-        draws: Independent draws of phases, input and hardware.
+        repeats: Independent draws of phases, input and hardware.
         block: Height and width of the lit input block, pixels.
         target_corner: First row and column of the wanted square (our choice), as parts of the grid.
         target_side: Side of the wanted square, pixels.
@@ -84,7 +84,7 @@ class Config:
     wavelength: float = 532e-9
     distance: float = 0.06
     n_layers: int = 3
-    draws: int = 3
+    repeats: int = 3
     block: tuple[int, int] = (50, 30)
     target_corner: tuple[float, float] = (0.625, 0.625)
     target_side: int = 10
@@ -97,7 +97,7 @@ SCALES = {
     # Half the grid at a quarter of the distance keeps the Fresnel number.
     "quick": Config(pixels=64, distance=0.015, block=(25, 15), target_side=5),
     "laptop": Config(),
-    "paper": Config(draws=10),
+    "paper": Config(repeats=10),
 }
 
 
@@ -127,7 +127,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     session = context or Context()
     pieces = [
         session.sub_run(f"draw{draw}", lambda d=draw: _draw(config, session, d))
-        for draw in range(config.draws)
+        for draw in range(config.repeats)
     ]
     cosines = np.stack([piece["cosine"] for piece in pieces])  # draw, error, method, layer
     metrics = {
@@ -167,7 +167,7 @@ def _draw(config: Config, context: Context, draw: int) -> dict[str, np.ndarray]:
     )
     field, target = _problem(config, keys[1], dtype)
     found = np.zeros((len(ERRORS), len(RULES), config.n_layers))
-    with context.progress(f"draw {draw + 1}/{config.draws}", len(ERRORS)) as ticker:
+    with context.progress(f"draw {draw + 1}/{config.repeats}", len(ERRORS)) as ticker:
         for i, (name, size) in enumerate(ERRORS.items()):
             twin = make_twin(geometry, size, key=keys[2], dtype=dtype, kernel="exact")
             if name in DRIFTS:

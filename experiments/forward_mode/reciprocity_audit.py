@@ -62,8 +62,8 @@ class Config:
         pixel_pitch: Pixel pitch, m.
         wavelength: Wavelength, m.
         distance: From plane to plane, m.
-        ports: Ports of the chip.
-        draws: Hardware drawn in each family.
+        n_ports: Ports of the chip.
+        repeats: Hardware drawn in each family.
         samples: Inputs of one training step, which the audit judges.
         probes: Sign patterns for each layer of the audit.
         camera_shift_px: Largest shift of the camera, pixels.
@@ -82,8 +82,8 @@ class Config:
     pixel_pitch: float = 8e-6
     wavelength: float = 532e-9
     distance: float = 0.015
-    ports: int = 64
-    draws: int = 8
+    n_ports: int = 64
+    repeats: int = 8
     samples: int = 2
     probes: int = 64
     camera_shift_px: float = 2.0
@@ -100,9 +100,9 @@ class Config:
 
 SCALES = {
     # A quarter of the distance for half the grid keeps the Fresnel number.
-    "quick": Config(pixels=32, distance=0.00375, draws=5, ports=32),
+    "quick": Config(pixels=32, distance=0.00375, repeats=5, n_ports=32),
     "laptop": Config(),
-    "paper": Config(pixels=128, distance=0.06, draws=60, samples=8),
+    "paper": Config(pixels=128, distance=0.06, repeats=60, samples=8),
 }
 REFERENCES = (
     Reference("correlation.all", None, None, "", "none", "derived", False,
@@ -114,12 +114,12 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     """Audits and trains on each draw of each family; a family is a piece."""
     session = context or Context()
     arrays = {}
-    with session.progress("hardware", len(FAMILIES) * config.draws) as ticker:
+    with session.progress("hardware", len(FAMILIES) * config.repeats) as ticker:
         for family in FAMILIES:
 
             def compute(family=family):
                 rows = []
-                for draw in range(config.draws):
+                for draw in range(config.repeats):
                     rows.append(_one(config, family, draw))
                     ticker.advance(note=family)
                 return {k: np.stack([row[k] for row in rows]) for k in rows[0]}
@@ -322,7 +322,7 @@ def _forward_gradient(network, bench, field, targets, key, relocation):
 
 
 def _one_chip(config: Config, _, rng, key) -> dict[str, np.ndarray]:
-    dtype, n = jnp.result_type(complex), config.ports
+    dtype, n = jnp.result_type(complex), config.n_ports
     keys = jax.random.split(key, 5)
     core = make_symmetric_core(n, key=keys[0], dtype=dtype)
     sizes = config.splitter_error * rng.uniform() * rng.standard_normal((4, *core.mesh.theta.shape))

@@ -102,7 +102,7 @@ class Config:
         n_states: Random states of 15 spins.
         readings: Readings of eta_heter for dimethylbiphenyl.
         pulse: Duration of a pulse of 90 degrees on the protons in s, as stated (10.5 us).
-        steps: Steps of 36 pulses out, for the pulsed echoes.
+        n_steps: Steps of 36 pulses out, for the pulsed echoes.
         toluene_spins: Spins of toluene that are pulsed.
         biphenyl_spins: Spins of dimethylbiphenyl that are pulsed (a fragment, our choice).
         rf_spread: Half of the width of RF strengths over the sample (our choice).
@@ -124,7 +124,7 @@ class Config:
     n_states: int = 64
     readings: tuple[str, ...] = READINGS
     pulse: float = 10.5e-6
-    steps: tuple[int, ...] = tuple(range(9))
+    n_steps: tuple[int, ...] = tuple(range(9))
     toluene_spins: tuple[int, ...] = tuple(range(9))
     biphenyl_spins: tuple[int, ...] = (0, 1, 2, 3, 6, 7, 9, 10, 11)
     rf_spread: float = 0.03
@@ -156,7 +156,7 @@ class Config:
             raise ValueError(
                 f"`whole_steps` must be rising numbers from 0 on, or none, but are {self.whole_steps}."
             )
-        for name, values, least in (("steps", self.steps, 0), ("shortened", self.shortened, 1)):
+        for name, values, least in (("n_steps", self.n_steps, 0), ("shortened", self.shortened, 1)):
             if len(values) < 2 or list(values) != sorted(set(values)) or values[0] < least:
                 raise ValueError(
                     f"`{name}` must be two or more rising numbers from {least} on, but are {values}."
@@ -176,7 +176,7 @@ class Config:
 
 SCALES = {
     "quick": Config(
-        angles=(), fine=4, biphenyl_points=6, n_states=2, readings=("pulses",), steps=(0, 1, 2, 4, 8),
+        angles=(), fine=4, biphenyl_points=6, n_states=2, readings=("pulses",), n_steps=(0, 1, 2, 4, 8),
         whole_steps=(), toluene_spins=(0, 1, 2, 4, 6, 7, 8), biphenyl_spins=(0, 1, 2, 6, 9, 10, 11),
     ),
     "laptop": Config(),
@@ -209,16 +209,16 @@ def run(config: Config, context: Context | None = None) -> Outcome:
 def _pulsed_work(config: Config) -> dict[str, Callable[[], Arrays]]:
     kept = {"toluene": config.toluene_spins, "biphenyl": config.biphenyl_spins}
     whole = {name: Sample(_couplings(config, name), METHYLS[name]) for name in kept}
-    settings = config.pulse, config.steps, config.angle, config.rf_spread
+    settings = config.pulse, config.n_steps, config.angle, config.rf_spread
     work = {}
     for name, molecule in MOLECULES.items():
         part = whole[molecule].part(kept[molecule])
         work[f"pulsed_{name}"] = partial(trains, name, part, *settings)
         work[f"reversal_{name}"] = partial(
-            reversal, name, whole[molecule], config.pulse, config.steps[-1], config.shortened
+            reversal, name, whole[molecule], config.pulse, config.n_steps[-1], config.shortened
         )
     toluene_part = whole["toluene"].part(config.toluene_spins)
-    work["butterfly"] = partial(butterfly_by_pulses, toluene_part, config.pulse, config.steps)
+    work["butterfly"] = partial(butterfly_by_pulses, toluene_part, config.pulse, config.n_steps)
     if config.whole_steps:
         work["whole"] = partial(
             whole_molecule, whole["biphenyl"], config.pulse, config.whole_steps, config.angle, config.whole_states,

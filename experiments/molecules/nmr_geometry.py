@@ -88,7 +88,7 @@ class Config:
     """Settings.
 
     Attributes:
-        measurements: Blind measurements of each molecule and noise.
+        repeats: Blind measurements of each molecule and noise.
         noise: Standard errors of a point relative to the echo at t = 0 (our choice).
         n_times: Points of a curve after t = 0 (our choice).
         time_step: Spacing of the toluene curve in s; 0.375 ms is that of the paper.
@@ -106,7 +106,7 @@ class Config:
         seed: Seed of truths and noise.
     """
 
-    measurements: int = 10
+    repeats: int = 10
     noise: tuple[float, ...] = (0.01, 0.04)
     n_times: int = 24
     time_step: float = 0.375e-3
@@ -124,7 +124,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        check_count(self.measurements, "measurements", 2)
+        check_count(self.repeats, "repeats", 2)
         check_count(self.n_times, "n_times", 2)
         check_count(self.degree, "degree", 2)
         check_count(self.dmbp_degree, "dmbp_degree", 2)
@@ -147,9 +147,9 @@ class Config:
 _SMALL = ("C", "H2", "H6", "H2'", "H6'", "M0")
 SCALES = {
     "quick": Config(dmbp_spins=_SMALL),
-    "laptop": Config(measurements=40, learn_angle=True, dmbp_spins=DMBP_SPINS, refits=200),
+    "laptop": Config(repeats=40, learn_angle=True, dmbp_spins=DMBP_SPINS, refits=200),
     "paper": Config(
-        measurements=100, learn_angle=True, dmbp_spins=(*DMBP_SPINS[:7], "H4'", *DMBP_SPINS[7:]), refits=400,
+        repeats=100, learn_angle=True, dmbp_spins=(*DMBP_SPINS[:7], "H4'", *DMBP_SPINS[7:]), refits=400,
     ),
 }  # fmt: skip
 _BLIND = "our truth is drawn and our noise chosen; the sizes of the errors may be set side by side, no more; S2"
@@ -248,16 +248,16 @@ def _measure(config: Config, name: str, session: Context) -> dict[str, np.ndarra
     rng = np.random.default_rng([config.seed, len(name)])
     _, lower, upper = _box(config, name)
     low, high = np.array(lower), np.array(upper)
-    truth = rng.uniform((3 * low + high) / 4, (low + 3 * high) / 4, (config.measurements, len(low)))
+    truth = rng.uniform((3 * low + high) / 4, (low + 3 * high) / 4, (config.repeats, len(low)))
     times, exact = _times(config, name), []
-    with session.progress(f"{name} measurements", config.measurements) as ticker:
+    with session.progress(f"{name} measurements", config.repeats) as ticker:
         for point in truth:
             exact.append(_curve(config, name, times, point))
             ticker.advance()
     data = []
     for sigma in config.noise:
-        raw = np.array(exact) + sigma * rng.normal(size=(config.measurements, config.n_times))
-        data.append(raw / (1 + sigma * rng.normal(size=(config.measurements, 1))))
+        raw = np.array(exact) + sigma * rng.normal(size=(config.repeats, config.n_times))
+        data.append(raw / (1 + sigma * rng.normal(size=(config.repeats, 1))))
     return {"truth": truth, "data": np.array(data)}
 
 

@@ -75,7 +75,7 @@ class Config:
 
     Attributes:
         n_spins: Probe and protons.
-        steps: Trotter steps of 0.375 ms each way, one ensemble each.
+        n_steps: Trotter steps of 0.375 ms each way, one ensemble each.
         n_molecules: Molecules, over which errors spread.
         bond: Distance from the probe to the first proton in A; that of C-H in toluene, 2.5 makes a weak coupling.
         strike: Angle of the butterfly in rad; unknown in the paper.
@@ -83,12 +83,12 @@ class Config:
         noises: depolarizing, or presets of `quantum.noise.model` with that gate error.
         scales: Noise scales, from 1 on.
         shots: Shots at each scale; the paper's number is unknown.
-        draws: Draws of the shots of each circuit.
+        repeats: Draws of the shots of each circuit.
         seed: Seed of molecules and shots.
     """
 
     n_spins: int = 6
-    steps: tuple[int, ...] = (2, 4, 6)
+    n_steps: tuple[int, ...] = (2, 4, 6)
     n_molecules: int = 16
     bond: float = 1.0865
     strike: float = np.pi
@@ -96,19 +96,23 @@ class Config:
     noises: tuple[str, ...] = (DEPOLARIZING, "willow_qec")
     scales: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0)
     shots: float = 1e6
-    draws: int = 4
+    repeats: int = 4
     seed: int = 0
 
     def __post_init__(self):
-        for name, least in (("n_spins", 4), ("n_molecules", 3), ("draws", 1), ("shots", 1)):
+        for name, least in (("n_spins", 4), ("n_molecules", 3), ("repeats", 1), ("shots", 1)):
             if getattr(self, name) < least:
                 raise ValueError(
                     f"`{name}` must be at least {least}, but is {getattr(self, name)}."
                 )
         if not 1 <= self.bond <= 5:
             raise ValueError(f"`bond` must lie between 1 and 5 A, but is {self.bond} A.")
-        if not self.steps or list(self.steps) != sorted(set(self.steps)) or self.steps[0] < 1:
-            raise ValueError(f"`steps` must be rising numbers from 1 on, but are {self.steps}.")
+        if (
+            not self.n_steps
+            or list(self.n_steps) != sorted(set(self.n_steps))
+            or self.n_steps[0] < 1
+        ):
+            raise ValueError(f"`n_steps` must be rising numbers from 1 on, but are {self.n_steps}.")
         scales = list(self.scales)
         if len(scales) < 3 or scales[0] != 1 or scales != sorted(set(scales)):
             raise ValueError(f"`scales` must be 3 or more, from 1 upwards, but are {scales}.")
@@ -131,9 +135,9 @@ class Config:
 
 
 SCALES = {
-    "quick": Config(n_spins=5, n_molecules=10, draws=2),
-    "laptop": Config(steps=(2, 4, 6, 8), n_molecules=24),
-    "paper": Config(n_spins=9, steps=(2, 4, 6, 8), n_molecules=24),
+    "quick": Config(n_spins=5, n_molecules=10, repeats=2),
+    "laptop": Config(n_steps=(2, 4, 6, 8), n_molecules=24),
+    "paper": Config(n_spins=9, n_steps=(2, 4, 6, 8), n_molecules=24),
 }
 REFERENCES = (
     Reference("rms.gaussian.depolarizing", None, None, "", "abstract", "stated in text", False,
@@ -144,8 +148,8 @@ REFERENCES = (
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Runs every echo at every noise scale, then extrapolates with and without shots."""
     session = context or Context()
-    tasks = [(steps, index) for steps in config.steps for index in range(config.n_molecules)]
-    pieces: dict[int, list[dict[str, np.ndarray]]] = {steps: [] for steps in config.steps}
+    tasks = [(steps, index) for steps in config.n_steps for index in range(config.n_molecules)]
+    pieces: dict[int, list[dict[str, np.ndarray]]] = {steps: [] for steps in config.n_steps}
     with session.progress("echoes", len(tasks)) as ticker:
         for steps, index in tasks:
             text = f"steps{steps}_{index}"
@@ -260,19 +264,19 @@ def extrapolate(
 def _squares(config: Config, arrays, noise: str) -> dict[str, np.ndarray]:
     """Mean squared error of every circuit by every method, (1 + shots, durations, circuits); first without shots."""
     scales, counts = np.array(config.scales), _shots(config, noise)
-    shape = (1 + len(counts), len(config.steps), config.n_molecules)
+    shape = (1 + len(counts), len(config.n_steps), config.n_molecules)
     table = {name: np.zeros(shape) for name in METHODS}
-    for column, steps in enumerate(config.steps):
+    for column, steps in enumerate(config.n_steps):
         exact, values = arrays[f"exact.s{steps}"], arrays[f"{noise}.s{steps}"]
         damping = config.rate * float(arrays[f"gates.s{steps}"][0])
         for name, found in extrapolate(scales, values, 1e12, damping).items():
             table[name][0, column] = (found - exact) ** 2
         rng = np.random.default_rng([config.seed, steps])
         for row, shots in enumerate(counts, start=1):
-            for _ in range(config.draws):
+            for _ in range(config.repeats):
                 read = 2 * rng.binomial(int(shots), (1 + values) / 2) / int(shots) - 1
                 for name, found in extrapolate(scales, read, shots, damping).items():
-                    table[name][row, column] += (found - exact) ** 2 / config.draws
+                    table[name][row, column] += (found - exact) ** 2 / config.repeats
     return table
 
 
@@ -291,7 +295,7 @@ def _root_mean(squares: np.ndarray) -> Measurement:
 
 def _path_metrics(config: Config, arrays) -> dict[str, Measurement]:
     metrics = {}
-    for steps in config.steps:
+    for steps in config.n_steps:
         if f"amplitudes.s{steps}" not in arrays:
             continue
         rows = [PathWeights(c, (0, 1)) for c in arrays[f"amplitudes.s{steps}"]]
@@ -328,7 +332,7 @@ def plot(outcome: Outcome) -> Figure:
 
 
 def _draw_weights(axes: Axes, outcome: Outcome) -> None:
-    steps = outcome.config.steps[-1]
+    steps = outcome.config.n_steps[-1]
     rows = outcome.arrays.get(f"amplitudes.s{steps}")
     axes.set(xlabel="Path weight h (noisy gates touched)", ylabel="c(h), mean over molecules")
     if rows is None:
@@ -351,7 +355,7 @@ def _draw_weights(axes: Axes, outcome: Outcome) -> None:
 
 def _draw_decay(axes: Axes, outcome: Outcome) -> None:
     """The circuit whose signal bends most, at the longest duration."""
-    config, steps = outcome.config, outcome.config.steps[-1]
+    config, steps = outcome.config, outcome.config.n_steps[-1]
     x, values = np.array(config.scales), outcome.arrays[f"{DEPOLARIZING}.s{steps}"]
     exact = outcome.arrays[f"exact.s{steps}"]
     off = [abs(fit_gaussian(x, v, np.full(x.size, 1e-3), law="exponential").parameters[0] - s)

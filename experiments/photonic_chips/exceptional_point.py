@@ -64,7 +64,7 @@ class Config:
         starts: Random starts on each device.
         detuning_range: Starts lie within this detuning to either side.
         loss_range: Starts lie between no loss and this loss.
-        steps: Steps of forward mode; finite differences get as many sweeps.
+        n_steps: Steps of forward mode; finite differences get as many sweeps.
         max_step: Longest step of both methods.
         difference_step: Step of finite differences.
         span: Half the range of a sweep.
@@ -88,7 +88,7 @@ class Config:
     starts: int = 8
     detuning_range: float = 3.0
     loss_range: float = 3.0
-    steps: int = 40
+    n_steps: int = 40
     max_step: float = 1.0
     difference_step: float = 0.1
     span: float = 10.0
@@ -192,7 +192,7 @@ def _device(config: Config, order: int, device: int, noise: float) -> dict[str, 
     frequency = jnp.linspace(-config.span, config.span, config.n_frequencies) * unit
     start = _starts(config, order, keys[1]) * unit
     arrays, found = {}, start
-    budget = config.steps * sweeps_per_step(order, order, "forward_mode")
+    budget = config.n_steps * sweeps_per_step(order, order, "forward_mode")
     for method in METHODS:
         steps = budget // sweeps_per_step(order, order, method)
         trace = search(

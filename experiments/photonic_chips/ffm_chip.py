@@ -73,7 +73,7 @@ class Config:
         n_blocks: Trained blocks.
         ratios: Symmetry ratios in [0, 1].
         n_folds: Folds of the cross-validation.
-        n_seeds: Repeats of it with other folds, starts and chips.
+        repeats: Repeats of it with other folds, starts and chips.
         n_epochs: Epochs, one optimiser step each.
         learning_rate: Adam's initial step, rad for phases and 1 for attenuations.
         readout_gain: From class powers over the norm of all powers to logits.
@@ -89,7 +89,7 @@ class Config:
     n_blocks: int = 5
     ratios: tuple[float, ...] = (1.0, 0.75, 0.5)
     n_folds: int = 5
-    n_seeds: int = 4
+    repeats: int = 4
     n_epochs: int = 100
     learning_rate: float = 0.03
     readout_gain: float = 10.0
@@ -106,7 +106,7 @@ class Config:
                 "`n_ports` must be a multiple of 4, one share for each feature, and at least 8, since harmonic 0 tells "
                 f"nothing, but is {self.n_ports}."
             )
-        for name in ("n_blocks", "n_seeds", "n_epochs", "checkpoints"):
+        for name in ("n_blocks", "repeats", "n_epochs", "checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
         if not 2 <= self.n_folds <= 50:
@@ -120,9 +120,9 @@ class Config:
 
 
 SCALES = {
-    "quick": Config(n_ports=8, n_seeds=1, checkpoints=50),
+    "quick": Config(n_ports=8, repeats=1, checkpoints=50),
     "laptop": Config(),
-    "paper": Config(n_seeds=20),
+    "paper": Config(repeats=20),
 }
 
 _ACCURACY = {  # Fig. 5f as the project's seed text states it: three symmetry ratios, percent.
@@ -224,7 +224,7 @@ def _measurements(piece, name: str, main: bool) -> dict[str, Measurement]:
 def _keys(config: Config, ratio: float):
     # Starts and chips differ between ratios too, so that the ratios are independent draws.
     key = jax.random.fold_in(jax.random.key(config.seed), round(1000 * ratio))
-    return jax.random.split(key, config.n_folds * config.n_seeds)
+    return jax.random.split(key, config.n_folds * config.repeats)
 
 
 def _one_ratio(config: Config, ratio: float) -> dict[str, np.ndarray]:

@@ -36,7 +36,7 @@ def load_folds(config: Any) -> Task:
 
     features, labels = load_iris(return_X_y=True)
     tasks = []
-    for seed in range(config.n_seeds):
+    for seed in range(config.repeats):
         splitter = StratifiedKFold(config.n_folds, shuffle=True, random_state=config.seed + seed)
         for train, test in splitter.split(features, labels):
             low, high = features[train].min(axis=0), features[train].max(axis=0)

@@ -76,8 +76,8 @@ class Config:
         datasets: Of digits, mnist, fashion_mnist.
         errors: Standard deviations of splitter (power share) and phase errors (rad), one pair a setting.
         methods: Of `METHODS`.
-        draws: Chips drawn for each setting, each with its own start.
-        slow_draws: The same for `SLOW`, which cost tens of times more to simulate.
+        repeats: Chips drawn for each setting, each with its own start.
+        slow_repeats: The same for `SLOW`, which cost tens of times more to simulate.
         side: Frequencies a side; the ports are its square.
         n_layers: Meshes.
         batch_size: Images a step.
@@ -96,8 +96,8 @@ class Config:
     datasets: tuple[str, ...] = ("digits",)
     errors: tuple[tuple[float, float], ...] = ((0.06, 0.06),)
     methods: tuple[str, ...] = tuple(METHODS)
-    draws: int = 1
-    slow_draws: int = 1
+    repeats: int = 1
+    slow_repeats: int = 1
     side: int = 8
     n_layers: int = 3
     batch_size: int = 64
@@ -120,12 +120,12 @@ class Config:
             raise ValueError(
                 f"`errors` must be at most 0.2 and not negative, but are {self.errors}."
             )
-        for name in ("draws", "slow_draws", "n_layers"):
+        for name in ("repeats", "slow_repeats", "n_layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
-        if self.slow_draws > self.draws:
+        if self.slow_repeats > self.repeats:
             raise ValueError(
-                f"`slow_draws` must be at most `draws`, {self.draws}, but is {self.slow_draws}."
+                f"`slow_repeats` must be at most `repeats`, {self.repeats}, but is {self.slow_repeats}."
             )
 
     @property
@@ -143,15 +143,15 @@ SCALES = {
         datasets=tuple(filter(datasets.available, WANTED_DATA["laptop"])) or ("digits",),
         errors=((0.06, 0.06), (0.06, 0.0), (0.0, 0.06)),
         methods=("pat_output", "pat", "dat_small", "ffm"),
-        draws=2,
+        repeats=2,
         model_steps=1500,
         chip_steps=200,
     ),
     "paper": Config(
         datasets=("mnist", "fashion_mnist"),
         errors=TABLE_ERRORS,
-        draws=3,
-        slow_draws=3,
+        repeats=3,
+        slow_repeats=3,
         batch_size=500,
         model_steps=6000,
         chip_steps=6000,
@@ -171,7 +171,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     found: dict[str, list[float]] = {}
     for data in config.datasets:
         task = load_task(data, 10, config.n_train, config.n_test, config.seed)
-        for draw in range(config.draws):
+        for draw in range(config.repeats):
             for name, score in _draw(config, session, task, data, draw).items():
                 found.setdefault(name, []).append(score)
     metrics = {name: Measurement.from_samples(values, "%") for name, values in found.items()}
@@ -182,7 +182,7 @@ def _draw(config: Config, session: Context, task: Task, data: str, draw: int) ->
     """Accuracies of one start and one chip of each setting."""
     key = jax.random.fold_in(jax.random.key(config.seed), draw)
     start_key, batch_key, chip_key = jax.random.split(key, 3)
-    place = f"{data} {draw + 1}/{config.draws}"
+    place = f"{data} {draw + 1}/{config.repeats}"
 
     def piece(label, method, start, bench=None):
         """One training, kept in case the run is interrupted."""
@@ -212,7 +212,7 @@ def _draw(config: Config, session: Context, task: Task, data: str, draw: int) ->
             score = _accuracy(config, trained[kind], task, benches[kind])
             found[f"{data}.{name}.{baseline}"] = score
         for method in config.methods:
-            if draw >= config.slow_draws and method in SLOW:
+            if draw >= config.slow_repeats and method in SLOW:
                 continue
             kind = "folded" if method == "ffm" else "mesh"
             start = (trained if config.warm_start else starts)[kind]

@@ -82,7 +82,7 @@ class Config:
         screen_sd: Standard deviation of a screen's phase, rad (our choice).
         plate_length: Correlation length of the phase plate, m (our choice).
         tape_length: Correlation length of the tape, m (our choice).
-        draws: Independent draws of each medium.
+        repeats: Independent draws of each medium.
         target_side: Side of the target square, m (our choice).
         n_iterations: Updates of forward mode.
         learning_rate: Adam's step, rad (tuned).
@@ -102,7 +102,7 @@ class Config:
     screen_sd: float = 2 * math.pi
     plate_length: float = 80e-6
     tape_length: float = 200e-6
-    draws: int = 3
+    repeats: int = 3
     target_side: float = 32e-6
     n_iterations: int = 30
     learning_rate: float = 0.6
@@ -117,7 +117,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("pixels", "draws", "n_iterations", "swarm_iterations", "scan_side"):
+        for name in ("pixels", "repeats", "n_iterations", "swarm_iterations", "scan_side"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
         if not self.pitch <= self.target_side <= self.aperture / 4:
@@ -153,13 +153,13 @@ SCALES = {
         pixels=64,
         aperture=1.024e-3,
         distance=0.12416,
-        draws=2,
+        repeats=2,
         swarm=_swarm(8, 16),
         swarm_iterations=300,
         scan_side=3,
     ),
     "laptop": Config(),
-    "paper": Config(pixels=400, draws=10, swarm_iterations=1000, matrix_blocks=32, scan_side=9),
+    "paper": Config(pixels=400, repeats=10, swarm_iterations=1000, matrix_blocks=32, scan_side=9),
 }
 _OUR_LOSS = "the paper's loss is not defined in our sources; ours is -ln of the share of light"
 _OUR_PSNR = "the paper's PSNR is not defined in our sources"
@@ -199,7 +199,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     for m, medium in enumerate(config.lengths):
         pieces = [
             session.sub_run(f"{medium}{d}", lambda m=m, d=d: _methods(config, session, m, d))
-            for d in range(config.draws)
+            for d in range(config.repeats)
         ]
         found[medium] = np.stack([p["numbers"] for p in pieces])  # draw, method, quantity
         scan = session.sub_run(f"scan-{medium}", lambda m=m: _scan(config, session, m))
@@ -213,7 +213,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     metrics |= summary(config, found, arrays)
     ablation = [
         session.sub_run(f"place{d}", lambda d=d: _places(config, session, d))
-        for d in range(config.draws)
+        for d in range(config.repeats)
     ]
     for i, place in enumerate(PLACES):
         name = place.replace(" ", "_")

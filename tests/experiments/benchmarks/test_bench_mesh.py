@@ -6,7 +6,7 @@ from experiments.benchmarks import bench_mesh as bench
 from experiments.benchmarks.peers.engine import EngineError, find_interpreter
 from experiments.harness.context import Context
 
-TINY = bench.Config(ports=(5,), batch=2, rounds=2, steps=2, peers=False)
+TINY = bench.Config(n_ports=(5,), batch_size=2, rounds=2, n_steps=2, peers=False)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_missing_peers_are_reported_and_not_invented(monkeypatch):
     lines: list[str] = []
     context = Context()
     monkeypatch.setattr(context, "log", lines.append)
-    config = dataclasses.replace(TINY, peers=True, xla_ports=4)
+    config = dataclasses.replace(TINY, peers=True, n_xla_ports=4)
     outcome = bench.run(config, context)
     said = [line for line in lines if "warning" not in line]
     assert said[0].startswith(
@@ -51,7 +51,7 @@ def test_missing_peers_are_reported_and_not_invented(monkeypatch):
     ("change", "message"),
     [
         ({"rounds": 0}, "`rounds` must be at least 1, but is 0"),
-        ({"ports": (1, 4)}, "`ports` must be sizes of at least 2"),
+        ({"n_ports": (1, 4)}, "`n_ports` must be sizes of at least 2"),
     ],
 )
 def test_bad_configuration_is_named(change, message):
@@ -68,7 +68,7 @@ def test_peer_agrees_on_loss_gradient_and_powers(spec, n_ports, monkeypatch):
     except EngineError as error:
         pytest.skip(str(error))
     monkeypatch.setattr(bench, "ENGINES", (bench.ENGINES[0], spec))
-    outcome = bench.run(dataclasses.replace(TINY, ports=(n_ports,), peers=True))
+    outcome = bench.run(dataclasses.replace(TINY, n_ports=(n_ports,), peers=True))
     assert not outcome.arrays["not_run"].size
     # Both in single precision: 6e-8 times some 10 operations in 5 columns.
     assert outcome.metrics[f"difference.{spec.name}.{n_ports}"].value < 1e-5

@@ -17,7 +17,7 @@ from experiments.benchmarks.timing import Times, prepare, workers
 from experiments.harness.context import Context
 
 TINY = dataclasses.replace(
-    bench.SCALES["quick"], pixels=16, distance=3e-3, batch=2, layers=2, sizes=(), peers=False
+    bench.SCALES["quick"], pixels=16, distance=3e-3, batch_size=2, n_layers=2, sizes=(), peers=False
 )
 
 
@@ -29,7 +29,7 @@ def outcome():
 def test_every_own_method_does_the_same_work_and_is_timed(outcome):
     for method in ("matrix", "fft", "reference"):
         name = f"lightecho.{method}"
-        assert outcome.arrays[f"seconds.{name}"].shape == (TINY.rounds, TINY.steps)
+        assert outcome.arrays[f"seconds.{name}"].shape == (TINY.rounds, TINY.n_steps)
         assert (outcome.arrays[f"seconds.{name}"] > 0).all()
         # Single precision: 6e-8 for each of about 30 operations between input and gradient.
         assert outcome.metrics[f"difference.gradient.{name}"].value < 2e-6

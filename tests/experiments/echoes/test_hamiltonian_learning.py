@@ -11,7 +11,7 @@ from quantum.engines import statevector
 from quantum.inference.phase_response import curves, middle_coupler, with_phase
 
 TINY = experiment.Config(
-    rows=2, columns=3, cycles=(8,), n_sets=3, n_circuits=5, shots=100_000, engine="reference"
+    rows=2, columns=3, n_cycles=(8,), n_sets=3, n_circuits=5, shots=100_000, engine="reference"
 )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def test_half_width_is_where_the_cost_reaches_half_of_its_mean():
 
 
 def test_a_correlator_that_does_not_feel_the_phase_is_left_out():
-    found = experiment.run(dataclasses.replace(TINY, cycles=(4, 8), n_sets=2, n_circuits=2))
+    found = experiment.run(dataclasses.replace(TINY, n_cycles=(4, 8), n_sets=2, n_circuits=2))
     assert "phase.otoc2.t8" in found.metrics
     assert not any(name.endswith(".t4") for name in found.metrics)
     assert found.metrics["phase.otoc2"] == found.metrics["phase.otoc2.t8"]
@@ -108,7 +108,7 @@ def test_the_published_sub_lattice_is_taken():
         ({"n_circuits": 0}, "`n_circuits` must be at least 2"),
         ({"shots": 0}, "`shots` must be at least 1"),
         ({"phase_over_pi": 2.5}, "`phase_over_pi` must lie between 0 and 2"),
-        ({"cycles": (8, 8)}, "`cycles` must be rising"),
+        ({"n_cycles": (8, 8)}, "`n_cycles` must be rising"),
         ({"coupler": 7}, "`coupler` must lie between -1 and 6"),
     ],
 )

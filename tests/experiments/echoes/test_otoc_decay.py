@@ -17,7 +17,7 @@ from quantum.inference.decays import scrambled_std
 TINY = otoc_decay.Config(
     sizes=("2x4",),
     orders=("ABCD",),
-    cycles=(1, 2, 3, 4, 5, 6, 8, 16),
+    n_cycles=(1, 2, 3, 4, 5, 6, 8, 16),
     n_circuits=30,
     engine="reference",
 )
@@ -78,7 +78,7 @@ def test_fluctuations_of_the_toc_decay_exponentially(outcome):
 def several():
     """Two sizes and orders of both kinds, with the off-diagonal part."""
     config = dataclasses.replace(
-        TINY, sizes=("2x2", "2x3"), orders=("ABCD", "acbd"), cycles=(2, 3, 4, 5, 6), n_circuits=4,
+        TINY, sizes=("2x2", "2x3"), orders=("ABCD", "acbd"), n_cycles=(2, 3, 4, 5, 6), n_circuits=4,
         n_strings=2,
     )  # fmt: skip
     return otoc_decay.run(config)
@@ -142,7 +142,7 @@ def test_figure_has_a_panel_for_each_correlator_and_size_and_every_fit(outcome, 
 
 
 def test_points_are_independent_and_repeatable(outcome):
-    again = otoc_decay.run(dataclasses.replace(TINY, cycles=(1, 2, 3, 6), n_circuits=30))
+    again = otoc_decay.run(dataclasses.replace(TINY, n_cycles=(1, 2, 3, 6), n_circuits=30))
     np.testing.assert_array_equal(again.arrays["toc.n8.ABCD"][3], outcome.arrays["toc.n8.ABCD"][5])
 
 
@@ -150,8 +150,8 @@ def test_points_are_independent_and_repeatable(outcome):
     ("change", "message"),
     [
         ({"n_circuits": 3}, "`n_circuits` must be at least 4"),
-        ({"cycles": (1, 3, 2, 4)}, "`cycles` must be at least 4 rising"),
-        ({"cycles": (0, 1, 2, 3)}, "`cycles` must be at least 4 rising"),
+        ({"n_cycles": (1, 3, 2, 4)}, "`n_cycles` must be at least 4 rising"),
+        ({"n_cycles": (0, 1, 2, 3)}, "`n_cycles` must be at least 4 rising"),
         ({"n_strings": 1}, "`n_strings` must be 0 or at least 2"),
         ({"orders": ()}, "`orders` must name at least one"),
         ({"sizes": ()}, "`sizes` must name at least one"),

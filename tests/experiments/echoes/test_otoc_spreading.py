@@ -8,7 +8,7 @@ from experiments.echoes.otoc_spreading_figure import plot
 
 # Seven cycles walk once and a half through the order; cones of at most 8 qubits need no compiled simulator.
 TINY = otoc_spreading.Config(
-    cycles=7, circuits=6, clifford_circuits=12, paths=200, most_qubits=8, most_terms=100, propagation_cycles=3,
+    n_cycles=7, n_circuits=6, clifford_circuits=12, paths=200, most_qubits=8, most_terms=100, propagation_cycles=3,
     propagation_circuits=2, fit=(2, 7), exact_fit=(1, 3), doping=(0, 3), doping_cycles=8, steps_cycles=3,
 )  # fmt: skip
 
@@ -55,7 +55,7 @@ def test_the_four_steps_end_in_the_echo_and_are_drawn(outcome):
     assert (start == 1).all()
     assert struck[centre] == pytest.approx(-there[centre], abs=1e-6)
     first = otoc_spreading.wavefront.correlator_map(
-        otoc_spreading.random_circuit(chip, TINY.cycles, 0)[:6], centre
+        otoc_spreading.random_circuit(chip, TINY.n_cycles, 0)[:6], centre
     )
     np.testing.assert_allclose(back, first, atol=1e-6)
     labels = [axes.get_ylabel() for axes in plot(outcome).axes]
@@ -70,5 +70,5 @@ def test_bad_settings_are_named():
         dataclasses.replace(TINY, butterfly=(0, 0))
     with pytest.raises(ValueError, match="`fit` must be a first and a last of the 7 cycles"):
         dataclasses.replace(TINY, fit=(2, 9))
-    with pytest.raises(ValueError, match="`circuits` must be at least 3, but is 2"):
-        dataclasses.replace(TINY, circuits=2)
+    with pytest.raises(ValueError, match="`n_circuits` must be at least 3, but is 2"):
+        dataclasses.replace(TINY, n_circuits=2)

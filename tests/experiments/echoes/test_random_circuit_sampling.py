@@ -6,7 +6,7 @@ import pytest
 from experiments.echoes import random_circuit_sampling as rcs
 
 TINY = rcs.Config(
-    rows=2, columns=4, cycles=(6, 12), n_circuits=4, n_trajectories=8, n_samples=2000,
+    rows=2, columns=4, n_cycles=(6, 12), n_circuits=4, n_trajectories=8, n_samples=2000,
     noise_factors=(1.0, 5.0),
 )  # fmt: skip
 
@@ -65,7 +65,7 @@ def test_fidelity_and_statistics_are_drawn(outcome):
     [
         ({"n_circuits": 1}, "`n_circuits` must be at least 2"),
         ({"n_trajectories": 1}, "`n_trajectories` must be at least 2"),
-        ({"cycles": (8, 8)}, "`cycles` must be 2 or more"),
+        ({"n_cycles": (8, 8)}, "`n_cycles` must be 2 or more"),
         ({"min_ratio_cycles": 20}, "`min_ratio_cycles` must be at most 12"),
         ({"noise_factors": (-1.0,)}, "`noise_factors` must not be negative"),
     ],

@@ -8,7 +8,7 @@ from experiments.forward_mode.panel import Optics
 from optics.hardware.imperfections import Imperfections
 
 TINY = ffm_depth.Config(
-    classes=(4, 2),
+    n_classes=(4, 2),
     depths=(2,),
     repeats=2,
     n_train=200,
@@ -47,7 +47,7 @@ def test_figure_has_accuracies_losses_and_a_picture_for_each_layer(outcome):
 
 def test_without_a_gap_all_three_agree():
     config = dataclasses.replace(
-        TINY, classes=(2,), depths=(1,), repeats=1, gap=Imperfections(), camera=False
+        TINY, n_classes=(2,), depths=(1,), repeats=1, gap=Imperfections(), camera=False
     )
     scores = ffm_depth.run(config).arrays
     ideal, in_silico, ffm = (scores[f"accuracy.{m}.depth1"][0] for m in ffm_depth.METHODS)
@@ -72,7 +72,7 @@ def test_pieces_of_an_interrupted_run_are_used():
         def save(self, label, arrays, seconds):
             self.kept[label] = arrays
 
-    config = dataclasses.replace(TINY, classes=(2,), depths=(1,), repeats=1)
+    config = dataclasses.replace(TINY, n_classes=(2,), depths=(1,), repeats=1)
     pieces = Pieces()
     first = ffm_depth.run(config, Context(pieces=pieces))
     assert list(pieces.kept) == ["classes2.depth1.repeat0"]

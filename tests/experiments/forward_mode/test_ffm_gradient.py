@@ -60,7 +60,7 @@ def test_registration_hurts_forward_mode_twice_as_far_as_physics_aware_training(
 
 def test_every_error_and_method_is_printed_and_drawn():
     config = ffm_gradient.Config(
-        pixels=16, distance=1e-3, block=(6, 4), target_side=3, draws=1, n_layers=2
+        pixels=16, distance=1e-3, block=(6, 4), target_side=3, repeats=1, n_layers=2
     )
     with precision("double"):
         outcome = ffm_gradient.run(config, Context())
@@ -74,7 +74,7 @@ def test_every_error_and_method_is_printed_and_drawn():
 
 
 def test_another_seed_draws_another_bench():
-    small = ffm_gradient.Config(pixels=16, distance=1e-3, block=(6, 4), target_side=3, draws=1)
+    small = ffm_gradient.Config(pixels=16, distance=1e-3, block=(6, 4), target_side=3, repeats=1)
     with pytest.MonkeyPatch.context() as patch, precision("double"):
         patch.setattr(
             ffm_gradient, "ERRORS", {"camera_shift_2px": ffm_gradient.ERRORS["camera_shift_2px"]}
@@ -89,7 +89,7 @@ def test_another_seed_draws_another_bench():
 
 
 def test_the_sheet_s_ranges_compare_with_its_own_sizes_only():
-    small = ffm_gradient.Config(pixels=16, distance=1e-3, block=(6, 4), target_side=3, draws=1)
+    small = ffm_gradient.Config(pixels=16, distance=1e-3, block=(6, 4), target_side=3, repeats=1)
     with pytest.MonkeyPatch.context() as patch, precision("double"):
         patch.setattr(ffm_gradient, "ERRORS", {"none": ffm_gradient.ERRORS["none"]})
         outcome = ffm_gradient.run(small)

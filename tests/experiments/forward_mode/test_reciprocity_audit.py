@@ -9,8 +9,8 @@ from experiments.harness.settings import precision
 TINY = reciprocity_audit.Config(
     pixels=16,
     distance=1e-3,
-    ports=8,
-    draws=2,
+    n_ports=8,
+    repeats=2,
     samples=8,
     probes=48,
     splitter_error=0.1,

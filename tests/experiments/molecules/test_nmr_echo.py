@@ -7,7 +7,7 @@ import pytest
 from experiments.molecules import nmr_echo as experiment
 
 TINY = experiment.Config(
-    angles=(2.0,), points=9, fine=2, biphenyl_points=3, n_states=2, readings=("once",), steps=(0, 1, 2, 4),
+    angles=(2.0,), points=9, fine=2, biphenyl_points=3, n_states=2, readings=("once",), n_steps=(0, 1, 2, 4),
     toluene_spins=(0, 1, 2, 4, 6, 7), biphenyl_spins=(0, 1, 2, 9, 10), shortened=(4, 8), whole_steps=(),
 )  # fmt: skip
 
@@ -44,7 +44,7 @@ def test_pulses_follow_the_average_where_they_are_short():
     rms = []
     for pulse in (10.5e-6, 5.25e-6):
         steps = (0, 1, 2) if pulse > 6e-6 else (0, 2, 4)
-        config = dataclasses.replace(TINY, pulse=pulse, steps=steps)
+        config = dataclasses.replace(TINY, pulse=pulse, n_steps=steps)
         found = experiment._pulsed_work(config)["pulsed_two_blocks"]()
         rms.append(np.abs(found["pulsed.two_blocks"][0, 1] - found["average.two_blocks"]).max())
         assert found["average.two_blocks"].min() < 0.95  # there is an echo to follow
@@ -104,7 +104,7 @@ def test_all_panels_are_drawn(outcome):
         ({"whole_steps": (1, 0)}, "`whole_steps` must be rising numbers from 0 on, or none"),
         ({"pulse": 0.0}, "`pulse` must lie between 0 and 1e-4 s"),
         ({"rf_spread": 0.5}, "`rf_spread` must lie from 0 to 0.5"),
-        ({"steps": (2, 1)}, "`steps` must be two or more rising"),
+        ({"n_steps": (2, 1)}, "`n_steps` must be two or more rising"),
         ({"shortened": (0, 1)}, "`shortened` must be two or more rising numbers from 1"),
         ({"readings": ("twice",)}, "`readings` must be among printed"),
         ({"toluene_spins": (1, 2)}, "`toluene_spins` must be rising numbers from the probe 0"),

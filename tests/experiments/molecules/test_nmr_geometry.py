@@ -10,7 +10,7 @@ from experiments.molecules import nmr_geometry
 from quantum.inference.curve_emulator import CurveEmulator
 
 TINY = nmr_geometry.Config(
-    measurements=4, noise=(0.01,), n_times=8, time_step=1.1e-3, dmbp_time_step=0.4e-3, degree=10,
+    repeats=4, noise=(0.01,), n_times=8, time_step=1.1e-3, dmbp_time_step=0.4e-3, degree=10,
     dmbp_degree=24, refits=20,
     dmbp_spins=("C", "H2", "H6", "H2'", "H6'", "M0"),
 )  # fmt: skip
@@ -115,7 +115,7 @@ def test_the_fit_never_sees_the_truth(outcome, monkeypatch):
 
 def test_a_measured_curve_is_learned(tmp_path):
     times = 1.1e-3 * np.arange(1, 9)
-    config = dataclasses.replace(TINY, dmbp_spins=(), measurements=2)
+    config = dataclasses.replace(TINY, dmbp_spins=(), repeats=2)
     curve = nmr_geometry._curve(config, "toluene", times, np.array([2.46]))
     rows = "".join(f"{t},{v},0.002\n" for t, v in zip(times, curve, strict=True))
     path = tmp_path / "curve.csv"
@@ -143,7 +143,7 @@ def test_curves_learned_values_and_pulls_are_drawn(outcome):
     [
         ({"noise": (-0.01,)}, "`noise` must lie between"),
         ({"noise": ()}, "`noise` must hold a standard error"),
-        ({"measurements": 1}, "`measurements` must be at least 2"),
+        ({"repeats": 1}, "`repeats` must be at least 2"),
         ({"dmbp_spins": ("H2", "C")}, "`dmbp_spins` must begin with C"),
         ({"butterfly_angle": 3.0}, "`butterfly_angle` must lie between 1.6 and 2.4"),
     ],

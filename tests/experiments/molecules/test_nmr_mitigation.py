@@ -13,7 +13,12 @@ from quantum.spins.hamiltonian import dense, spin_product
 
 # A weak coupling, so that echoes stay near their start.
 TINY = experiment.Config(
-    n_spins=4, steps=(1, 3), n_molecules=5, bond=2.5, draws=1, noises=("depolarizing", "willow_qec")
+    n_spins=4,
+    n_steps=(1, 3),
+    n_molecules=5,
+    bond=2.5,
+    repeats=1,
+    noises=("depolarizing", "willow_qec"),
 )
 
 
@@ -25,7 +30,7 @@ def outcome():
 def test_many_short_steps_are_the_dense_echo_of_the_trace(monkeypatch):
     steps, time = 65, 2e-4
     monkeypatch.setattr(experiment, "STEP", time / steps)
-    config = dataclasses.replace(TINY, steps=(steps,), strike=1.1, bond=1.0865)
+    config = dataclasses.replace(TINY, n_steps=(steps,), strike=1.1, bond=1.0865)
     circuit = experiment.echo_circuit(config, steps, 2)
     found = experiment._mixed_expectation(NoisyCircuit(4, tuple(circuit.operations())))
     hamiltonian = experiment.molecule(4, 1.0865, np.random.default_rng([0, 2]))
@@ -54,7 +59,7 @@ def test_signals_are_those_of_the_density_matrix(outcome):
 
 
 def test_path_weights_add_up_to_the_noiseless_echo(outcome):
-    for steps in TINY.steps:
+    for steps in TINY.n_steps:
         sums = outcome.arrays[f"amplitudes.s{steps}"].sum(axis=1)
         np.testing.assert_allclose(sums, outcome.arrays[f"exact.s{steps}"], atol=1e-12)
 
@@ -71,7 +76,7 @@ def test_shots_add_to_the_bias_and_less_with_more_of_them(outcome):
     squares = outcome.arrays["squares.richardson.depolarizing"].mean(axis=(1, 2))
     assert squares[1] > squares[2] > squares[0]
     # 10^4 shots: the variance is that of the coefficients, within the spread of ten circuits.
-    values = np.concatenate([outcome.arrays[f"depolarizing.s{s}"] for s in TINY.steps])
+    values = np.concatenate([outcome.arrays[f"depolarizing.s{s}"] for s in TINY.n_steps])
     weights = richardson(np.array(TINY.scales)).coefficients
     wanted = np.mean((1 - values**2) @ weights**2) / 1e4
     assert squares[1] == pytest.approx(wanted, rel=1.5)
@@ -103,7 +108,7 @@ def test_all_panels_are_drawn(outcome):
         ({"n_spins": 3}, "`n_spins` must be at least 4"),
         ({"n_molecules": 2}, "`n_molecules` must be at least 3"),
         ({"bond": 0.1}, "`bond` must lie between 1 and 5 A"),
-        ({"steps": (2, 1)}, "`steps` must be rising"),
+        ({"n_steps": (2, 1)}, "`n_steps` must be rising"),
         ({"scales": (1.0, 2.0)}, "`scales` must be 3 or more"),
         ({"gate_error": 0.3}, "`gate_error` must lie above 0"),
         ({"noises": ("depolarizing", "quiet")}, "`noises` must hold"),

@@ -7,7 +7,7 @@ from experiments.harness.settings import precision
 from experiments.photonic_chips import exceptional_point
 
 TINY = exceptional_point.Config(
-    devices=1, starts=4, noise_levels=(), steps=24, n_frequencies=81, order_three=False
+    devices=1, starts=4, noise_levels=(), n_steps=24, n_frequencies=81, order_three=False
 )
 
 

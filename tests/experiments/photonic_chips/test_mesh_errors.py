@@ -72,9 +72,9 @@ def test_every_method_takes_the_rate():
 def test_bad_settings_are_named():
     with pytest.raises(ValueError, match=r"`methods` must be of pat_output, .* but has backprop"):
         Config(methods=("backprop",))
-    with pytest.raises(ValueError, match="`draws` must be at least 1, but is 0"):
-        Config(draws=0)
-    with pytest.raises(ValueError, match="`slow_draws` must be at most `draws`, 1, but is 2"):
-        Config(slow_draws=2)
+    with pytest.raises(ValueError, match="`repeats` must be at least 1, but is 0"):
+        Config(repeats=0)
+    with pytest.raises(ValueError, match="`slow_repeats` must be at most `repeats`, 1, but is 2"):
+        Config(slow_repeats=2)
     with pytest.raises(ValueError, match=r"`errors` must be at most 0\.2 and not negative"):
         Config(errors=((0.5, 0.0),))

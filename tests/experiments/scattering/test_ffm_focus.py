@@ -10,7 +10,7 @@ TINY = ffm_focus.Config(
     pixels=32,
     aperture=0.512e-3,
     distance=0.0621,  # lambda z / D as in the paper, on the pixels of the laptop scale
-    draws=1,
+    repeats=1,
     n_iterations=20,
     swarm=SwarmSettings(n_particles=6, n_blocks=8),
     swarm_iterations=40,
@@ -74,7 +74,7 @@ def test_figure_shows_the_way_to_the_focus(outcome):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"draws": 0}, "`draws` must be at least 1, but is 0"),
+        ({"repeats": 0}, "`repeats` must be at least 1, but is 0"),
         ({"target_side": 1e-6}, "`target_side` must lie between a pixel of 1.6e-05 m"),
     ],
 )
