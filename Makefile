@@ -12,13 +12,14 @@ $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constra
 @$(BIN)/python -m compileall -qq -j 0 -x '/tests/' .venv/lib || true
 endef
 
-.PHONY: help run test lint notebooks bench clean
+.PHONY: help run test lint notebooks docs bench clean
 
 help:
 	@echo "make run        trains the optical network of the main figure, minutes on two cores"
 	@echo "make test       all tests"
 	@echo "make lint       ruff, pyright, import rules, spelling"
 	@echo "make notebooks  executes the notebooks"
+	@echo "make docs       the documentation, into docs/_build/html; executes the notebooks where anything changed"
 	@echo "make bench      ours against the installed peers"
 	@echo "make clean      removes .venv and caches, keeps results/"
 
@@ -40,11 +41,16 @@ lint: .venv/.installed-dev
 notebooks: .venv/.installed-test
 	$(BIN)/python -m pytest --numprocesses=2 --nbmake --nbmake-timeout=600 notebooks
 
+# A warning is an error, and so is a link that leads nowhere or a resource from the network.
+docs: .venv/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python docs/check_site.py docs/_build/html
+
 bench: .venv/.installed
 	$(BIN)/lightecho bench
 
 clean:
-	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist docs/_build docs/generated .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A half-made environment would look finished to the next call, so it is removed.
@@ -60,6 +66,10 @@ $(BIN)/python:
 
 .venv/.installed-test: pyproject.toml constraints.txt | $(BIN)/python
 	$(call INSTALL,".[test]")
+	@touch $@ .venv/.installed
+
+.venv/.installed-docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e ".[docs]"
 	@touch $@ .venv/.installed
 
 .venv/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python

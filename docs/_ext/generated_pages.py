@@ -1,0 +1,50 @@
+"""Before Sphinx reads: the gallery, the API pages, the map and the notebooks are written into docs/generated/."""
+
+from pathlib import Path
+
+import api_pages
+import gallery
+import package_map
+from pages import copy_changed, remove_others, write_changed
+from source_tree import ROOT
+
+from experiments.command.storage import Store
+
+
+def write_all(generated: Path, store: Store) -> None:
+    """Writes every generated page into `generated` and removes those of a former tree."""
+    gallery.write(generated / "gallery", store)
+    api_pages.write(generated / "api")
+    package_map.write(generated)
+    _copy_notebooks(generated / "notebooks")
+    remove_others(generated)
+
+
+def _copy_notebooks(target: Path) -> None:
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    for notebook in notebooks:
+        copy_changed(notebook, target / notebook.name)
+    names = "\n".join(notebook.stem for notebook in notebooks)
+    write_changed(target / "index.md", _NOTEBOOKS.format(names=names))
+
+
+_NOTEBOOKS = """# Notebooks
+
+A few cells each, executed when this site was built. `notebooks/` has the files; open them with Jupyter from the root
+of the repository.
+
+```{{toctree}}
+:maxdepth: 1
+
+{names}
+```
+"""
+
+
+def setup(app):
+    """Writes once the configuration is read."""
+    app.connect(
+        "config-inited",
+        lambda app, config: write_all(Path(app.srcdir) / "generated", Store(ROOT / "results")),
+    )
+    return {"parallel_read_safe": True}

@@ -1,0 +1,29 @@
+"""Generated pages on disk: written where they differ, so that Sphinx reads again only what changed; old ones go."""
+
+import shutil
+from pathlib import Path
+
+_written: set[Path] = set()
+
+
+def write_changed(path: Path, text: str) -> None:
+    """Writes a page unless it says the same already."""
+    _written.add(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def copy_changed(source: Path, path: Path) -> None:
+    """Copies a notebook or a picture unless the copy is the same already."""
+    _written.add(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file() or path.read_bytes() != source.read_bytes():
+        shutil.copyfile(source, path)
+
+
+def remove_others(folder: Path) -> None:
+    """Removes files that this build did not write: pages of modules and experiments that are gone."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in _written:
+            path.unlink()
