@@ -41,7 +41,8 @@ lint: .venv/.installed-dev
 notebooks: .venv/.installed-test
 	$(BIN)/python -m pytest --numprocesses=2 --nbmake --nbmake-timeout=600 notebooks
 
-# A warning is an error, and so is a link that leads nowhere or a resource from the network.
+# A notebook is executed where a line of the packages has changed since. One that fails fails this, and so does a warning,
+# a link that leads nowhere, and a picture, style or script from the network.
 docs: .venv/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python docs/check_site.py docs/_build/html
@@ -69,9 +70,9 @@ $(BIN)/python:
 	@touch $@ .venv/.installed
 
 .venv/.installed-docs: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) -e ".[docs]"
+	$(call INSTALL,".[docs]")
 	@touch $@ .venv/.installed
 
 .venv/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(call INSTALL,".[dev]")
-	@touch $@ .venv/.installed-test .venv/.installed
+	@touch $@ .venv/.installed-test .venv/.installed-docs .venv/.installed
