@@ -31,6 +31,7 @@ from optics.hardware.detectors import (
     expose,
     photons_from_counts,
 )
+from optics.hardware.normals import complex_normals
 
 FRAMES_PER_FIELD = 4  # Four-step holography: one camera frame per phase step.
 Draws = Literal["frames", "differences"]
@@ -133,13 +134,12 @@ def measure_four_step(
     _check_draws(draws, camera, exposure)
     dtype = _real_dtype(amplitude)
     peak = jnp.max(jnp.abs(amplitude), axis=(-2, -1), keepdims=True)
-    normalised = amplitude / jnp.where(peak > 0, peak, 1)
     ratio = jnp.asarray(reference_ratio, dtype)
     # Without noise an infinite well makes the photon number irrelevant: one electron then serves.
     well = jnp.where(jnp.isinf(camera.full_well), 1.0, camera.full_well)
     gain = jnp.asarray(exposure, dtype) * well.astype(dtype) / (1 + ratio) ** 2
     measure = _from_frames if draws == "frames" else _from_differences
-    return measure(normalised, ratio, reference_phase, gain, camera, key) * peak
+    return measure(amplitude, peak, ratio, reference_phase, gain, camera, key)
 
 
 def off_axis_frame(
@@ -219,26 +219,42 @@ def random_walk_phase(key: PRNGKeyArray, n: int, step: ArrayLike) -> Float[Array
     return jnp.cumsum(steps.at[:1].set(0))
 
 
-def _from_frames(amplitude, reference, reference_phase, gain, camera, key) -> Array:
-    """Measures by four exposures, `gain` electrons per unit intensity."""
-    frames = four_step_frames(amplitude, reference, reference_phase=reference_phase)
+def _from_frames(amplitude, peak, reference, reference_phase, gain, camera, key) -> Array:
+    """Measures by four exposures, `gain` electrons per unit intensity of the field over its peak."""
+    normalised = amplitude / jnp.where(peak > 0, peak, 1)
+    frames = four_step_frames(normalised, reference, reference_phase=reference_phase)
     photons = gain / camera.quantum_efficiency.astype(gain.dtype)
     measured = photons_from_counts(expose(frames * photons, camera, key=key), camera) / photons
-    return reconstruct_four_step(measured, reference)
+    return reconstruct_four_step(measured, reference) * peak
 
 
-def _from_differences(amplitude, reference, reference_phase, gain, camera, key) -> Array:
-    """Measures by drawing I_0 - I_2 and I_1 - I_3, each 4 R times a quadrature of E."""
+def _from_differences(amplitude, peak, reference, reference_phase, gain, camera, key) -> Array:
+    """Measures by drawing I_0 - I_2 and I_1 - I_3, each 4 R times a quadrature of E.
+
+    In real numbers throughout: products of complex fields with real factors would cost twice as much.
+    """
     drift = _per_batch(reference_phase, amplitude, "reference_phase")
+    real, imag = jnp.real(amplitude), jnp.imag(amplitude)
     variance = 2 * camera.read_noise**2
     if camera.bit_depth is not None:
         variance = variance + electrons_per_count(camera) ** 2 / 6
     variance = variance.astype(gain.dtype)
     if camera.shot_noise == "gaussian":
-        variance = variance + 2 * gain * (_intensity(amplitude) + reference**2)
-    noise = jax.random.normal(key, (2, *amplitude.shape), gain.dtype)
-    error = jax.lax.complex(noise[0], noise[1]) * (jnp.sqrt(variance) / (4 * gain * reference))
-    return amplitude * _phasor(-drift, amplitude.dtype) + error
+        unit = 1 / jnp.where(peak > 0, peak, 1)
+        normalised = (real * unit) ** 2 + (imag * unit) ** 2
+        variance = variance + 2 * gain * reference**2 + 2 * gain * normalised
+    size = jnp.sqrt(variance) * (peak / (4 * gain * reference))
+    # A branch of its own, for XLA would draw the same numbers again in each loop that reads the result.
+    noise = jax.lax.cond(
+        jnp.any(peak > 0),
+        lambda: complex_normals(key, amplitude.shape, amplitude.dtype),
+        lambda: jnp.zeros(amplitude.shape, amplitude.dtype),
+    )
+    cosine, sine = jnp.cos(drift).astype(real.dtype), jnp.sin(drift).astype(real.dtype)
+    return jax.lax.complex(
+        cosine * real + sine * imag + size * jnp.real(noise),
+        cosine * imag - sine * real + size * jnp.imag(noise),
+    )
 
 
 def _intensity(amplitude: Array) -> Array:

@@ -23,7 +23,7 @@ from optics.hardware.imperfections import Imperfections, ZernikeTerms
 from optics.media.free_space import FreeSpace, make_free_space
 from optics.media.geometry import Geometry
 from optics.media.scattering import Scatterer, ScatteringMedium, make_medium
-from optics.waves.field import over_batch
+from optics.waves.field import computed_once, over_batch
 from optics.waves.zernike import noll_to_nm, zernike_radial
 
 DRIFT_LENGTH = 8192  # Measurements after which the recorded drift of the laboratory is mirrored and walked back.
@@ -62,10 +62,10 @@ class HardwareTwin(eqx.Module):
         actual = 2 * jnp.pi * self.stroke * bent
         if self.blur_y is not None and self.blur_x is not None:
             actual = self.blur_y @ actual @ self.blur_x.T
-        weights = jnp.exp(1j * actual)
+        weights = jax.lax.complex(jnp.cos(actual), jnp.sin(actual))
         if amplitude is not None:
             weights = amplitude * weights
-        return jnp.sqrt(1 - self.zero_order) * weights + jnp.sqrt(self.zero_order)
+        return computed_once(jnp.sqrt(1 - self.zero_order) * weights + jnp.sqrt(self.zero_order))
 
     def transport(self, field: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """H without the modulator: input face, propagation, output face, camera."""

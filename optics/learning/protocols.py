@@ -296,7 +296,7 @@ def error_pass(network: Any, data: DataPass, labels, transport, *, key) -> Gradi
     def step(carry, inputs):
         layer, (phase, amplitude), x, y_before, layer_key = inputs
         c_u = transport(carry, layer_key, n_layers - 1 - layer)
-        turned = over_batch(jnp.exp(1j * phase), x) * x
+        turned = over_batch(modulation(phase), x) * x
         u = turned if amplitude is None else over_batch(amplitude, x) * turned
         phase_gradient = -jnp.sum(jnp.imag(u * c_u), axis=0)
         amplitude_gradient = None if amplitude is None else jnp.sum(jnp.real(turned * c_u), axis=0)

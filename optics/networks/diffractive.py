@@ -18,7 +18,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 from optics._checks import check_positive, check_shape
 from optics.media.free_space import FreeSpace
 from optics.media.geometry import Geometry
-from optics.waves.field import over_batch
+from optics.waves.field import computed_once, over_batch
 
 Activation = Callable[[Array], Array]
 
@@ -110,8 +110,8 @@ class DiffractiveNetwork(eqx.Module):
 
 def modulation(phase, amplitude=None) -> Array:
     """A exp(i phi)."""
-    weights = jnp.exp(1j * phase)
-    return weights if amplitude is None else amplitude * weights
+    weights = jax.lax.complex(jnp.cos(phase), jnp.sin(phase))
+    return computed_once(weights if amplitude is None else amplitude * weights)
 
 
 def run_layers(network: DiffractiveNetwork, field, layer: Callable) -> Array:

@@ -6,6 +6,7 @@ Power is sum |u|^2 pitch^2. Polarisation and coherence are left out: fields are 
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact
 
@@ -103,6 +104,20 @@ def grid_coordinates(
 def over_batch(plane: Array, batched: Array) -> Array:
     """Gives a `(y, x)` plane the leading axes of size 1 that let it act on every field of a batch."""
     return plane.reshape((1,) * (batched.ndim - plane.ndim) + plane.shape)
+
+
+def computed_once(plane: Array) -> Array:
+    """The same plane, kept from being computed anew for every field that it multiplies.
+
+    XLA takes sines and cosines for cheap, fuses them into the product with a batch and evaluates them once a field:
+    on a CPU that costs ten times the product. It does not fuse a division, so the plane is divided by a one that only
+    the run knows. `jax.lax.optimization_barrier` says the same, but is dropped before the fusion (jax 0.10.2, CPU).
+
+    Args:
+        plane: Finite values; its first value being NaN or infinite makes all NaN.
+    """
+    first = jax.lax.stop_gradient(jnp.real(plane[(0,) * plane.ndim]))
+    return plane / (1 + 0 * first)
 
 
 def pad_to(

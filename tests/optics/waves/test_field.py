@@ -1,11 +1,21 @@
 """Field: what it accepts, what it measures, and that its grid stays centred on sample N // 2."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.waves.field import Field, centred_axis, crop_to, grid_coordinates, pad_to
+from optics.waves.field import (
+    Field,
+    centred_axis,
+    computed_once,
+    crop_to,
+    grid_coordinates,
+    over_batch,
+    pad_to,
+)
 
 
 def test_power_is_intensity_times_pixel_area():
@@ -91,3 +101,38 @@ def test_padding_never_crops_and_cropping_never_pads():
         pad_to(jnp.ones((4, 4), complex), (3, 8))
     with pytest.raises(ValueError, match="must not exceed the grid"):
         crop_to(jnp.ones((4, 4), complex), (3, 8))
+
+
+@pytest.mark.parametrize("dtype", [float, complex])
+def test_a_plane_computed_once_is_the_same_plane_with_the_same_derivative(dtype):
+    plane = jnp.asarray(np.random.default_rng(0).normal(size=(4, 5)), dtype) + dtype(0.5)
+    kept, pull_back = jax.vjp(computed_once, plane)
+    np.testing.assert_array_equal(kept, plane)
+    np.testing.assert_array_equal(pull_back(plane)[0], plane)
+
+
+def _values_in_loops_with_a_sine(function, *arguments) -> list[int]:
+    """Sizes of the results of the fused loops that evaluate a sine or cosine."""
+    text = jax.jit(function).lower(*arguments).compile().as_text() or ""
+    loops = re.findall(r"^%?\S+ \(.*?\) -> \S+ \{.*?^\}", text, re.DOTALL | re.MULTILINE)
+    waves = [loop for loop in loops if re.search(r" (sine|cosine)\(", loop)]
+    roots = [re.search(r"ROOT \S+ = \w+\[([\d,]*)\]", loop) for loop in waves]
+    return [int(np.prod([int(n) for n in root.group(1).split(",")])) for root in roots if root]
+
+
+@pytest.mark.usefixtures("optimised")
+def test_a_plane_computed_once_is_not_evaluated_for_each_field():
+    phase, fields = jnp.ones((8, 16), jnp.float32), jnp.ones((32, 8, 16), jnp.complex64)
+
+    def product(keep, phase, fields):
+        plane = jax.lax.complex(jnp.cos(phase), jnp.sin(phase))
+        return over_batch(keep(plane), fields) * fields
+
+    def careless(phase, fields):
+        return product(lambda plane: plane, phase, fields)
+
+    sizes = _values_in_loops_with_a_sine(lambda p, f: product(computed_once, p, f), phase, fields)
+    assert sizes
+    assert max(sizes) == phase.size
+    # If this fails, XLA has learnt it, and `computed_once` can go.
+    assert max(_values_in_loops_with_a_sine(careless, phase, fields)) == fields.size
