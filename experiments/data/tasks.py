@@ -1,6 +1,7 @@
 """Classification tasks on the device: the first classes of a data set, capped, drawn by seed."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -44,3 +45,9 @@ def load_task(name: str, n_classes: int, n_train: int, n_test: int, seed: int) -
         class_names=data.class_names,
         source=data.source,
     )
+
+
+@lru_cache(maxsize=4)
+def shared_task(name: str, n_classes: int, n_train: int, n_test: int, seed: int) -> Task:
+    """`load_task`, once a process: pieces that run in another one are sent the name of the data, not the images."""
+    return load_task(name, n_classes, n_train, n_test, seed)

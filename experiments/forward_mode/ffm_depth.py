@@ -29,7 +29,7 @@ Geometry: 64 px of 8 um at 12 mm have nearly the Fresnel number (10) of the pape
 a small run diffracts like the large one.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import jax
@@ -37,9 +37,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.data import datasets
-from experiments.data.tasks import load_task
+from experiments.data.tasks import shared_task
 from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
-from experiments.harness.context import Context
+from experiments.harness.context import Arrays, Context, stacked
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
@@ -155,31 +155,58 @@ REFERENCES = _references(_WHY.format("a four-class subset"))
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Trains and tests every depth and repeat; each is a piece that survives an interruption."""
     session = context or Context()
+    # The depth varies fastest: all depths are in the figure early, and processes side by side compile different ones.
+    pieces = {
+        _label(n_classes, depth, repeat): (config, session, n_classes, depth, repeat)
+        for repeat in range(config.repeats)
+        for n_classes in config.n_classes
+        for depth in config.depths
+    }
+    found = session.map(
+        _train_and_test, pieces, on_piece=lambda some: _publish(config, session, some)
+    )
+    return _outcome(config, found)
+
+
+def _label(n_classes: int, depth: int, repeat: int) -> str:
+    return f"classes{n_classes}.depth{depth}.repeat{repeat}"
+
+
+def _publish(config: Config, context: Context, found: dict[str, Arrays]) -> None:
+    """Shows the depths of which the first repeat of the main class count is there."""
+    main = config.n_classes[0]
+    depths = tuple(depth for depth in config.depths if _label(main, depth, 0) in found)
+    if not depths or len(found) == len(config.depths) * len(config.n_classes) * config.repeats:
+        return
+    early = _outcome(replace(config, n_classes=(main,), depths=depths, repeats=1), found)
+    ideal, in_silico, ffm = (
+        early.metrics[f"accuracy.{m}.depth{depths[-1]}"].value for m in METHODS
+    )
+    context.publish(
+        early,
+        f"{main} classes, {depths[-1]} layers: ideal {ideal:.1f} %, its weights on hardware {in_silico:.1f} %, trained "
+        f"on hardware by forward mode {ffm:.1f} %",
+    )
+
+
+def _outcome(config: Config, found: dict[str, Arrays]) -> Outcome:
     metrics: dict[str, Measurement] = {}
     arrays: dict[str, np.ndarray] = {}
     for n_classes in config.n_classes:
-        task = load_task(config.dataset, n_classes, config.n_train, config.n_test, config.seed)
         main = n_classes == config.n_classes[0]
         prefix = "accuracy" if main else f"accuracy{n_classes}"
         for depth in config.depths:
-            pieces = [
-                session.sub_run(
-                    f"classes{n_classes}.depth{depth}.repeat{repeat}",
-                    lambda d=depth, r=repeat, t=task: _train_and_test(config, session, t, d, r),
-                )
-                for repeat in range(config.repeats)
-            ]
+            repeats = [found[_label(n_classes, depth, r)] for r in range(config.repeats)]
+            pieces = stacked(repeats)
             for i, method in enumerate(METHODS):
-                samples = np.array([piece["accuracy"][i] for piece in pieces])
+                samples = pieces["accuracy"][:, i]
                 metrics[f"{prefix}.{method}.depth{depth}"] = Measurement.from_samples(samples, "%")
                 arrays[f"{prefix}.{method}.depth{depth}"] = samples
             if main:
-                arrays[f"loss.ffm.depth{depth}"] = np.stack([piece["loss_ffm"] for piece in pieces])
-                arrays[f"loss.ideal.depth{depth}"] = np.stack(
-                    [piece["loss_ideal"] for piece in pieces]
-                )
+                arrays[f"loss.ffm.depth{depth}"] = pieces["loss_ffm"]
+                arrays[f"loss.ideal.depth{depth}"] = pieces["loss_ideal"]
                 if depth == max(config.depths):
-                    arrays |= {k: v for k, v in pieces[0].items() if k.startswith("object.")}
+                    arrays |= {k: v for k, v in repeats[0].items() if k.startswith("object.")}
     for depth in config.depths:
         ideal, in_silico, ffm = (arrays[f"accuracy.{m}.depth{depth}"] for m in METHODS)
         metrics[f"loss_of_accuracy.in_silico.depth{depth}"] = Measurement.from_samples(
@@ -196,8 +223,9 @@ def run(config: Config, context: Context | None = None) -> Outcome:
 
 
 def _train_and_test(
-    config: Config, context: Context, task, depth: int, repeat: int
-) -> dict[str, np.ndarray]:
+    config: Config, context: Context, n_classes: int, depth: int, repeat: int
+) -> Arrays:
+    task = shared_task(config.dataset, n_classes, config.n_train, config.n_test, config.seed)
     optics = config.optics
     key = jax.random.fold_in(jax.random.key(config.seed), 1000 * depth + repeat)
     start_key, batch_key, test_key, bench_key = jax.random.split(key, 4)

@@ -107,7 +107,7 @@ class _Lines:
         self._total = total
         self._period = period
         self._start = self._last = time.monotonic()
-        self._done = 0
+        self._done = self._shown = 0
         self._note = ""
 
     def advance(self, n: int = 1, note: str = "") -> None:
@@ -119,13 +119,14 @@ class _Lines:
     def finish(self) -> None:
         if time.monotonic() - self._start < 1.0 and not self._console.is_jupyter:
             return  # a loop this short needs no sign of life
-        self._show()
+        if self._shown < self._done or self._done == 0:
+            self._show()
         if self._console.is_jupyter:
             sys.stdout.write("\n")
 
     def _show(self) -> None:
         now = time.monotonic()
-        self._last = now
+        self._last, self._shown = now, self._done
         elapsed = now - self._start
         line = f"{self._label} {self._done}/{self._total}, {_rate(self._done, elapsed)}, {elapsed:.0f} s"
         if 0 < self._done < self._total:

@@ -5,6 +5,7 @@ import pytest
 
 from experiments.forward_mode import ffm_depth
 from experiments.forward_mode.panel import Optics
+from experiments.harness.context import Context
 from optics.hardware.imperfections import Imperfections
 
 TINY = ffm_depth.Config(
@@ -18,8 +19,14 @@ TINY = ffm_depth.Config(
 
 
 @pytest.fixture(scope="module")
-def outcome():
-    return ffm_depth.run(TINY)
+def published():
+    """What the run of `outcome` shows on its way."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def outcome(published):
+    return ffm_depth.run(TINY, Context(draw=published.append))
 
 
 def test_prints_accuracy_by_method_and_depth(outcome):
@@ -45,6 +52,19 @@ def test_figure_has_accuracies_losses_and_a_picture_for_each_layer(outcome):
     assert outcome.arrays["object.powers"].sum(axis=1) == pytest.approx(1)
 
 
+def test_the_first_piece_alone_gives_a_picture_with_the_final_numbers_of_it(outcome, published):
+    first = published[0]
+    assert (first.config.n_classes, first.config.depths, first.config.repeats) == ((4,), (2,), 1)
+    for method in ffm_depth.METHODS:
+        (sample,) = first.arrays[f"accuracy.{method}.depth2"]
+        assert sample == outcome.arrays[f"accuracy.{method}.depth2"][0]
+    titles = [axes.get_title() for axes in first.figure().axes]
+    assert "digits, 4 classes" in titles
+    assert "digits, 2 classes" not in titles
+    # The whole result is no preview: the run itself draws it.
+    assert all(early.config.repeats < TINY.repeats for early in published)
+
+
 def test_without_a_gap_all_three_agree():
     config = dataclasses.replace(
         TINY, n_classes=(2,), depths=(1,), repeats=1, gap=Imperfections(), camera=False
@@ -58,8 +78,6 @@ def test_without_a_gap_all_three_agree():
 
 
 def test_pieces_of_an_interrupted_run_are_used():
-    from experiments.harness.context import Context
-
     class Pieces:
         notes: list[str] = []  # noqa: RUF012
 

@@ -40,6 +40,18 @@ def test_a_log_shows_life_with_count_rate_and_time_left():
     assert "about 0 s left, loss 0.5" in line
 
 
+def test_the_last_step_is_told_once():
+    context, text = log_context(line_period=0.0)
+    with context.progress("train", 2) as ticker:
+        ticker.advance()
+        time.sleep(1.05)  # a loop shorter than a second is not told at its end
+        ticker.advance()
+    assert [line.split(",")[0] for line in text.getvalue().splitlines()] == [
+        "train 1/2",
+        "train 2/2",
+    ]
+
+
 def test_a_quiet_period_prints_nothing():
     context, text = log_context(line_period=100.0)
     with context.progress("train", 100) as ticker:
