@@ -60,6 +60,8 @@ napoleon_use_ivar = True
 napoleon_use_rtype = False
 napoleon_numpy_docstring = False
 add_module_names = False
+# Formulas and commands are no Python.
+highlight_language = "none"
 toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"

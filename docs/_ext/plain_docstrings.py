@@ -18,9 +18,14 @@ _ITEM = re.compile(r"^\s*([-*]|\d+\.) ")
 def escape(text: str) -> str:
     """Marks `code` as literal and takes the meaning from all else that reStructuredText would read as markup."""
     parts = _CODE.split(text)
-    found = "".join(_literal(part) if _CODE.fullmatch(part) else _plain(part) for part in parts)
-    # Letters that touch code, as in `Qid`s, need a mark that ends the literal.
-    return re.sub(r"(``[^`]+``)(?=\w)", r"\1\\ ", found)
+    found = ""
+    for part, after in zip(parts, [*parts[1:], ""], strict=True):
+        if not _CODE.fullmatch(part):
+            found += _plain(part)
+            continue
+        # Letters that touch code, as in `Qid`s, need a mark that ends the literal.
+        found += _literal(part) + ("\\ " if re.match(r"\w", after) else "")
+    return found
 
 
 def _literal(part: str) -> str:

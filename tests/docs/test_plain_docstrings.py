@@ -13,6 +13,7 @@ def test_formulas_keep_their_marks():
 
 def test_letters_after_code_do_not_undo_it():
     assert escape("`cirq.Qid`s") == r"``cirq.Qid``\ s"
+    assert escape("`twin`, `bench`; (`chip`)") == "``twin``, ``bench``; (``chip``)"
 
 
 def test_an_indented_block_is_shown_as_it_stands():
