@@ -1,5 +1,6 @@
 """Before Sphinx reads: the gallery, the API pages, the map and the notebooks are written into docs/generated/."""
 
+import contextlib
 from pathlib import Path
 
 import api_pages
@@ -8,6 +9,7 @@ import package_map
 from pages import copy_changed, remove_others, write_changed
 from source_tree import ROOT
 
+from experiments.command.compilation_cache import kept_programs
 from experiments.command.storage import Store
 
 
@@ -42,7 +44,10 @@ of the repository.
 
 
 def setup(app):
-    """Writes once the configuration is read."""
+    """Writes once the configuration is read; notebooks share the compiled programs of the command line."""
+    programs = contextlib.ExitStack()
+    programs.enter_context(kept_programs())
+    app.connect("build-finished", lambda app, error: programs.close())
     app.connect(
         "config-inited",
         lambda app, config: write_all(Path(app.srcdir) / "generated", Store(ROOT / "results")),

@@ -1,6 +1,7 @@
 """The map of the packages: floors from the top as the import contracts state them, drawn from pyproject.toml."""
 
 import html
+import re
 from pathlib import Path
 
 from api_pages import ROOMS_OF_EXPERIMENTS
@@ -49,8 +50,9 @@ def _floor(floor: list[Module]) -> str:
 def _room(wing: Module) -> str:
     name = wing.name.rsplit(".", 1)[1]
     inside = ", ".join(module.name.rsplit(".", 1)[1] for module in modules(wing.name))
+    summary = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(wing.summary))
     return (
-        f'<a class="room" href="{_page(wing)}"><strong>{name}/</strong><span>{html.escape(wing.summary)}</span>'
+        f'<a class="room" href="{_page(wing)}"><strong>{name}/</strong><span>{summary}</span>'
         f"<small>{inside}</small></a>"
     )
 
