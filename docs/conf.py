@@ -36,6 +36,8 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 nb_execution_show_tb = True
 nb_merge_streams = True
+# What packages say of missing widgets and the like; errors still stop the build.
+nb_output_stderr = "remove"
 
 
 def _fingerprint() -> str:
