@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from experiments.benchmarks.peers.engine import EngineSpec
 from experiments.benchmarks.timing import load_average, per_round, ratio, time_in_turn
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure, style
@@ -71,11 +72,8 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("batch_size", "rounds", "n_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
-        if not self.n_ports or min(self.n_ports) < 2:
-            raise ValueError(f"`n_ports` must be sizes of at least 2, but is {self.n_ports}.")
+        at_least(self, 1, "batch_size", "rounds", "n_steps")
+        at_least(self, 2, "n_ports")
 
 
 SCALES = {

@@ -39,6 +39,7 @@ from experiments.benchmarks.timing import (
     time_in_turn,
 )
 from experiments.harness.context import Context
+from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure, style
@@ -110,11 +111,8 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name, least in (("points", 2), ("least_states", 2), ("rounds", 1), ("n_steps", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"`{name}` must be at least {least}, but is {getattr(self, name)}."
-                )
+        at_least(self, 2, "points", "least_states")
+        at_least(self, 1, "rounds", "n_steps")
         for name in ("exact", "sampled"):
             if not all(5 <= n <= 15 for n in getattr(self, name)):
                 raise ValueError(
@@ -124,11 +122,8 @@ class Config:
             raise ValueError(
                 f"`statistical_error` must lie between 0 and 1, but is {self.statistical_error}."
             )
-        known = {spec.name for specs in WORKS.values() for spec in specs}
-        if not set(self.engines) <= known:
-            raise ValueError(
-                f"`engines` must be among {', '.join(sorted(known))}, but are {self.engines}."
-            )
+        known = sorted({spec.name for specs in WORKS.values() for spec in specs})
+        among(self, known, "engines", empty=True)
 
     def n_states(self, n_spins: int) -> int:
         """Random states for a number of spins."""

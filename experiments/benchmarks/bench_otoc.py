@@ -27,6 +27,7 @@ from matplotlib.ticker import NullFormatter
 
 from experiments.benchmarks.timing import load_average
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure, style
@@ -79,9 +80,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("n_cycles", "rounds", "n_steps", "ensemble_circuits", "ensemble_pairs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
+        at_least(self, 1, "n_cycles", "rounds", "n_steps", "ensemble_circuits", "ensemble_pairs")
         for grid in self.grids:
             for site in self.butterflies:
                 rectangle(*grid).qubit(site)

@@ -29,6 +29,7 @@ from experiments.benchmarks.timing import (
     time_in_turn,
 )
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure
@@ -86,9 +87,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("pixels", "n_layers", "batch_size", "rounds", "n_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
+        at_least(self, 1, "pixels", "n_layers", "batch_size", "rounds", "n_steps")
         if any(n % 2 for n in (self.pixels, *self.sizes)):
             raise ValueError("`pixels` and `sizes` must be even, since peers pad both sides alike.")
         limit = 2 * self.pixels * self.pixel_pitch**2 / self.wavelength

@@ -32,6 +32,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
@@ -100,26 +101,15 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name, least in (("n_sets", 2), ("n_circuits", 2), ("shots", 1), ("n_grid", 50)):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"`{name}` must be at least {least}, but is {getattr(self, name)}."
-                )
+        at_least(self, 2, "n_sets", "n_circuits")
+        at_least(self, 1, "shots")
+        at_least(self, 50, "n_grid")
         if not 0 < self.phase_over_pi < 2:
             raise ValueError(
                 f"`phase_over_pi` must lie between 0 and 2, but is {self.phase_over_pi}."
             )
-        if (
-            not self.n_cycles
-            or list(self.n_cycles) != sorted(set(self.n_cycles))
-            or self.n_cycles[0] < 1
-        ):
-            raise ValueError(
-                f"`n_cycles` must be rising numbers from 1 on, but are {self.n_cycles}."
-            )
-        most = len(self.layout().lattice.couplers) - 1
-        if not -1 <= self.coupler <= most:
-            raise ValueError(f"`coupler` must lie between -1 and {most}, but is {self.coupler}.")
+        rising(self, 1, "n_cycles")
+        within(self, -1, len(self.layout().lattice.couplers) - 1, "coupler")
 
     def layout(self) -> EchoLayout:
         """Lattice, measured qubit and butterfly."""

@@ -20,10 +20,11 @@ import numpy as np
 
 from experiments.echoes.otoc_cost_figure import draw
 from experiments.harness.context import Context
+from experiments.harness.fields import among, at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
-from quantum._checks import check_choice, check_count, check_in_range
+from quantum._checks import check_choice
 from quantum.circuits.circuit import random_circuit
 from quantum.circuits.lattice import EchoLayout, Lattice, echo_layout, rectangle_layout
 from quantum.circuits.pauli import PauliString
@@ -95,18 +96,14 @@ class Config:
     def __post_init__(self):
         for size in self.sizes:
             check_choice(str(size), "sizes", tuple(str(n) for n in SIGNAL_SD))
-        for start in self.starts:
-            check_choice(start, "starts", tensor_network.STARTS)
+        among(self, tensor_network.STARTS, "starts")
         for shape in self.shapes:
             check_choice(str(shape), "shapes", tuple(str(known) for known in SHAPES))
-        check_count(self.searches, "searches", 1)
-        check_count(self.n_circuits, "n_circuits", 1)
-        check_count(self.loops, "loops", 2)
-        if not self.sweeps or list(self.sweeps) != sorted(set(self.sweeps)):
-            raise ValueError(f"`sweeps` must rise and not be empty, but are {self.sweeps}.")
-        check_count(self.sweeps[0], "sweeps", 0)
-        check_in_range(self.memory_share, "memory_share", 1e-6, 1)
-        check_in_range(self.share, "share", 1e-3, 1)
+        at_least(self, 1, "searches", "n_circuits")
+        at_least(self, 2, "loops")
+        rising(self, 0, "sweeps")
+        within(self, 1e-6, 1, "memory_share")
+        within(self, 1e-3, 1, "share")
         classical_cost.make_frontier(self.efficiency)
 
 

@@ -36,6 +36,7 @@ import numpy as np
 from experiments.echoes.otoc_decay_figure import draw, order_key
 from experiments.echoes.otoc_published import ALL_ORDERS, layout_of
 from experiments.harness.context import Context
+from experiments.harness.fields import among, at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
@@ -85,26 +86,13 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        if self.n_circuits < 4:
-            raise ValueError(
-                f"`n_circuits` must be at least 4, but is {self.n_circuits}; a spread needs some."
-            )
-        if len(self.n_cycles) < 4 or any(
-            b <= a for a, b in zip((0, *self.n_cycles), self.n_cycles, strict=False)
-        ):
-            raise ValueError(
-                f"`n_cycles` must be at least 4 rising whole numbers from 1 on, but are {self.n_cycles}."
-            )
+        at_least(self, 4, "n_circuits")  # a spread needs some
+        rising(self, 1, "n_cycles", entries=4)
         if self.n_strings < 0 or self.n_strings == 1:
             raise ValueError(f"`n_strings` must be 0 or at least 2, but is {self.n_strings}.")
-        for name in ("orders", "sizes"):
-            if not getattr(self, name):
-                raise ValueError(f"`{name}` must name at least one, but is empty.")
-        for order in self.orders:
-            if order not in ALL_ORDERS:
-                raise ValueError(
-                    f"`orders` must hold the letters ABCD once each, or abcd, but one is {order!r}."
-                )
+        if not self.sizes:
+            raise ValueError("`sizes` must have at least one entry, but is empty.")
+        among(self, ALL_ORDERS, "orders")
         # Metrics are named by the number of qubits.
         if len({self.n_qubits(size) for size in self.sizes}) != len(self.sizes):
             raise ValueError(

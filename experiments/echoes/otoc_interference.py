@@ -37,6 +37,7 @@ from experiments.echoes.otoc_published import (
     order_name,
 )
 from experiments.harness.context import Context
+from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
@@ -95,23 +96,12 @@ class Config:
                 "`n_circuits` and `strings` must hold one number for each of `sizes`, "
                 f"but hold {len(self.n_circuits)} and {len(self.strings)} for {len(self.sizes)}."
             )
-        for name, values, least in (
-            ("n_circuits", self.n_circuits, 3),
-            ("order_circuits", (self.order_circuits,), 3),
-            ("strings", self.strings, 2),
-            ("order_strings", (self.order_strings,), 2),
-        ):
-            if min(values) < least:
-                raise ValueError(f"`{name}` must be at least {least}, but is {min(values)}.")
-        for order in (self.order, *self.orders):
-            if order not in ALL_ORDERS:
-                raise ValueError(
-                    f"`order` must hold the letters ABCD once each, or abcd, but is {order!r}."
-                )
+        at_least(self, 3, "n_circuits", "order_circuits")
+        at_least(self, 2, "strings", "order_strings")
+        among(self, ALL_ORDERS, "order", "orders")
         if self.follow_up and self.follow_up < 3:
             raise ValueError(f"`follow_up` must be 0 or at least 3, but is {self.follow_up}.")
-        if self.shots < 1:
-            raise ValueError(f"`shots` must be at least 1, but is {self.shots}.")
+        at_least(self, 1, "shots")
         for size in self.sizes:
             layout_of(size, self.rectangle_cycles)
 

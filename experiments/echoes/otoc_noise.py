@@ -32,6 +32,7 @@ from experiments.echoes.otoc_noise_figure import (
     draw_sizes,
 )
 from experiments.harness.context import Context
+from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import new_figure, style
@@ -131,11 +132,9 @@ class Config:
         sizes = [parse_layout(text).lattice.n_qubits for text in self.layouts]
         if sizes != sorted(set(sizes)) or not sizes:
             raise ValueError(f"`layouts` must grow in qubits, but have {sizes}.")
-        for name, least in (("n_circuits", 3), ("strings", 2), ("frames", 2), ("shots", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"`{name}` must be at least {least}, but is {getattr(self, name)}."
-                )
+        at_least(self, 3, "n_circuits")
+        at_least(self, 2, "strings", "frames")
+        at_least(self, 1, "shots")
         if self.trajectories < 4 * self.strings:
             raise ValueError(
                 f"`trajectories` must be at least 4 for each of {self.strings} strings, but is {self.trajectories}."
@@ -143,9 +142,7 @@ class Config:
         scales = list(self.noise_scales)
         if len(scales) < 3 or scales[0] != 1 or scales != sorted(set(scales)):
             raise ValueError(f"`noise_scales` must be 3 or more, from 1 upwards, but are {scales}.")
-        for name in (self.noise, self.other_noise):
-            if name not in PRESETS:
-                raise ValueError(f"`noise` must be one of {', '.join(PRESETS)}, but is {name!r}.")
+        among(self, PRESETS, "noise", "other_noise")
 
 
 SCALES = {

@@ -24,9 +24,9 @@ import numpy as np
 
 from experiments.echoes.otoc_spreading_figure import plot
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
-from quantum._checks import check_choice, check_count
 from quantum.circuits import clifford
 from quantum.circuits.circuit import DEFAULT_ORDER, Circuit, random_circuit
 from quantum.circuits.lattice import GROUPS, Lattice, rectangle, willow
@@ -99,18 +99,18 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("n_cycles", "paths", "most_qubits", "most_terms", "propagation_circuits"):
-            check_count(getattr(self, name), name, 1)
-        for name in ("n_circuits", "clifford_circuits"):
-            check_count(getattr(self, name), name, 3)
+        at_least(self, 1, "n_cycles", "paths", "most_qubits", "most_terms", "propagation_circuits")
+        at_least(self, 3, "n_circuits", "clifford_circuits")
         for name in ("fit", "exact_fit"):
             first, last = getattr(self, name)
             if not 1 <= first < last <= self.n_cycles:
                 raise ValueError(
                     f"`{name}` must be a first and a last of the {self.n_cycles} cycles, but is {(first, last)}."
                 )
-        for letter in self.order:
-            check_choice(letter, "order", tuple(GROUPS))
+        if not set(self.order) <= set(GROUPS):
+            raise ValueError(
+                f"`order` must hold letters among {', '.join(GROUPS)}, but is {self.order!r}."
+            )
         chip = self.chip()
         chip.qubit(self.butterfly)
         chip.qubit(self.doping_measured)

@@ -22,10 +22,10 @@ from matplotlib.figure import Figure
 from scipy.stats import chi2
 
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
-from quantum._checks import check_count, check_in_range
 from quantum.circuits.circuit import random_circuit
 from quantum.circuits.gates import WILLOW_PHASE, fsim
 from quantum.circuits.lattice import EchoLayout, echo_layout, rectangle_layout
@@ -100,12 +100,10 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("n_cycles", "n_circuits", "n_strings", "repeats"):
-            check_count(getattr(self, name), name, 1)
-        check_count(self.n_devices_circuits, "n_devices_circuits", 2)
-        check_in_range(self.gate_error, "gate_error", 0, math.pi / 2, "rad")
-        if not self.shots or list(self.shots) != sorted(set(self.shots)) or self.shots[0] < 2:
-            raise ValueError(f"`shots` must ascend from at least 2, but are {self.shots}.")
+        at_least(self, 1, "n_cycles", "n_circuits", "n_strings", "repeats")
+        at_least(self, 2, "n_devices_circuits")
+        within(self, 0, math.pi / 2, "gate_error", unit="rad")
+        rising(self, 2, "shots")
         if echo_circuit(_echo(self, 0)).n_two_qubit == 0:
             raise ValueError(
                 f"`n_cycles` must let the butterfly reach the measured qubit, but is {self.n_cycles}: every echo is 1."

@@ -26,6 +26,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
@@ -83,21 +84,13 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name, least in (("n_circuits", 2), ("n_trajectories", 2), ("n_samples", 2)):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"`{name}` must be at least {least}, but is {getattr(self, name)}."
-                )
-        if len(set(self.n_cycles)) < 2 or min(self.n_cycles) < 1:
-            raise ValueError(
-                f"`n_cycles` must be 2 or more different, from 1 on, but are {self.n_cycles}."
-            )
+        at_least(self, 2, "n_circuits", "n_trajectories", "n_samples")
+        rising(self, 1, "n_cycles", entries=2)
         if max(self.n_cycles) < self.min_ratio_cycles:
             raise ValueError(
                 f"`min_ratio_cycles` must be at most {max(self.n_cycles)}, but is {self.min_ratio_cycles}."
             )
-        if not self.noise_factors or min(self.noise_factors) < 0:
-            raise ValueError(f"`noise_factors` must not be negative, but are {self.noise_factors}.")
+        at_least(self, 0, "noise_factors")
 
 
 SCALES = {

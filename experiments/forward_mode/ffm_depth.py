@@ -40,6 +40,7 @@ from experiments.data import datasets
 from experiments.data.tasks import shared_task
 from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
 from experiments.harness.context import Arrays, Context, stacked
+from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
@@ -93,13 +94,8 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("n_classes", "depths"):
-            if not getattr(self, name):
-                raise ValueError(f"`{name}` must have at least one entry, but is empty.")
-        if min(self.depths) < 1:
-            raise ValueError(f"`depths` must be at least 1, but is {self.depths}.")
-        if self.repeats < 1:
-            raise ValueError(f"`repeats` must be at least 1, but is {self.repeats}.")
+        at_least(self, 2, "n_classes")
+        at_least(self, 1, "depths", "repeats")
 
 
 WANTED_DATA = {"laptop": ("fashion_mnist",)}

@@ -28,6 +28,7 @@ from experiments.forward_mode.ffm_depth import GAP
 from experiments.forward_mode.ffm_methods_grid import METHODS, TRIALS
 from experiments.forward_mode.panel import Optics
 from experiments.harness.context import Context
+from experiments.harness.fields import among, at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
@@ -80,16 +81,9 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        unknown = [name for name in self.methods if name not in METHODS]
-        if unknown:
-            raise ValueError(
-                f"`methods` must be names among {', '.join(METHODS)}, but has {unknown[0]!r}."
-            )
-        if not 1 <= self.trials <= TRIALS:
-            raise ValueError(f"`trials` must lie between 1 and {TRIALS}, but is {self.trials}.")
-        for name in ("n_layers", "frames", "max_steps", "repeats"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
+        among(self, METHODS, "methods", empty=True)
+        within(self, 1, TRIALS, "trials")
+        at_least(self, 1, "n_layers", "frames", "max_steps", "repeats")
 
 
 WANTED_DATA = {"laptop": ("fashion_mnist",)}

@@ -25,6 +25,7 @@ from experiments.data import datasets
 from experiments.data.tasks import load_task
 from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure
@@ -66,9 +67,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("repeats", "n_compared"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
+        at_least(self, 1, "repeats", "n_compared")
 
 
 WANTED_DATA = {"laptop": ("mnist",)}

@@ -40,6 +40,7 @@ from experiments.forward_mode.ffm_weak_light_classifiers import (
 )
 from experiments.forward_mode.panel import Optics, make_bench, train
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
@@ -108,8 +109,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        if self.repeats < 1:
-            raise ValueError(f"`repeats` must be at least 1, but is {self.repeats}.")
+        at_least(self, 1, "repeats")
         if not self.levels or min(self.levels) <= 0:
             raise ValueError(f"`levels` must be above 0 photons, but is {self.levels}.")
 

@@ -30,6 +30,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, new_figure, style
@@ -103,15 +104,10 @@ class Config:
             raise ValueError(
                 f"`spins` must be rising numbers of 0 to 8 with 0, 1 and one of 6 to 8, but are {self.spins}."
             )
-        for name in ("points", "densities"):
-            values = getattr(self, name)
-            if not values or list(values) != sorted(set(values)) or values[0] < 1:
-                raise ValueError(f"`{name}` must be rising numbers from 1 on, but are {values}.")
-        for name in ("training", "held_out", "searches"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
-        if any(steps < 1 for steps in self.biphenyl):
-            raise ValueError(f"`biphenyl` must be steps from 1 on, but is {self.biphenyl}.")
+        rising(self, 1, "points", "densities")
+        at_least(self, 1, "training", "held_out", "searches")
+        if self.biphenyl:
+            at_least(self, 1, "biphenyl")
 
     @property
     def struck(self) -> tuple[int, ...]:

@@ -38,6 +38,7 @@ from matplotlib.figure import Figure
 from scipy.signal import find_peaks
 
 from experiments.harness.context import Arrays, Context
+from experiments.harness.fields import among, at_least, rising
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
@@ -137,34 +138,17 @@ class Config:
     def __post_init__(self):
         if not np.isfinite((self.angle, *self.angles)).all():
             raise ValueError(f"`angles` must be finite, but are {(self.angle, *self.angles)} rad.")
-        for name, least in (
-            ("points", 6),
-            ("fine", 1),
-            ("biphenyl_points", 2),
-            ("n_states", 2),
-            ("whole_states", 2),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"`{name}` must be at least {least}, but is {getattr(self, name)}."
-                )
+        at_least(self, 6, "points")
+        at_least(self, 1, "fine")
+        at_least(self, 2, "biphenyl_points", "n_states", "whole_states")
         if not 0 < self.pulse <= 1e-4:
             raise ValueError(f"`pulse` must lie between 0 and 1e-4 s, but is {self.pulse} s.")
         if not 0 <= self.rf_spread < 0.5:
             raise ValueError(f"`rf_spread` must lie from 0 to 0.5, but is {self.rf_spread}.")
-        if list(self.whole_steps) != sorted({k for k in self.whole_steps if k >= 0}):
-            raise ValueError(
-                f"`whole_steps` must be rising numbers from 0 on, or none, but are {self.whole_steps}."
-            )
-        for name, values, least in (("n_steps", self.n_steps, 0), ("shortened", self.shortened, 1)):
-            if len(values) < 2 or list(values) != sorted(set(values)) or values[0] < least:
-                raise ValueError(
-                    f"`{name}` must be two or more rising numbers from {least} on, but are {values}."
-                )
-        if not self.readings or not set(self.readings) <= set(READINGS):
-            raise ValueError(
-                f"`readings` must be among {', '.join(READINGS)}, but are {self.readings}."
-            )
+        rising(self, 0, "whole_steps", entries=0)
+        rising(self, 0, "n_steps", entries=2)
+        rising(self, 1, "shortened", entries=2)
+        among(self, READINGS, "readings")
         for name, spins, n in (
             ("toluene_spins", self.toluene_spins, 9), ("biphenyl_spins", self.biphenyl_spins, 15),
         ):  # fmt: skip

@@ -37,10 +37,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.molecules.nmr_geometry_figure import plot
-from quantum._checks import check_count, check_in_range
 from quantum.inference.curve_emulator import CurveEmulator, emulate
 from quantum.inference.errors import parametric_bootstrap
 from quantum.inference.fit import ForwardModel, fit
@@ -124,18 +124,10 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        check_count(self.repeats, "repeats", 2)
-        check_count(self.n_times, "n_times", 2)
-        check_count(self.degree, "degree", 2)
-        check_count(self.dmbp_degree, "dmbp_degree", 2)
-        check_count(self.refits, "refits", 2)
-        check_in_range(self.time_step, "time_step", 1e-6, 0.1, "s")
-        check_in_range(self.dmbp_time_step, "dmbp_time_step", 1e-6, 0.1, "s")
-        check_in_range(self.butterfly_angle, "butterfly_angle", *ANGLES, "rad")
-        for sigma in self.noise:
-            check_in_range(sigma, "noise", 1e-6, 1)
-        if not self.noise:
-            raise ValueError("`noise` must hold a standard error or more, but is empty.")
+        at_least(self, 2, "repeats", "n_times", "degree", "dmbp_degree", "refits")
+        within(self, 1e-6, 0.1, "time_step", "dmbp_time_step", unit="s")
+        within(self, *ANGLES, "butterfly_angle", unit="rad")
+        within(self, 1e-6, 1, "noise")
         known = DIMETHYLBIPHENYL_LABELS
         unknown = set(self.dmbp_spins) - set(known)
         if unknown or (self.dmbp_spins and self.dmbp_spins[0] != "C"):

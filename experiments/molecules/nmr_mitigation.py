@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from experiments.harness.context import Context
+from experiments.harness.fields import among, at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, new_figure, style
@@ -100,19 +101,11 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name, least in (("n_spins", 4), ("n_molecules", 3), ("repeats", 1), ("shots", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"`{name}` must be at least {least}, but is {getattr(self, name)}."
-                )
-        if not 1 <= self.bond <= 5:
-            raise ValueError(f"`bond` must lie between 1 and 5 A, but is {self.bond} A.")
-        if (
-            not self.n_steps
-            or list(self.n_steps) != sorted(set(self.n_steps))
-            or self.n_steps[0] < 1
-        ):
-            raise ValueError(f"`n_steps` must be rising numbers from 1 on, but are {self.n_steps}.")
+        at_least(self, 4, "n_spins")
+        at_least(self, 3, "n_molecules")
+        at_least(self, 1, "repeats", "shots")
+        within(self, 1, 5, "bond", unit="A")
+        rising(self, 1, "n_steps")
         scales = list(self.scales)
         if len(scales) < 3 or scales[0] != 1 or scales != sorted(set(scales)):
             raise ValueError(f"`scales` must be 3 or more, from 1 upwards, but are {scales}.")
@@ -120,11 +113,7 @@ class Config:
             raise ValueError(
                 f"`gate_error` must lie above 0 and stay below 0.5 when amplified, but is {self.gate_error}."
             )
-        for name in self.noises:
-            if name != DEPOLARIZING and name not in PRESETS:
-                raise ValueError(
-                    f"`noises` must hold {DEPOLARIZING} or {', '.join(PRESETS)}, but hold {name!r}."
-                )
+        among(self, (DEPOLARIZING, *PRESETS), "noises")
         if self.noises[:1] != (DEPOLARIZING,):
             raise ValueError(f"`noises` must begin with {DEPOLARIZING}, but are {self.noises}.")
 

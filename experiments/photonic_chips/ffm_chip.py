@@ -40,6 +40,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.photonic_chips import ffm_chip_figure, ffm_chip_training
@@ -106,17 +107,13 @@ class Config:
                 "`n_ports` must be a multiple of 4, one share for each feature, and at least 8, since harmonic 0 tells "
                 f"nothing, but is {self.n_ports}."
             )
-        for name in ("n_blocks", "repeats", "n_epochs", "checkpoints"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
-        if not 2 <= self.n_folds <= 50:
-            raise ValueError(f"`n_folds` must lie between 2 and 50, but is {self.n_folds}.")
+        at_least(self, 1, "n_blocks", "repeats", "n_epochs", "checkpoints")
+        within(self, 2, 50, "n_folds")
         if not 0 <= self.iteration <= self.n_epochs:
             raise ValueError(
                 f"`iteration` must lie between 0 and `n_epochs` ({self.n_epochs}), but is {self.iteration}."
             )
-        if not self.ratios or not all(0 <= ratio <= 1 for ratio in self.ratios):
-            raise ValueError(f"`ratios` must hold numbers in [0, 1], but is {self.ratios}.")
+        within(self, 0, 1, "ratios")
 
 
 SCALES = {

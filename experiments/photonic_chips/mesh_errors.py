@@ -30,6 +30,7 @@ from matplotlib.figure import Figure
 from experiments.data import datasets
 from experiments.data.tasks import Task, load_task
 from experiments.harness.context import Context
+from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
 from experiments.photonic_chips.mesh_errors_figure import (
@@ -111,18 +112,12 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        unknown = [method for method in self.methods if method not in METHODS]
-        if unknown:
-            raise ValueError(
-                f"`methods` must be of {', '.join(METHODS)}, but has {', '.join(unknown)}."
-            )
+        among(self, METHODS, "methods")
         if any(not 0 <= size <= 0.2 for pair in self.errors for size in pair):
             raise ValueError(
                 f"`errors` must be at most 0.2 and not negative, but are {self.errors}."
             )
-        for name in ("repeats", "slow_repeats", "n_layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
+        at_least(self, 1, "repeats", "slow_repeats", "n_layers")
         if self.slow_repeats > self.repeats:
             raise ValueError(
                 f"`slow_repeats` must be at most `repeats`, {self.repeats}, but is {self.slow_repeats}."

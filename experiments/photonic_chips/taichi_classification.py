@@ -31,6 +31,7 @@ from matplotlib.figure import Figure
 from experiments.data import datasets
 from experiments.data.tasks import Task, load_task
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
@@ -87,10 +88,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        if not self.counts or min(self.counts) < 1:
-            raise ValueError(f"`counts` must hold numbers of at least 1, but is {self.counts}.")
-        if self.repeats < 1:
-            raise ValueError(f"`repeats` must be at least 1, but is {self.repeats}.")
+        at_least(self, 1, "counts", "repeats")
 
 
 WANTED_DATA = {"laptop": ("fashion_and_mnist",)}

@@ -34,6 +34,7 @@ from matplotlib.figure import Figure
 from experiments.data import datasets
 from experiments.data.tasks import Task, load_task
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure, style
@@ -85,13 +86,9 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("repeats", "n_chips"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
-        if not self.depths or min(self.depths) < 1:
-            raise ValueError(f"`depths` must hold numbers of at least 1, but is {self.depths}.")
-        if not self.errors or min(self.errors) < 0:
-            raise ValueError(f"`errors` must hold sizes of at least 0 rad, but is {self.errors}.")
+        at_least(self, 1, "repeats", "n_chips")
+        at_least(self, 1, "depths")
+        at_least(self, 0, "errors", unit="rad")
 
 
 WANTED_DATA = {"laptop": ("fashion_and_mnist",)}

@@ -29,6 +29,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.scattering.ffm_focus_report import draw, judge, summary, table
@@ -117,9 +118,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("pixels", "repeats", "n_iterations", "swarm_iterations", "scan_side"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
+        at_least(self, 1, "pixels", "repeats", "n_iterations", "swarm_iterations", "scan_side")
         if not self.pitch <= self.target_side <= self.aperture / 4:
             raise ValueError(
                 f"`target_side` must lie between a pixel of {self.pitch:g} m and a quarter of the field, but is "

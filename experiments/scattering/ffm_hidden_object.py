@@ -26,6 +26,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.harness.context import Context
+from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure
@@ -127,15 +128,12 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("walls", "n_objects", "n_test", "n_frames", "n_steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, but is {getattr(self, name)}.")
+        at_least(self, 1, "walls", "n_objects", "n_test", "n_frames", "n_steps", "batch_size")
         if "ffm" not in self.methods or not set(self.methods) <= set(METHODS):
             raise ValueError(
                 f"`methods` must be some of {METHODS}, ffm included, but is {self.methods}."
             )
-        if not 0 <= self.off_grid <= 1:
-            raise ValueError(f"`off_grid` must lie between 0 and 1, but is {self.off_grid:g}.")
+        within(self, 0, 1, "off_grid")
 
     @property
     def geometry(self) -> SceneGeometry:

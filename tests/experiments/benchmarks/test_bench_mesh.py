@@ -51,7 +51,7 @@ def test_missing_peers_are_reported_and_not_invented(monkeypatch):
     ("change", "message"),
     [
         ({"rounds": 0}, "`rounds` must be at least 1, but is 0"),
-        ({"n_ports": (1, 4)}, "`n_ports` must be sizes of at least 2"),
+        ({"n_ports": (1, 4)}, "`n_ports` must be at least 2, but is 1"),
     ],
 )
 def test_bad_configuration_is_named(change, message):

@@ -127,7 +127,7 @@ def test_what_cannot_be_is_named():
         otoc_cost.Config(efficiency=0.0)
     with pytest.raises(ValueError, match="`starts` must be one of sweep"):
         otoc_cost.Config(starts=("best",))
-    with pytest.raises(ValueError, match="`sweeps` must rise"):
+    with pytest.raises(ValueError, match="`sweeps` must be rising"):
         otoc_cost.Config(sweeps=(10, 10))
     with pytest.raises(ValueError, match="`shapes` must be one of"):
         otoc_cost.Config(shapes=((1, 2),))

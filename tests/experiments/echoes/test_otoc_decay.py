@@ -150,15 +150,15 @@ def test_points_are_independent_and_repeatable(outcome):
     ("change", "message"),
     [
         ({"n_circuits": 3}, "`n_circuits` must be at least 4"),
-        ({"n_cycles": (1, 3, 2, 4)}, "`n_cycles` must be at least 4 rising"),
-        ({"n_cycles": (0, 1, 2, 3)}, "`n_cycles` must be at least 4 rising"),
+        ({"n_cycles": (1, 3, 2, 4)}, "`n_cycles` must be 4 or more rising"),
+        ({"n_cycles": (0, 1, 2, 3)}, "`n_cycles` must be 4 or more rising"),
         ({"n_strings": 1}, "`n_strings` must be 0 or at least 2"),
-        ({"orders": ()}, "`orders` must name at least one"),
-        ({"sizes": ()}, "`sizes` must name at least one"),
+        ({"orders": ()}, "`orders` must have at least one entry"),
+        ({"sizes": ()}, "`sizes` must have at least one entry"),
         ({"sizes": ("2x4", "4x2")}, "`sizes` must differ in their numbers of qubits"),
         ({"sizes": ("19",)}, "40 and 65 qubit runs are unknown"),
-        ({"orders": ("AXBD",)}, "`orders` must hold the letters ABCD once each"),
-        ({"orders": ("AbCD",)}, "`orders` must hold the letters ABCD once each"),
+        ({"orders": ("AXBD",)}, "`orders` must be one of ABCD"),
+        ({"orders": ("AbCD",)}, "`orders` must be one of ABCD"),
     ],
 )
 def test_bad_settings_are_named(change, message):

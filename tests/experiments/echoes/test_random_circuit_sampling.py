@@ -67,7 +67,7 @@ def test_fidelity_and_statistics_are_drawn(outcome):
         ({"n_trajectories": 1}, "`n_trajectories` must be at least 2"),
         ({"n_cycles": (8, 8)}, "`n_cycles` must be 2 or more"),
         ({"min_ratio_cycles": 20}, "`min_ratio_cycles` must be at most 12"),
-        ({"noise_factors": (-1.0,)}, "`noise_factors` must not be negative"),
+        ({"noise_factors": (-1.0,)}, "`noise_factors` must be at least 0"),
     ],
 )
 def test_bad_settings_are_named(change, message):

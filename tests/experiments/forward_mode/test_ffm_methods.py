@@ -101,7 +101,7 @@ def test_test_scores_are_those_of_the_hardware():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"methods": ("magic",)}, "`methods` must be names among .* but has 'magic'"),
+        ({"methods": ("magic",)}, "`methods` must be one of .* but is 'magic'"),
         ({"trials": 7}, "`trials` must lie between 1 and 6, but is 7"),
         ({"frames": 0}, "`frames` must be at least 1, but is 0"),
     ],

@@ -142,7 +142,7 @@ def test_curves_learned_values_and_pulls_are_drawn(outcome):
     ("change", "message"),
     [
         ({"noise": (-0.01,)}, "`noise` must lie between"),
-        ({"noise": ()}, "`noise` must hold a standard error"),
+        ({"noise": ()}, "`noise` must have at least one entry"),
         ({"repeats": 1}, "`repeats` must be at least 2"),
         ({"dmbp_spins": ("H2", "C")}, "`dmbp_spins` must begin with C"),
         ({"butterfly_angle": 3.0}, "`butterfly_angle` must lie between 1.6 and 2.4"),

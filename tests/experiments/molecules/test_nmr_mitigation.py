@@ -111,7 +111,7 @@ def test_all_panels_are_drawn(outcome):
         ({"n_steps": (2, 1)}, "`n_steps` must be rising"),
         ({"scales": (1.0, 2.0)}, "`scales` must be 3 or more"),
         ({"gate_error": 0.3}, "`gate_error` must lie above 0"),
-        ({"noises": ("depolarizing", "quiet")}, "`noises` must hold"),
+        ({"noises": ("depolarizing", "quiet")}, "`noises` must be one of"),
         ({"noises": ("willow_qec",)}, "`noises` must begin with"),
     ],
 )

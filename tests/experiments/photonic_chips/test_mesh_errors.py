@@ -70,7 +70,9 @@ def test_every_method_takes_the_rate():
 
 
 def test_bad_settings_are_named():
-    with pytest.raises(ValueError, match=r"`methods` must be of pat_output, .* but has backprop"):
+    with pytest.raises(
+        ValueError, match=r"`methods` must be one of pat_output, .* but is 'backprop'"
+    ):
         Config(methods=("backprop",))
     with pytest.raises(ValueError, match="`repeats` must be at least 1, but is 0"):
         Config(repeats=0)

@@ -75,7 +75,7 @@ def test_figure_shows_ideal_rough_and_noisy_chips(outcome):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"counts": ()}, "`counts` must hold numbers of at least 1"),
+        ({"counts": ()}, "`counts` must have at least one entry"),
         ({"repeats": 0}, "`repeats` must be at least 1, but is 0"),
     ],
 )

@@ -71,8 +71,8 @@ def test_figure_has_a_panel_for_each_error_and_training(outcome):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"depths": (0, 2)}, "`depths` must hold numbers of at least 1"),
-        ({"errors": (-0.1,)}, "`errors` must hold sizes of at least 0 rad"),
+        ({"depths": (0, 2)}, "`depths` must be at least 1, but is 0"),
+        ({"errors": (-0.1,)}, "`errors` must be at least 0 rad"),
         ({"n_chips": 0}, "`n_chips` must be at least 1, but is 0"),
     ],
 )
