@@ -137,7 +137,7 @@ def html_table(rows: Iterable[Row]) -> str:
 
 
 def _html_table(rows: Iterable[Row]) -> str:
-    head = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
+    head = "".join(f'<th scope="col">{heading}</th>' for heading in HEADINGS)
     body = "".join(_html_row(row) for row in rows)
     return f'<table class="comparison"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 

@@ -1,30 +1,40 @@
 import base64
+import os
 import re
+import shutil
 from html.parser import HTMLParser
 
 import pytest
 
-from experiments.command.report import format_seconds, render, write_report
+from experiments.command import report
+from experiments.command.report import format_seconds, write_report
 from experiments.command.runner import run_and_store
 from experiments.harness.errors import StorageError
 from tests.experiments.pendulum import Config
 
 
 class Page(HTMLParser):
-    """Collects what a browser would fetch, and checks that elements are closed in order."""
+    """Collects pictures, links and anchors, and checks that elements are closed in order."""
 
     VOID = frozenset({"meta", "img", "br", "link"})
 
     def __init__(self, text):
         super().__init__()
-        self.fetched, self.open = [], []
+        self.pictures, self.links, self.ids, self.open = [], [], [], []
         self.feed(text)
         self.close()
         assert self.open == []
 
     def handle_starttag(self, tag, attributes):
         assert tag not in ("link", "script", "iframe")
-        self.fetched += [value for key, value in attributes if key in ("src", "srcset", "data")]
+        found = dict(attributes)
+        assert not {"srcset", "data", "onclick"} & set(found)
+        if tag == "img":
+            self.pictures.append(found)
+        if tag == "a":
+            self.links.append(found["href"])
+        if "id" in found:
+            self.ids.append(found["id"])
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -32,20 +42,31 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_carries_its_figure_and_fetches_nothing(registered, store):
+def written(store):
+    """The index and the text of each page that it links to, by link."""
+    index = write_report(store).read_text()
+    pages = {
+        link: (store.root / link).read_text() for link in Page(index).links if link[0] not in "#."
+    }
+    return index, pages
+
+
+def test_a_page_carries_its_figure_and_fetches_nothing(registered, store):
     stored, _ = run_and_store("pendulum", Config(), store)
-    page = write_report(store).read_text()
-    (source,) = Page(page).fetched
+    _, pages = written(store)
+    (page,) = pages.values()
+    (picture,) = Page(page).pictures
     assert (
-        base64.b64decode(source.removeprefix("data:image/png;base64,"))
+        base64.b64decode(picture["src"].removeprefix("data:image/png;base64,"))
         == (stored.folder / "figure.png").read_bytes()
     )
     assert not re.search(r"https?://|url\(|@import", page)
 
 
-def test_a_card_says_what_where_and_how(registered, store):
+def test_a_page_says_what_where_and_how(registered, store):
     stored, _ = run_and_store("pendulum", Config(), store)
-    page = render(store)
+    _, pages = written(store)
+    (page,) = pages.values()
     expected = (
         registered.CLAIM,
         registered.PAPER_FIGURE,
@@ -54,23 +75,91 @@ def test_a_card_says_what_where_and_how(registered, store):
         "unknown",
         "no: no number",
         stored.digest,
+        "long &amp; &lt;far&gt; away",
+        stored.provenance["device"],
     )
     for text in expected:
         assert text in page
-    assert "long &amp; &lt;far&gt; away" in page
-    assert stored.provenance["device"] in page
+    back = next(link for link in Page(page).links if "#" in link)
+    name, _, anchor = back.partition("#")
+    assert (store.root / "report" / name).resolve() == (store.root / "report.html").resolve()
+    assert anchor in Page((store.root / "report.html").read_text()).ids
 
 
-def test_the_newest_result_comes_first_and_others_are_folded_away(registered, store):
+def test_the_index_shows_the_figures_beside_it_and_carries_none(registered, store):
+    stored, _ = run_and_store("pendulum", Config(), store)
+    index, _ = written(store)
+    assert "base64" not in index
+    assert len(index.encode()) < 12_000
+    (picture,) = Page(index).pictures
+    path = store.root / picture["src"]
+    assert path == stored.folder / "figure.png"
+    from matplotlib.image import imread
+
+    height, width, _ = imread(path).shape
+    assert (picture["width"], picture["height"]) == (str(width), str(height))
+
+
+def test_every_picture_says_what_it_shows(registered, store):
+    run_and_store("pendulum", Config(), store)
+    index, pages = written(store)
+    for page in (index, *pages.values()):
+        for picture in Page(page).pictures:
+            assert picture["alt"] == f"Figure of pendulum: {registered.CLAIM}"
+
+
+def test_pages_have_a_dark_theme_and_a_narrow_layout(registered, store):
+    run_and_store("pendulum", Config(), store)
+    index, pages = written(store)
+    for page in (index, *pages.values()):
+        assert "@media (prefers-color-scheme: dark)" in page
+        assert "@media (max-width: 42rem)" in page
+        assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+        # Only a table may be wider than a narrow window, and it scrolls by itself.
+        assert page.count('<table class="comparison"') == page.count(
+            '<div class="wide"><table class="comp'
+        )
+
+
+def test_the_newest_result_has_the_card_and_others_are_folded_away(registered, store):
     old, _ = run_and_store("pendulum", Config(seed=1), store)
     new, _ = run_and_store("pendulum", Config(seed=2), store)
-    page = render(store)
-    assert len(Page(page).fetched) == 2
-    assert page.index(new.digest) < page.index("Another run") < page.rindex(old.digest)
+    index, pages = written(store)
+    assert [link for link in Page(index).links if "pendulum-" in link] == [
+        f"report/pendulum-{digest}.html" for digest in (new.digest, new.digest, old.digest)
+    ]
+    assert index.index(new.digest) < index.index("Earlier runs: 1") < index.index(old.digest)
+    assert len(pages) == 2
+
+
+def test_a_page_is_written_again_only_when_its_result_is_newer_and_goes_with_it(registered, store):
+    stored, _ = run_and_store("pendulum", Config(), store)
+    write_report(store)
+    (page,) = (store.root / "report").iterdir()
+    page.write_text("kept")
+    write_report(store)
+    assert page.read_text() == "kept"
+    later = page.stat().st_mtime + 10
+    os.utime(stored.folder / "provenance.json", (later, later))
+    write_report(store)
+    assert stored.digest in page.read_text()
+    shutil.rmtree(stored.folder)
+    write_report(store)
+    assert not page.exists()
+
+
+def test_a_very_large_figure_is_linked_to(registered, store, monkeypatch):
+    run_and_store("pendulum", Config(), store)
+    monkeypatch.setattr(report, "LARGEST_PICTURE", 100)
+    _, pages = written(store)
+    (page,) = pages.values()
+    assert not Page(page).pictures
+    (link,) = [link for link in Page(page).links if link.endswith(".png")]
+    assert (store.root / "report" / link).is_file()
 
 
 def test_what_has_not_been_run_is_named(registered, store):
-    assert "Not run yet: <code>pendulum</code>" in render(store)
+    assert "Not run yet: <code>pendulum</code>" in written(store)[0]
 
 
 def test_a_report_that_cannot_be_written_is_an_error_with_its_path(registered, store):
