@@ -21,7 +21,7 @@ extensions = [
     "generated_pages",
 ]
 exclude_patterns = ["_build", "_ext", "generated/map.md"]
-# An outsider's reference that resolves nowhere is an error of the page, not a link to guess at.
+# A reference that leads nowhere is an error.
 nitpicky = True
 # Types of other packages: their manuals are on the network, which this site does not ask.
 nitpick_ignore_regex = [

@@ -15,8 +15,7 @@ Two layouts:
   The published toluene circuits keep this coupling alone; that their layout is this one is our guess.
 
 Source: Google Quantum AI and collaborators, arXiv 2510.19550 (second-hand: swap network, one step per 0.375 ms, C-H1
-    term
-kept); I. D. Kivlichan et al., Phys. Rev. Lett. 120, 110501 (2018), DOI 10.1103/PhysRevLett.120.110501. Times in s,
+term kept); I. D. Kivlichan et al., Phys. Rev. Lett. 120, 110501 (2018), DOI 10.1103/PhysRevLett.120.110501. Times in s,
 angles in rad. Left out: moments in which the chip idles or is calibrated, preparation and readout of the probe.
 """
 
