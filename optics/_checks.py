@@ -26,11 +26,11 @@ def check_positive(value, name: str, unit: str = "", hint: str = "") -> None:
 def check_in_range(
     value, name: str, low: float | int, high: float | int, unit: str = "", hint: str = ""
 ) -> None:
-    """Raises ValueError unless a concrete scalar lies in [low, high]."""
+    """Raises ValueError unless a concrete scalar is finite and lies in [low, high]."""
     if not is_concrete(value):
         return
     number = float(value)
-    if not low <= number <= high:
+    if not (np.isfinite(number) and low <= number <= high):
         rule = f"`{name}` must lie between {low:g} and {high:g}, but is {number:g}"
         raise ValueError(_sentence(rule, unit, hint))
 

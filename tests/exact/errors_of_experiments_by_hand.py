@@ -128,7 +128,7 @@ def _decays() -> list[float | None]:
     )
     config = otoc_decay.Config()
     with patch.object(otoc_decay, "decay", lambda *_: (np.arange(5), laws)):
-        values = np.tile([0.0, 0.0, 3.0], (len(config.cycles), 1))
+        values = np.tile([0.0, 0.0, 3.0], (len(config.n_cycles), 1))
         found = otoc_decay._metrics(config, config.sizes[0], "x", values)
     return [found[f"{name}.x"].stderr for name in ("late_sd", "tau", "alpha")]
 

@@ -32,9 +32,14 @@ def test_something_is_left_of_the_pruned_circuit(outcome):
 
 
 def test_memory_is_what_the_compiled_program_says(outcome):
-    # 64 amplitudes: matrices of a layer and loop counters weigh as much as states here.
-    assert 2 < outcome.metrics["memory.jax"].value < 10
-    assert outcome.metrics["compile.6_cycles"].value > 0
+    states, seconds = outcome.arrays["compile/states"], outcome.arrays["compile/seconds"]
+    assert outcome.metrics["memory.jax"].value == states.max()
+    # Whole bytes of a register of 64 amplitudes, and no more of them for a circuit three times as deep than its gates.
+    np.testing.assert_array_equal(states * 8 * 64 % 1, 0)
+    gates = 16 * 8 * 3 * 2 * (TINY.depths[1] - TINY.depths[0]) * 2
+    assert (states[1] - states[0]) * 8 * 64 <= gates
+    found = [outcome.metrics[f"compile.{depth}_cycles"].value for depth in TINY.depths]
+    np.testing.assert_array_equal(found, seconds)
 
 
 def test_other_value_is_refused():

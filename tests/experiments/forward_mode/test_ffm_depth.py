@@ -4,18 +4,11 @@ import numpy as np
 import pytest
 
 from experiments.forward_mode import ffm_depth
-from experiments.forward_mode.panel import Optics
 from experiments.harness.context import Context
 from optics.hardware.imperfections import Imperfections
+from tests.exact.small_panel import PANEL
 
-TINY = ffm_depth.Config(
-    n_classes=(4, 2),
-    depths=(2,),
-    repeats=2,
-    n_train=200,
-    n_test=40,
-    optics=Optics(pixels=16, distance=1e-3, n_steps=40, batch_size=16),
-)
+TINY = ffm_depth.Config(n_classes=(4, 2), **PANEL)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +26,11 @@ def test_prints_accuracy_by_method_and_depth(outcome):
     for depth in (2,):
         for method in ("ideal", "in_silico", "ffm"):
             found = outcome.metrics[f"accuracy.{method}.depth{depth}"]
-            assert 0 <= found.value <= 100
+            repeats = outcome.arrays[f"accuracy.{method}.depth{depth}"]
+            assert found.value == pytest.approx(repeats.mean())
+            # Shares of 40 images, far above the 25 % of chance.
+            np.testing.assert_allclose(repeats * 0.4, np.round(repeats * 0.4), atol=1e-4)
+            assert found.value > 40
             assert (found.n, found.unit) == (2, "%")
             assert f"accuracy2.{method}.depth{depth}" in outcome.metrics
 

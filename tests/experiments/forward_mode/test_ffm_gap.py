@@ -3,6 +3,7 @@ import pytest
 
 from experiments.forward_mode import ffm_gap
 from experiments.forward_mode.panel import Optics
+from tests.exact.drawn import error_bars
 
 
 @pytest.fixture(scope="module")
@@ -42,4 +43,9 @@ def test_the_chosen_bench_is_the_nearest_to_the_published_column(outcome):
 
 
 def test_figure_has_a_panel_for_each_stroke(outcome):
-    assert len(outcome.figure().axes) == 2
+    axes = outcome.figure().axes
+    scores = outcome.arrays["accuracy.in_silico"]
+    assert [panel.get_title() for panel in axes] == ["stroke error +0", "stroke error -0.9"]
+    for i, panel in enumerate(axes):
+        shown = np.array([values for values, _ in error_bars(panel)])
+        np.testing.assert_allclose(shown, scores[:, :, i].mean(axis=1).T)

@@ -3,17 +3,9 @@ import dataclasses
 import pytest
 
 from experiments.forward_mode import ffm_nonlinear
-from experiments.forward_mode.panel import Optics
+from tests.exact.small_panel import PANEL
 
-TINY = ffm_nonlinear.Config(
-    n_classes=4,
-    depths=(2,),
-    activations=("linear", "square_law"),
-    repeats=2,
-    n_train=200,
-    n_test=40,
-    optics=Optics(pixels=16, distance=1e-3, n_steps=40, batch_size=16),
-)
+TINY = ffm_nonlinear.Config(n_classes=4, activations=("linear", "square_law"), **PANEL)
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,12 @@ def test_the_methyl_is_struck_where_it_is():
 
 
 def test_the_figure_is_drawn(outcome):
-    assert len(experiment.plot(outcome).axes) == 3
+    axes = experiment.plot(outcome).axes
+    assert len(axes) == 3
+    for line, way in zip(axes[0].lines, experiment.WAYS, strict=True):
+        keys = [f"{way}.x{density}" for density in outcome.config.densities]
+        errors = [100 * outcome.metrics[f"error.{key}"].value for key in keys]
+        np.testing.assert_allclose(line.get_ydata(), errors)
 
 
 @pytest.mark.parametrize(

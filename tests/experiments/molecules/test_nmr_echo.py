@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from experiments.molecules import nmr_echo as experiment
+from tests.exact.drawn import error_bars
 
 TINY = experiment.Config(
     angles=(2.0,), points=9, fine=2, biphenyl_points=3, n_states=2, readings=("once",), n_steps=(0, 1, 2, 4),
@@ -92,7 +93,11 @@ def test_a_bump_is_the_most_prominent_maximum():
 
 
 def test_all_panels_are_drawn(outcome):
-    assert len(outcome.figure().axes) == 4
+    axes = outcome.figure().axes
+    assert len(axes) == 4
+    readings = [name for name in experiment.READINGS if name in outcome.config.readings]
+    for shown, reading in zip(error_bars(axes[1]), readings, strict=False):
+        np.testing.assert_allclose(shown, outcome.arrays[f"biphenyl.{reading}"], atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from quantum.compiling.swap_network import swap_network
 from quantum.compiling.trotter import spin_matrix
 from quantum.noise.path_weight import PathWeights, richardson
 from quantum.spins.hamiltonian import dense, spin_product
+from tests.exact.drawn import columns
 
 # A weak coupling, so that echoes stay near their start.
 TINY = experiment.Config(
@@ -75,11 +76,19 @@ def test_near_the_start_the_free_normal_law_has_the_least_bias(outcome):
 def test_shots_add_to_the_bias_and_less_with_more_of_them(outcome):
     squares = outcome.arrays["squares.richardson.depolarizing"].mean(axis=(1, 2))
     assert squares[1] > squares[2] > squares[0]
-    # 10^4 shots: the variance is that of the coefficients, within the spread of ten circuits.
-    values = np.concatenate([outcome.arrays[f"depolarizing.s{s}"] for s in TINY.n_steps])
+
+
+def test_shot_noise_has_the_variance_of_the_coefficients(outcome, monkeypatch):
     weights = richardson(np.array(TINY.scales)).coefficients
-    wanted = np.mean((1 - values**2) @ weights**2) / 1e4
-    assert squares[1] == pytest.approx(wanted, rel=1.5)
+    alone = lambda scales, values, *_: {"richardson": values @ weights}  # noqa: E731
+    monkeypatch.setattr(experiment, "extrapolate", alone)
+    config = dataclasses.replace(TINY, repeats=100)
+    found = experiment._squares(config, outcome.arrays, "depolarizing")["richardson"]
+    for column, steps in enumerate(TINY.n_steps):
+        values = outcome.arrays[f"depolarizing.s{steps}"]
+        wanted = np.mean((1 - values**2) @ weights**2) / 1e4 + found[0, column].mean()
+        # 500 squares of normal numbers: four times sqrt(2 / 500), more where molecules differ.
+        assert found[1, column].mean() == pytest.approx(wanted, rel=0.3)
 
 
 def test_weights_of_both_signs_are_counted(outcome):
@@ -98,8 +107,15 @@ def test_couplings_follow_the_geometry():
     assert np.all(tensor[0, :, 0, 0] == 0)
 
 
-def test_all_panels_are_drawn(outcome):
-    assert len(outcome.figure().axes) == 4
+def test_all_panels_are_drawn_with_the_errors_of_the_metrics(outcome):
+    axes = outcome.figure().axes
+    assert len(axes) == 4
+    shown = columns(axes[2])
+    kinds = [(kind, noise) for noise in TINY.noises for kind in ("bias", "rms")]
+    for (heights, halves), (kind, noise) in zip(shown, kinds, strict=True):
+        metrics = [outcome.metrics[f"{kind}.{name}.{noise}"] for name in experiment.METHODS]
+        np.testing.assert_allclose(heights, [m.value for m in metrics])
+        np.testing.assert_allclose(halves, [m.stderr for m in metrics], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from experiments.photonic_chips import taichi_classification
 from experiments.photonic_chips.taichi_chiplets import Chips
+from tests.exact.drawn import error_bars
 
 TINY = taichi_classification.Config(
     n_classes=4,
@@ -69,7 +71,19 @@ def test_faster_chips_share_their_heaters(outcome):
 
 
 def test_figure_shows_ideal_rough_and_noisy_chips(outcome):
-    assert len(outcome.figure().axes) == 3
+    axes = outcome.figure().axes
+    for panel, condition in zip(axes, taichi_classification.CONDITIONS, strict=True):
+        shown = iter(error_bars(panel))
+        for method in taichi_classification.METHODS:
+            start = f"accuracy.{method}.{condition}.chiplets"
+            names = [name for name in outcome.metrics if name.startswith(start)]
+            if names:
+                points = [
+                    outcome.metrics[n] for n in sorted(names, key=lambda n: int(n[len(start) :]))
+                ]
+                values, halves = next(shown)
+                np.testing.assert_allclose(values, [m.value for m in points])
+                np.testing.assert_allclose(halves, [2 * (m.sd or 0) for m in points], atol=1e-9)
 
 
 @pytest.mark.parametrize(

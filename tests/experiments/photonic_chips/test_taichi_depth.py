@@ -5,6 +5,7 @@ import pytest
 
 from experiments.photonic_chips import taichi_depth
 from experiments.photonic_chips.taichi_chiplets import Chips
+from tests.exact.drawn import error_bars
 
 TINY = taichi_depth.Config(
     n_classes=4,
@@ -65,7 +66,19 @@ def test_a_coherent_series_gets_darker(outcome):
 
 
 def test_figure_has_a_panel_for_each_error_and_training(outcome):
-    assert len(outcome.figure().axes) == 4
+    axes = outcome.figure().axes
+    assert len(axes) == 4
+    panels = [(t, e) for t in taichi_depth.TRAININGS for e in outcome.config.errors]
+    for panel, (training, error) in zip(axes, panels, strict=True):
+        for (values, halves), kind in zip(
+            error_bars(panel), taichi_depth.ARRANGEMENTS, strict=True
+        ):
+            found = [
+                outcome.metrics[f"accuracy.{kind}.{training}.depth{d}.error{error:g}"]
+                for d in outcome.config.depths
+            ]
+            np.testing.assert_allclose(values, [m.value for m in found])
+            np.testing.assert_allclose(halves, [2 * (m.sd or 0) for m in found], atol=1e-9)
 
 
 @pytest.mark.parametrize(

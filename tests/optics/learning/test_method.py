@@ -200,10 +200,11 @@ def test_bad_learning_rate_is_named():
 
 def test_first_weights_survive():
     net = network(1)
+    before = np.array(net.phase)
     bench = OpticalBench(GEOMETRY, twin())
     fit(
         net, ParticleSwarm(n_particles=2, superpixel=12), IMAGES, LABELS % 2,
         encode=lambda x: encode_images(x, GEOMETRY.shape, dtype=jnp.complex128), key=KEY,
         bench=bench, n_steps=1, batch_size=2,
     )  # fmt: skip
-    assert np.isfinite(net.phase).all()
+    np.testing.assert_array_equal(net.phase, before)

@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, Operation, random_circuit
+from quantum.circuits.circuit import Circuit, Operation, light_cone, random_circuit, restrict
 from quantum.circuits.gates import Gate, pauli_gate
 from quantum.circuits.lattice import rectangle, rectangle_layout, willow
 from quantum.circuits.pauli import PauliString
 from quantum.echoes.otoc import echo_circuit, make_echo
-from quantum.engines import density_matrix, dispatch
+from quantum.engines import density_matrix, dispatch, statevector
 from quantum.noise.model import NoiseModel, add_noise, willow_rcs
 from quantum.noise.noisy_expectation import NOISY_ENGINES, noisy_expectation
 from tests.exact.random_circuits import random_mixture
@@ -91,7 +91,15 @@ def test_steps_that_the_observable_cannot_feel_cost_nothing():
     found = noisy_expectation(
         shallow, PauliString.on({52: "Z"}), willow_rcs(), engine="density_matrix"
     )
-    assert found.value < 1
+    # The few qubits of the cone by themselves, every gate with its noise.
+    small, kept = restrict(light_cone(shallow, [52]), keep=[52])
+    noisy = add_noise(small, willow_rcs())
+    wanted = density_matrix.expectation(
+        density_matrix.run(noisy), PauliString.on({kept.index(52): "Z"})
+    )
+    assert found.value == pytest.approx(wanted, abs=1e-12)
+    ideal = statevector.expectation(statevector.run(small), PauliString.on({kept.index(52): "Z"}))
+    assert 1e-4 < abs(found.value - ideal) < 0.01
 
 
 @pytest.mark.parametrize("engine", ["trajectories", "twirled_trajectories"])

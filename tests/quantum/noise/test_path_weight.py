@@ -157,6 +157,17 @@ def test_stated_errors_are_the_spread_over_draws():
     assert abs(starts.mean() - 0.6) < 0.33 * starts.std()
 
 
+def test_a_prior_weighs_as_much_as_its_error_says():
+    # Errors of 1 % at 1 and 3 know mu to 0.01 / sqrt 2; a prior as sharp beside it moves mu by half of what it is off.
+    x, error = np.array([1.0, 3.0]), 0.01 / 2**0.5
+    y = 2 * np.exp(-0.3 * x)
+    prior = Estimate(0.3 + 2e-4, error), Estimate(0.0, 1.0)
+    found = fit_gaussian(x, y, 0.01 * y, law="exponential", prior=prior)
+    assert found.parameters[1] == pytest.approx(0.3 + 1e-4, abs=1e-6)
+    assert found.covariance[1, 1] == pytest.approx(error**2 / 2, rel=1e-3)
+    assert found.degrees_of_freedom == 1  # two points and a prior for two numbers
+
+
 def test_noise_may_carry_a_point_across_zero():
     values = np.array([0.02, 0.004, -0.003, 0.001])
     found = fit_gaussian(SCALES, values, np.full(4, 5e-3), prior=(Estimate(1.5, 0.1), Estimate(0.1, 0.05)))  # fmt: skip
