@@ -11,7 +11,7 @@ Molecules: `molecule` and `dipolar` (coordinates to couplings), `spin_hamiltonia
 Learning: `likelihood`, `hamiltonian_learning`, `learning_errors`, `phase_response`, `molecular_ruler`.
 """
 
-from quantum.circuits.circuit import Circuit, Operation, random_circuit
+from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.clifford import clifford_echo_circuit, dope, is_clifford, otoc_signs
 from quantum.circuits.gates import (
     Gate,
@@ -22,15 +22,10 @@ from quantum.circuits.gates import (
     phased_x,
     rz,
 )
-from quantum.circuits.lattice import (
-    EchoLayout,
-    Lattice,
-    echo_layout,
-    rectangle,
-    rectangle_layout,
-    willow,
-)
+from quantum.circuits.lattice import Lattice, rectangle, willow
+from quantum.circuits.layouts import EchoLayout, echo_layout, rectangle_layout
 from quantum.circuits.pauli import PauliString, random_paulis
+from quantum.circuits.random_circuits import random_circuit
 from quantum.compiling.echo_program import EchoProgram, program_circuit
 from quantum.compiling.nmr_circuit import circuit_echo, nmr_echo_circuit
 from quantum.compiling.trotter import trotter_circuit

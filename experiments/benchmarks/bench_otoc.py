@@ -31,10 +31,12 @@ from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure, style
-from quantum.circuits.circuit import Circuit, random_circuit
-from quantum.circuits.lattice import EchoLayout, echo_layout, rectangle
+from quantum.circuits.circuit import Circuit
+from quantum.circuits.lattice import rectangle
+from quantum.circuits.layouts import EchoLayout, echo_layout
 from quantum.circuits.pauli import PauliString, random_paulis
 from quantum.circuits.program import blocks, make_program
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import Echo, echo_circuit, make_echo
 from quantum.echoes.otoc_batch import correlators
 from quantum.engines import cirq_engine, dispatch, jax_engine

@@ -36,8 +36,9 @@ from experiments.harness.fields import at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
-from quantum.circuits.circuit import DEFAULT_ORDER, Circuit, light_cone, random_circuit
-from quantum.circuits.lattice import EchoLayout, echo_layout, rectangle_layout
+from quantum.circuits.circuit import Circuit, light_cone
+from quantum.circuits.layouts import EchoLayout, echo_layout, rectangle_layout
+from quantum.circuits.random_circuits import DEFAULT_ORDER, random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.inference.errors import group_bootstrap
 from quantum.inference.fit import Fit, ForwardModel, fisher_information, fit

@@ -24,10 +24,11 @@ from experiments.harness.fields import among, at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
-from quantum._checks import check_choice
-from quantum.circuits.circuit import random_circuit
-from quantum.circuits.lattice import EchoLayout, Lattice, echo_layout, rectangle_layout
+from quantum._checks import check_choice, check_count, check_in_range
+from quantum.circuits.lattice import Lattice
+from quantum.circuits.layouts import EchoLayout, echo_layout, rectangle_layout
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes import pauli_growth
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.engines import classical_cost, tensor_network
@@ -143,8 +144,7 @@ def make_layout(n_qubits: int) -> EchoLayout:
     if n_qubits not in _OURS:
         return echo_layout(n_qubits)
     rows, measured, butterflies, n_cycles = _OURS[n_qubits]
-    sites = ((row, column) for row, (a, b) in rows.items() for column in range(a, b + 1))
-    lattice = Lattice(tuple(sites))
+    lattice = Lattice.from_rows(rows)
     struck = tuple(lattice.qubit(site) for site in butterflies)
     return EchoLayout(lattice, lattice.qubit(measured), struck, n_cycles)
 

@@ -34,14 +34,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.echoes.otoc_decay_figure import draw, order_key
-from experiments.echoes.otoc_published import ALL_ORDERS, layout_of
+from experiments.echoes.otoc_published import ALL_ORDERS
 from experiments.harness.context import Context
 from experiments.harness.fields import among, at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
-from quantum.circuits.circuit import DEFAULT_ORDER, light_cone, random_circuit
-from quantum.circuits.lattice import EchoLayout
+from quantum.circuits.circuit import light_cone
+from quantum.circuits.layouts import EchoLayout, read_layout
+from quantum.circuits.random_circuits import DEFAULT_ORDER, random_circuit
 from quantum.echoes.interference import measure_interference
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.engines import dispatch
@@ -101,7 +102,7 @@ class Config:
 
     def layout(self, size: str) -> EchoLayout:
         """Lattice, measured qubit and butterfly."""
-        return layout_of(size, max(self.n_cycles))
+        return read_layout(size, n_cycles=max(self.n_cycles), name="sizes")
 
     def n_qubits(self, size: str) -> int:
         """Qubits of a layout."""

@@ -32,7 +32,6 @@ from experiments.echoes.otoc_published import (
     GOLDEN,
     REFERENCES,
     SD_READING,
-    layout_of,
     n_qubits,
     order_name,
 )
@@ -41,8 +40,8 @@ from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
-from quantum.circuits.circuit import DEFAULT_ORDER, random_circuit
-from quantum.circuits.lattice import EchoLayout
+from quantum.circuits.layouts import EchoLayout, read_layout
+from quantum.circuits.random_circuits import DEFAULT_ORDER, random_circuit
 from quantum.echoes.interference import Interference, measure_interference
 from quantum.echoes.otoc import make_echo
 from quantum.estimates import bootstrap, correlation_with_error
@@ -103,7 +102,11 @@ class Config:
             raise ValueError(f"`follow_up` must be 0 or at least 3, but is {self.follow_up}.")
         at_least(self, 1, "shots")
         for size in self.sizes:
-            layout_of(size, self.rectangle_cycles)
+            self.layout(size)
+
+    def layout(self, size: str) -> EchoLayout:
+        """Lattice, measured qubit and butterfly."""
+        return read_layout(size, n_cycles=self.rectangle_cycles, name="sizes")
 
 
 SCALES = {
@@ -188,7 +191,7 @@ def _ensemble(
     strings: int,
 ) -> Interference:
     """One ensemble in resumable pieces; circuit number i has the same gates and strings in all of them."""
-    layout = layout_of(size, config.rectangle_cycles)
+    layout = config.layout(size)
 
     def block(numbers: range) -> dict[str, np.ndarray]:
         parts = [_circuit(config, layout, order, redraw, strings, number) for number in numbers]

@@ -36,8 +36,8 @@ from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import new_figure, style
-from quantum.circuits.circuit import random_circuit
-from quantum.circuits.lattice import EchoLayout, echo_layout, rectangle_layout
+from quantum.circuits.layouts import EchoLayout, read_layout
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.interference import draw_insertions
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.echoes.reference import reference_circuit
@@ -72,27 +72,14 @@ TOLERANCES = {
 SHOT_DRAWS = 10  # over which the ratio at each number of shots is averaged
 
 
-def parse_layout(text: str) -> EchoLayout:
-    """Layout from "18" or "3x4@12"."""
-    try:
-        if "x" not in text:
-            return echo_layout(int(text))
-        sides, cycles = text.split("@")
-        rows, columns = sides.split("x")
-        return rectangle_layout(int(rows), int(columns), int(cycles))
-    except ValueError as error:
-        raise ValueError(
-            f"`layouts` must hold sizes such as 18 or rectangles such as 3x4@12, but hold {text!r}. {error}"
-        ) from error
-
-
 @dataclass(frozen=True)
 class Config:
     """Settings.
 
     Attributes:
         layouts: Published sub-lattices by their size ("18"), or rectangles as rows x columns @ cycles ("3x4@12"),
-            M and B in opposite corners; from small to large, since the global rescale learns from the smaller ones.
+            M and B in opposite corners, as `quantum.circuits.layouts` reads them; from small to large, since the global
+            rescale learns from the smaller ones.
         n_circuits: Random circuits on each layout.
         trajectories: Pauli trajectories with errors, for each circuit and its reference echo.
         strings: Pairs of Pauli strings per circuit, each with its part of the trajectories; others drew 20 pairs, the
@@ -127,9 +114,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for text in self.layouts:
-            parse_layout(text)
-        sizes = [parse_layout(text).lattice.n_qubits for text in self.layouts]
+        sizes = [self.layout(text).lattice.n_qubits for text in self.layouts]
         if sizes != sorted(set(sizes)) or not sizes:
             raise ValueError(f"`layouts` must grow in qubits, but have {sizes}.")
         at_least(self, 3, "n_circuits")
@@ -143,6 +128,10 @@ class Config:
         if len(scales) < 3 or scales[0] != 1 or scales != sorted(set(scales)):
             raise ValueError(f"`noise_scales` must be 3 or more, from 1 upwards, but are {scales}.")
         among(self, PRESETS, "noise", "other_noise")
+
+    def layout(self, text: str) -> EchoLayout:
+        """One of the layouts."""
+        return read_layout(text, name="layouts")
 
 
 SCALES = {
@@ -171,16 +160,16 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     with session.progress("circuits", len(tasks)) as ticker:
         for text, index in tasks:
             piece = session.sub_run(
-                f"{text}_{index}", lambda t=text, i=index: _circuit(config, parse_layout(t), i)
+                f"{text}_{index}", lambda t=text, i=index: _circuit(config, config.layout(t), i)
             )
             pieces[text].append(piece)
             ticker.advance(note=text)
     metrics, arrays, factors, fidelities = {}, {}, [], []
     for text, found in pieces.items():
         stack = {name: np.stack([piece[name] for piece in found]) for name in found[0]}
-        size = f"n{parse_layout(text).lattice.n_qubits}"
+        size = f"n{config.layout(text).lattice.n_qubits}"
         exponent = rescale_exponent(factors, fidelities).value if factors else None
-        rng = np.random.default_rng([config.seed, parse_layout(text).lattice.n_qubits])
+        rng = np.random.default_rng([config.seed, config.layout(text).lattice.n_qubits])
         done = _mitigate(config, stack, exponent, rng)
         metrics |= _ratio_metrics(stack, done, size) | _fidelity_metrics(stack, size)
         factors.append(fit_rescale(stack["exact"], done["raw"][0]))
@@ -375,7 +364,7 @@ def plot(outcome: Outcome) -> Figure:
     """Noisy against exact; SNR against size, beside the paper's; each method; echo fidelity; SNR against shots."""
     figure = new_figure(columns=2, height=5.0)
     grid = figure.add_gridspec(2, 6)
-    sizes = [parse_layout(text).lattice.n_qubits for text in outcome.config.layouts]
+    sizes = [outcome.config.layout(text).lattice.n_qubits for text in outcome.config.layouts]
     last = f"n{sizes[-1]}"
     draw_scatter(figure.add_subplot(grid[0, :2]), outcome, last)
     draw_sizes(figure.add_subplot(grid[0, 2:4]), outcome, sizes)

@@ -8,7 +8,6 @@ import itertools
 from typing import NamedTuple
 
 from experiments.harness.measurement import Reference
-from quantum.circuits.lattice import EchoLayout, echo_layout, rectangle_layout
 
 # Lower case: the same letters with aligned groups.
 ALL_ORDERS = tuple(
@@ -59,21 +58,9 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def layout_of(size: str, rectangle_cycles: int) -> EchoLayout:
-    """Layout from its text: 18 is a published one, 3x4 a rectangle with butterfly and measurement in its corners."""
-    words = size.split("x")
-    if not all(word.isdecimal() for word in words) or len(words) > 2:
-        raise ValueError(
-            f"`sizes` must hold numbers of qubits or rows x columns such as 3x4, but holds {size!r}."
-        )
-    if len(words) == 1:
-        return echo_layout(int(size))
-    return rectangle_layout(int(words[0]), int(words[1]), rectangle_cycles)
-
-
 def n_qubits(config, size: str) -> int:
     """Qubits of a layout of a configuration."""
-    return layout_of(size, config.rectangle_cycles).lattice.n_qubits
+    return config.layout(size).lattice.n_qubits
 
 
 def order_name(order: str) -> str:

@@ -28,9 +28,10 @@ from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from quantum.circuits import clifford
-from quantum.circuits.circuit import DEFAULT_ORDER, Circuit, random_circuit
+from quantum.circuits.circuit import Circuit
 from quantum.circuits.lattice import GROUPS, Lattice, rectangle, willow
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.random_circuits import DEFAULT_ORDER, random_circuit
 from quantum.echoes import wavefront
 from quantum.echoes.pauli_paths import sample_paths
 from quantum.engines.pauli_propagation import (

@@ -26,10 +26,11 @@ from experiments.harness.fields import at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
-from quantum.circuits.circuit import random_circuit
+from quantum._checks import check_count, check_in_range
 from quantum.circuits.gates import WILLOW_PHASE, fsim
-from quantum.circuits.lattice import EchoLayout, echo_layout, rectangle_layout
+from quantum.circuits.layouts import read_layout
 from quantum.circuits.pauli import random_paulis
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import Echo, echo_circuit, make_echo
 from quantum.engines import dispatch
 
@@ -52,21 +53,10 @@ METHODS = tuple((name, precision) for name in ("cirq", "qiskit", "jax") for prec
 NAMES = ("qsim", "Cirq", "Aer, single", "Aer, double", "JAX, single", "JAX, double")
 QUANTITIES = ("c2", "c4", "off_diagonal")
 FORMS = ("literal", "pruned")
-_RECTANGLES = {4: (2, 2), 6: (2, 3), 9: (3, 3), 12: (3, 4)}
-
-
-def _layout(n_qubits: int, n_cycles: int) -> EchoLayout:
-    if n_qubits in _RECTANGLES:
-        return rectangle_layout(*_RECTANGLES[n_qubits], n_cycles)
-    if n_qubits < 18:
-        raise ValueError(
-            f"`n_qubits` must be 4, 6, 9, 12 or the size of a published patch, but is {n_qubits}."
-        )
-    return echo_layout(n_qubits)
 
 
 def _echo(config: "Config", number: int, gate_error: float = 0.0) -> Echo:
-    layout = _layout(config.n_qubits, config.n_cycles)
+    layout = read_layout(config.n_qubits, n_cycles=config.n_cycles, name="n_qubits")
     gate = fsim(math.pi / 2 + gate_error, WILLOW_PHASE)
     seed = 10_000 * config.seed + number
     return make_echo(layout, random_circuit(layout.lattice, config.n_cycles, seed, two_qubit=gate))

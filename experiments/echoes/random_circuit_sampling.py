@@ -30,8 +30,8 @@ from experiments.harness.fields import at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from quantum.circuits.circuit import random_circuit
 from quantum.circuits.lattice import rectangle, willow
+from quantum.circuits.random_circuits import random_circuit
 from quantum.noise.cross_entropy import (
     circuit_fidelity,
     digital_fidelity,

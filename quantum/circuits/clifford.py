@@ -20,13 +20,7 @@ from functools import lru_cache
 import numpy as np
 
 from quantum._checks import check_count
-from quantum.circuits.circuit import (
-    DEFAULT_ORDER,
-    Circuit,
-    Operation,
-    light_cone,
-    random_circuit,
-)
+from quantum.circuits.circuit import Circuit, Operation, light_cone
 from quantum.circuits.gates import Gate, iswap_like, phased_x
 from quantum.circuits.lattice import Lattice
 from quantum.circuits.packed_pauli import (
@@ -38,6 +32,7 @@ from quantum.circuits.packed_pauli import (
     unpack,
 )
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.random_circuits import DEFAULT_ORDER, random_circuit
 
 CLIFFORD_ANGLES = (0.5 * math.pi, math.pi)
 _ROUNDING = (

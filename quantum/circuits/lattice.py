@@ -1,4 +1,4 @@
-"""The qubit lattice: the 105-qubit Willow-like grid, the echo sub-lattices, any rectangle, and their coupler groups.
+"""The qubit lattice: the 105-qubit Willow-like grid, any rectangle, and their coupler groups.
 
 A lattice is a set of sites (row, column) of the square grid; two qubits are coupled where their sites touch. Qubits
 are numbered along the rows, and qubit 0 is the most significant bit of a state's index. Couplers fall into four
@@ -7,10 +7,7 @@ start (left or upper end) on an even row + column: neighbouring rows are stagger
 the column alone (A and B) or the row alone (C and D), so that all rows or columns move together. Neither the groups nor
 the order in which a circuit of the echo experiment walks through them is known to us: both are parameters everywhere.
 
-Sources: rows of the 105-qubit chip as `willow_pink` in cirq_google 1.7.0; sub-lattices of Fig. 4b of Google Quantum AI
-and collaborators, Nature 646, 825-830 (2025), DOI 10.1038/s41586-025-09526-6, read off the published circuits and a
-plot by a third party (so they are second-hand). The 31-qubit patch holds sites that `willow_pink` lacks: the
-experiment's chip uses another coordinate frame.
+Source: rows of the 105-qubit chip as `willow_pink` in cirq_google 1.7.0.
 """
 
 from collections import deque
@@ -49,6 +46,13 @@ class Lattice:
             raise ValueError("`sites` must hold at least one site, but is empty.")
         if list(self.sites) != sorted(set(self.sites)):
             raise ValueError("`sites` must be sorted by row and column, each listed once.")
+
+    @classmethod
+    def from_rows(cls, rows: dict[int, tuple[int, int]]) -> "Lattice":
+        """Lattice of full rows: first and last column of each, by the row's number in rising order."""
+        return cls(
+            tuple((row, column) for row, (a, b) in rows.items() for column in range(a, b + 1))
+        )
 
     @property
     def n_qubits(self) -> int:
@@ -118,43 +122,6 @@ class Lattice:
         return found
 
 
-@dataclass(frozen=True)
-class EchoLayout:
-    """Where an echo experiment measures and where it strikes.
-
-    Attributes:
-        lattice: Qubits that take part.
-        measured: Qubit that is measured.
-        butterflies: Qubits struck between the way there and the way back.
-        n_cycles: Cycles of the published run.
-        cut_shift: Shift of the Pauli insertion; its place is moment n_cycles // 2 + cut_shift.
-
-    Raises:
-        ValueError: If the measured qubit or a butterfly is not on the lattice, or no couplers join them.
-    """
-
-    lattice: Lattice
-    measured: int
-    butterflies: tuple[int, ...]
-    n_cycles: int
-    cut_shift: int = 0
-
-    def __post_init__(self):
-        check_qubit(self.measured, "measured", self.lattice.n_qubits)
-        check_count(self.n_cycles, "n_cycles", 1)
-        if not self.butterflies:
-            raise ValueError("`butterflies` must name at least one qubit, but is empty.")
-        reach = self.lattice.distances(self.measured)
-        for qubit in self.butterflies:
-            check_qubit(qubit, "butterflies", self.lattice.n_qubits)
-            if reach[qubit] < 0:
-                raise ValueError(
-                    f"`butterflies` must be joined to the measured qubit by couplers, but qubit {qubit} at "
-                    f"{self.lattice.sites[qubit]} and qubit {self.measured} at "
-                    f"{self.lattice.sites[self.measured]} are not."
-                )
-
-
 def check_qubit(qubit: int, name: str, n_qubits: int) -> None:
     """Raises ValueError unless `qubit` numbers one of `n_qubits` qubits."""
     check_count(qubit, name, 0)
@@ -164,58 +131,11 @@ def check_qubit(qubit: int, name: str, n_qubits: int) -> None:
 
 def willow() -> Lattice:
     """The 105-qubit grid of `willow_pink`: 182 couplers, every neighbouring pair."""
-    return _from_rows(_WILLOW_ROWS)
+    return Lattice.from_rows(_WILLOW_ROWS)
 
 
 def rectangle(n_rows: int, n_columns: int) -> Lattice:
     """A full rectangle of qubits; one row is a chain."""
     check_count(n_rows, "n_rows", 1)
     check_count(n_columns, "n_columns", 1)
-    return _from_rows({row: (0, n_columns - 1) for row in range(n_rows)})
-
-
-def echo_layout(n_qubits: int) -> EchoLayout:
-    """Published sub-lattice of 18, 23, 27, 31 or 36 qubits (second-hand, see the module's sources).
-
-    Raises:
-        ValueError: If there is no sub-lattice of that size; the sites of 40 and 65 qubits are not known to us.
-    """
-    check_choice(
-        str(n_qubits), "n_qubits", tuple(str(n) for n in _LAYOUTS),
-        "The sites of the 40 and 65 qubit runs are unknown; any other lattice is an `EchoLayout` away.",
-    )  # fmt: skip
-    rows, n_cycles, measured, butterflies, shift = _LAYOUTS[n_qubits]
-    lattice = _from_rows(rows)
-    return EchoLayout(
-        lattice,
-        lattice.qubit(measured),
-        tuple(lattice.qubit(b) for b in butterflies),
-        n_cycles,
-        shift,
-    )
-
-
-def rectangle_layout(n_rows: int, n_columns: int, n_cycles: int) -> EchoLayout:
-    """Measured qubit in one corner of a rectangle, butterfly in the opposite one (our choice)."""
-    lattice = rectangle(n_rows, n_columns)
-    return EchoLayout(lattice, 0, (lattice.n_qubits - 1,), n_cycles)
-
-
-def _from_rows(rows: dict[int, tuple[int, int]]) -> Lattice:
-    return Lattice(
-        tuple(
-            (row, column)
-            for row, (first, last) in rows.items()
-            for column in range(first, last + 1)
-        )
-    )
-
-
-# Rows, cycles, M, B, shift of the insertion.
-_LAYOUTS: dict[int, tuple[dict[int, tuple[int, int]], int, Site, tuple[Site, ...], int]] = {
-    18: ({6: (8, 11), 7: (7, 11), 8: (7, 11), 9: (7, 10)}, 14, (8, 11), ((6, 8),), 2),
-    23: ({6: (8, 11), 7: (7, 11), 8: (7, 11), 9: (7, 11), 10: (7, 10)}, 16, (7, 11), ((9, 8),), 0),
-    27: ({6: (7, 11), 7: (6, 11), 8: (6, 11), 9: (6, 10), 10: (6, 10)}, 17, (7, 11), ((9, 6),), 1),
-    31: ({3: (2, 6), 4: (1, 7), 5: (1, 7), 6: (1, 7), 7: (2, 6)}, 18, (5, 1), ((5, 6),), 2),
-    36: ({6: (5, 10), 7: (4, 11), 8: (4, 11), 9: (4, 11), 10: (5, 10)}, 20, (8, 11), ((7, 5), (9, 5)), 2),
-}  # fmt: skip
+    return Lattice.from_rows({row: (0, n_columns - 1) for row in range(n_rows)})

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 from quantum._checks import check_choice, check_count
 from quantum.circuits.circuit import Circuit, cancel_inverses, light_cone
-from quantum.circuits.lattice import EchoLayout, check_qubit
+from quantum.circuits.lattice import check_qubit
+from quantum.circuits.layouts import EchoLayout
 from quantum.circuits.pauli import PauliString
 from quantum.engines import dispatch
 

@@ -22,7 +22,8 @@ import numpy as np
 
 from quantum.circuits.circuit import Circuit, Moment
 from quantum.circuits.gates import Gate
-from quantum.circuits.lattice import GROUPS, EchoLayout, Lattice
+from quantum.circuits.lattice import GROUPS, Lattice
+from quantum.circuits.layouts import EchoLayout
 from quantum.echoes.otoc import Echo, echo_circuit
 from quantum.engines import cirq_engine
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import fsim
-from quantum.circuits.lattice import EchoLayout
+from quantum.circuits.layouts import EchoLayout
 from quantum.circuits.pauli import PauliString
 from quantum.engines import dispatch
 from quantum.engines.dispatch import Precision

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.echoes import hamiltonian_learning as experiment
-from quantum.circuits.circuit import random_circuit
-from quantum.circuits.lattice import rectangle_layout
+from quantum.circuits.layouts import rectangle_layout
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.engines import statevector
 from quantum.inference.phase_response import curves, middle_coupler, with_phase

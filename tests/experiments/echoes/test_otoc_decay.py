@@ -8,8 +8,8 @@ from experiments.echoes import otoc_decay
 from experiments.echoes.otoc_decay_figure import order_key
 from experiments.echoes.otoc_published import ALL_ORDERS
 from experiments.harness.measurement import Measurement
-from quantum.circuits.circuit import random_circuit
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.engines import statevector
 from quantum.inference.decays import scrambled_std

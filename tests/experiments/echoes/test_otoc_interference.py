@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from experiments.echoes import otoc_interference
-from experiments.echoes.otoc_published import ALL_ORDERS, GOLDEN, layout_of, order_name
-from quantum.circuits.circuit import random_circuit
+from experiments.echoes.otoc_published import ALL_ORDERS, GOLDEN, order_name
+from quantum.circuits.layouts import rectangle_layout
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.interference import Interference, exact_diagonal
 from quantum.echoes.otoc import correlator, make_echo
 
@@ -30,7 +31,7 @@ def outcome():
 
 def echoes(order, number):
     """The experiment's own circuit, seen through the exact functions of the library."""
-    layout = layout_of("2x3", 7)
+    layout = rectangle_layout(2, 3, 7)
     seed = int(np.random.SeedSequence((0, number)).generate_state(1)[0])
     unitary = random_circuit(layout.lattice, 7, seed, order=order.upper(), aligned=order.islower())
     return make_echo(layout, unitary)
@@ -137,7 +138,7 @@ def test_bad_settings_are_named():
         replace(TINY, follow_up=1)
     with pytest.raises(ValueError, match="`shots` must be at least 1"):
         replace(TINY, shots=0)
-    with pytest.raises(ValueError, match="`sizes` must hold numbers of qubits or rows x columns"):
+    with pytest.raises(ValueError, match=r"`sizes` must be a size \(4, 6"):
         replace(TINY, sizes=("3by4", "2x4"))
     with pytest.raises(ValueError, match="40 and 65 qubit runs are unknown"):
         replace(TINY, sizes=("40", "2x4"))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.echoes import otoc_noise
+from quantum.circuits.layouts import read_layout
 from quantum.noise.mitigation import device_signal_to_noise
 from quantum.noise.model import device_noise
 
@@ -94,7 +95,7 @@ def test_the_off_diagonal_part_is_what_is_left_of_the_same_strings(outcome):
 
 def test_strings_share_the_trajectories():
     """Four strings with 25 trajectories each are as good for an undisturbed echo as 100 without strings."""
-    layout = otoc_noise.parse_layout("2x2@6")
+    layout = read_layout("2x2@6")
     found = [otoc_noise._circuit(TINY, layout, index) for index in range(6)]
     power = [
         np.mean([f[f"{name}_covariance"][0, 0] for f in found])
@@ -117,8 +118,8 @@ def test_figure_is_drawn(outcome):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"layouts": ("19",)}, "`layouts` must hold sizes such as 18"),
-        ({"layouts": ("3x4",)}, "`layouts` must hold sizes such as 18"),
+        ({"layouts": ("19",)}, r"`layouts` must be a size \(4, 6"),
+        ({"layouts": ("3x4",)}, "`layouts` must say the cycles of a rectangle as in 3x4@12"),
         ({"layouts": ("2x3@7", "2x2@6")}, "`layouts` must grow in qubits"),
         ({"n_circuits": 2}, "`n_circuits` must be at least 3"),
         ({"trajectories": 12}, "`trajectories` must be at least 4 for each of 4 strings"),

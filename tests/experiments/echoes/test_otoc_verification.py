@@ -70,7 +70,7 @@ def test_differences_times_and_devices_are_drawn(outcome):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_qubits": 13}, "`n_qubits` must be 4, 6, 9, 12 or the size of a published patch"),
+        ({"n_qubits": 13}, r"`n_qubits` must be a size \(4, 6, 9, 12, 18"),
         ({"n_qubits": 40}, "sites of the 40 and 65 qubit runs are unknown"),
         ({"shots": (10, 5)}, "`shots` must be rising"),
         ({"gate_error": -1.0}, "`gate_error` must lie between"),

@@ -1,15 +1,11 @@
-import math
-
 import numpy as np
 import pytest
 
 from quantum.circuits.circuit import (
-    ECHO_ANGLES,
     Circuit,
     Operation,
     cancel_inverses,
     light_cone,
-    random_circuit,
     restrict,
 )
 from quantum.circuits.gates import Gate, iswap_like, matrix_gate, phased_x, rz
@@ -84,43 +80,9 @@ def test_restricting_keeps_the_physics_of_the_used_qubits():
     assert [op.qubits for op in small.operations()] == [(2, 0), (1,)]
 
 
-def test_a_cycle_is_a_turn_of_every_qubit_and_one_coupler_group():
-    circuit = random_circuit(LATTICE, 5, 1, order="BDAC")
-    assert len(circuit) == 10
-    for cycle, letter in enumerate("BDACB"):
-        turns, couplers = circuit.moments[2 * cycle : 2 * cycle + 2]
-        assert [op.qubits for op in turns] == [(q,) for q in range(6)]
-        assert {op.gate.parameters[0] for op in turns} <= set(ECHO_ANGLES)
-        assert tuple(op.qubits for op in couplers) == LATTICE.group(letter)
-        assert {op.gate for op in couplers} <= {iswap_like()}
-
-
-def test_angles_are_drawn_evenly_and_axes_over_the_whole_circle():
-    circuit = random_circuit(rectangle(10, 10), 30, 4)
-    turns = [op.gate.parameters for op in circuit.operations() if op.gate.name == "phased_x"]
-    theta, phi = np.array(turns).T
-    counts = [(theta == angle).sum() for angle in ECHO_ANGLES]
-    # 3000 draws: sd sqrt(3000 x 1/3 x 2/3) = 26, five of them; the mean of exp(i phi) has rms 1/sqrt(3000).
-    assert np.abs(np.array(counts) - 1000).max() < 130
-    assert abs(np.exp(1j * phi).mean()) < 5 / math.sqrt(3000)
-    assert phi.min() < -3.1
-    assert phi.max() > 3.1
-
-
-def test_a_seed_is_a_circuit_and_redraw_says_how_often_the_angle_is_drawn():
-    assert random_circuit(LATTICE, 3, 7) == random_circuit(LATTICE, 3, 7)
-    assert random_circuit(LATTICE, 3, 7) != random_circuit(LATTICE, 3, 8)
-    fixed = random_circuit(LATTICE, 3, 7, redraw=False)
-    thetas = {op.gate.parameters[0] for op in fixed.operations() if op.gate.name == "phased_x"}
-    assert len(thetas) == 1
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: random_circuit(LATTICE, 0, 1), "`n_cycles` must be at least 1, but is 0"),
-        (lambda: random_circuit(LATTICE, 2, 1, order="AE"), "`order` must be one of A, B, C, D, but is 'E'"),
-        (lambda: random_circuit(LATTICE, 2, 1, angles=()), "must not be empty"),
         (lambda: Operation(Gate("cz"), (1, 1)), "`qubits` of `cz` must be 2 different qubits"),
         (lambda: Operation(Gate("x"), (0, 1)), "`qubits` of `x` must be 1 different qubits"),
         (lambda: Circuit(0), "`n_qubits` must be at least 1"),

@@ -5,10 +5,11 @@ import pytest
 import stim
 
 from quantum.circuits import clifford
-from quantum.circuits.circuit import Circuit, Operation, light_cone, random_circuit
+from quantum.circuits.circuit import Circuit, Operation, light_cone
 from quantum.circuits.gates import Gate, fsim, phased_x, rz
 from quantum.circuits.lattice import rectangle, willow
 from quantum.circuits.pauli import PauliString, random_paulis
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import Echo, echo_circuit
 from quantum.engines import pauli_propagation, statevector
 

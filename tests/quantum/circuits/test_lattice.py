@@ -2,15 +2,8 @@ import cirq_google
 import numpy as np
 import pytest
 
-from quantum.circuits.lattice import (
-    GROUPS,
-    EchoLayout,
-    Lattice,
-    echo_layout,
-    rectangle,
-    rectangle_layout,
-    willow,
-)
+from quantum.circuits.lattice import GROUPS, Lattice, rectangle, willow
+from quantum.circuits.layouts import echo_layout
 
 LATTICES = [willow(), rectangle(1, 5), rectangle(4, 6), *(echo_layout(n).lattice for n in (18, 31))]
 
@@ -50,30 +43,11 @@ def test_a_and_b_are_horizontal_and_a_starts_on_an_even_site():
             assert other == (row + step[0], column + step[1])
 
 
-@pytest.mark.parametrize("n", [18, 23, 27, 31, 36])
-def test_echo_patches_have_their_size_and_join_both_ends(n):
-    layout = echo_layout(n)
-    assert layout.lattice.n_qubits == n
-    assert (layout.lattice.distances(layout.measured) >= 0).all()
-
-
-def test_m_and_b_of_18_qubits_stand_where_the_sheet_says():
-    layout = echo_layout(18)
-    assert layout.lattice.sites[layout.measured] == (8, 11)
-    assert [layout.lattice.sites[q] for q in layout.butterflies] == [(6, 8)]
-    assert (layout.n_cycles, layout.cut_shift) == (14, 2)
-
-
 def test_distances_on_a_rectangle_are_steps():
     lattice = rectangle(4, 5)
     rows, columns = np.array(lattice.sites).T
     start = lattice.qubit((1, 3))
     np.testing.assert_array_equal(lattice.distances(start), abs(rows - 1) + abs(columns - 3))
-
-
-def test_the_corner_layout_spans_the_rectangle():
-    layout = rectangle_layout(3, 4, 9)
-    assert (layout.measured, layout.butterflies, layout.n_cycles) == (0, (11,), 9)
 
 
 @pytest.mark.parametrize(
@@ -85,16 +59,7 @@ def test_the_corner_layout_spans_the_rectangle():
         (lambda: willow().qubit((0, 0)), r"`site` must be on the lattice, but is \(0, 0\)"),
         (lambda: willow().group("E"), "`name` must be one of A, B, C, D"),
         (lambda: willow().distances(105), r"`qubit` must lie on the lattice \(0 to 104\), but is 105"),
-        (lambda: echo_layout(40), "sites of the 40 and 65 qubit runs are unknown"),
         (lambda: rectangle(0, 3), "`n_rows` must be at least 1"),
-        (lambda: rectangle_layout(2, 2, 0), "`n_cycles` must be at least 1, but is 0"),
-        (lambda: EchoLayout(rectangle(1, 3), 0, (), 1), "`butterflies` must name at least one qubit"),
-        (lambda: EchoLayout(rectangle(1, 3), 0, (3,), 1), "`butterflies` must lie on the lattice"),
-        (lambda: EchoLayout(rectangle(1, 3), -1, (1,), 1), "`measured` must be at least 0"),
-        (
-            lambda: EchoLayout(Lattice(((0, 0), (0, 1), (5, 5))), 0, (2,), 1),
-            r"joined to the measured qubit by couplers, but qubit 2 at \(5, 5\)",
-        ),
     ],
 )  # fmt: skip
 def test_what_is_not_on_the_lattice_is_named(make, message):

@@ -3,10 +3,12 @@ import itertools
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, Operation, random_circuit
+from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import Gate
-from quantum.circuits.lattice import rectangle, rectangle_layout
+from quantum.circuits.lattice import rectangle
+from quantum.circuits.layouts import rectangle_layout
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.interference import (
     Interference,
     diagonal,

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, Operation, random_circuit
+from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import Gate, iswap_like, pauli_gate
-from quantum.circuits.lattice import Lattice, echo_layout, rectangle, rectangle_layout
+from quantum.circuits.lattice import Lattice, rectangle
+from quantum.circuits.layouts import echo_layout, rectangle_layout
 from quantum.circuits.pauli import PauliString, random_paulis
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import Echo, correlator, echo_circuit, make_echo
 from quantum.engines import dispatch
 from tests.exact.random_circuits import dense, random_mixture

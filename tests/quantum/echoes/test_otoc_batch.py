@@ -3,18 +3,19 @@
 import numpy as np
 import pytest
 
-from quantum.circuits import circuit as circuits
-from quantum.circuits import lattice
+from quantum.circuits import lattice, layouts
+from quantum.circuits.circuit import Circuit
 from quantum.circuits.gates import Gate
 from quantum.circuits.pauli import PauliString, random_paulis
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes import otoc, otoc_batch
 from quantum.engines import statevector
 
 
 @pytest.fixture(scope="module")
 def echoes():
-    layout = lattice.EchoLayout(lattice.rectangle(2, 4), 0, (6,), 6, 2)
-    return [otoc.make_echo(layout, circuits.random_circuit(layout.lattice, 6, s)) for s in (0, 1)]
+    layout = layouts.EchoLayout(lattice.rectangle(2, 4), 0, (6,), 6, 2)
+    return [otoc.make_echo(layout, random_circuit(layout.lattice, 6, s)) for s in (0, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +54,9 @@ def test_batch_is_the_literal_circuits_one_by_one(
 
 def test_third_order_with_two_butterflies_and_gates_like_the_insertions():
     grid = lattice.rectangle(2, 3)
-    there = circuits.random_circuit(grid, 3, 5, two_qubit=Gate("cz"))
+    there = random_circuit(grid, 3, 5, two_qubit=Gate("cz"))
     paulis = PauliString.parse("YXZYXZ").moment()
-    there = there[:2] + circuits.Circuit(6, (paulis, paulis)) + there[2:]
+    there = there[:2] + Circuit(6, (paulis, paulis)) + there[2:]
     echo = otoc.Echo(there, 0, (4, 5), order=3, butterfly="Y", cut=3)
     strings = random_paulis(6, 12, 1)
     insertions = [strings[k : k + 3] for k in range(0, 12, 3)]
@@ -76,7 +77,7 @@ def test_marks_leave_what_strings_leave(echoes):
 
 def test_butterfly_outside_the_cone_gives_one():
     grid = lattice.rectangle(1, 6)
-    echo = otoc.Echo(circuits.random_circuit(grid, 1, 0), 0, (5,), cut=1)
+    echo = otoc.Echo(random_circuit(grid, 1, 0), 0, (5,), cut=1)
     insertions = [random_paulis(6, 2, s) for s in range(3)]
     found = otoc_batch.correlators([echo], insertions, engine="cirq")
     np.testing.assert_allclose(found, 1, atol=1e-6)

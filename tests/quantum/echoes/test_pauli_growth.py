@@ -3,11 +3,12 @@ import math
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, random_circuit
+from quantum.circuits.circuit import Circuit
 from quantum.circuits.gates import fsim
 from quantum.circuits.lattice import rectangle
 from quantum.circuits.packed_pauli import pack
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.pauli_growth import fit_growth, loop_spread, strings_for_share
 from quantum.echoes.pauli_paths import sum_loops
 from quantum.engines.pauli_propagation import PauliSum, propagate

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, random_circuit
+from quantum.circuits.circuit import Circuit
 from quantum.circuits.clifford import clifford_echo_circuit, otoc_signs
 from quantum.circuits.lattice import rectangle, willow
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes import pauli_paths
 from quantum.echoes.pauli_paths import sample_off_diagonal, sample_paths, sum_loops
 from quantum.engines import statevector

@@ -3,9 +3,10 @@ import cirq_google
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, Operation, random_circuit
+from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import iswap_like
 from quantum.circuits.lattice import Lattice, rectangle
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes import published
 from quantum.echoes.otoc import Echo, echo_circuit
 from quantum.engines.cirq_engine import to_cirq

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import random_circuit
 from quantum.circuits.lattice import rectangle, willow
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes import wavefront
 from quantum.echoes.otoc import Echo, echo_circuit
 from quantum.engines import statevector

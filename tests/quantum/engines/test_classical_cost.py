@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import random_circuit
 from quantum.circuits.lattice import rectangle
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.pauli_paths import sample_off_diagonal
 from quantum.engines import classical_cost as cost
 from quantum.engines.pauli_propagation import propagate

@@ -4,11 +4,12 @@ import cirq
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, Operation, random_circuit
+from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import Gate
 from quantum.circuits.lattice import rectangle
 from quantum.circuits.noisy_circuit import NoisyCircuit
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.random_circuits import random_circuit
 from quantum.engines import statevector
 from quantum.engines.cirq_engine import to_cirq
 from quantum.engines.density_matrix import expectation, expectations, run

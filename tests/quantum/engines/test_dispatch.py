@@ -3,10 +3,11 @@ import sys
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, Operation, light_cone, random_circuit
+from quantum.circuits.circuit import Circuit, Operation, light_cone
 from quantum.circuits.gates import Gate, iswap_like, phased_x
 from quantum.circuits.lattice import willow
 from quantum.circuits.pauli import PauliString, random_paulis
+from quantum.circuits.random_circuits import random_circuit
 from quantum.engines import dispatch, memory, statevector
 from tests.exact.random_circuits import dense, random_mixture
 

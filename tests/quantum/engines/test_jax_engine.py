@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from quantum.circuits import circuit as circuits
 from quantum.circuits import gates, lattice, program
 from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.pauli import PauliString, random_paulis
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes import otoc
 from quantum.engines import dispatch, jax_engine, statevector
 
@@ -56,7 +56,7 @@ def test_double_precision_is_double_where_jax_is_set_to_single():
 @pytest.mark.parametrize("prune", [True, False])
 def test_echoes_with_insertions_are_those_of_the_reference(prune):
     grid = lattice.rectangle(2, 3)
-    echo = otoc.Echo(circuits.random_circuit(grid, 4, 1), 0, (4,), cut=4)
+    echo = otoc.Echo(random_circuit(grid, 4, 1), 0, (4,), cut=4)
     echoes = [otoc.echo_circuit(echo, random_paulis(6, 2, s), prune=prune) for s in range(4)]
     found = jax_engine.expectations(echoes, [echo.observable], "double")
     assert np.abs(found - statevector.expectations(echoes, [echo.observable])).max() < 1e-12
@@ -69,7 +69,7 @@ def test_empty_circuit_leaves_the_register_alone():
 
 
 def test_derivative_of_every_angle_is_that_of_differences():
-    circuit = circuits.random_circuit(lattice.rectangle(2, 2), 3, 0)
+    circuit = random_circuit(lattice.rectangle(2, 2), 3, 0)
     operations = list(circuit.operations())
     observable = PauliString.parse("ZYIX")
     for name in ("fsim", "phased_x"):
@@ -110,7 +110,7 @@ def test_backward_pass_without_stored_states_is_that_of_the_stored_ones():
 
 def test_backward_pass_keeps_no_states():
     """Kept states would be one for each of the steps."""
-    chain = circuits.random_circuit(lattice.rectangle(1, 11), 24, 0, order="AB")
+    chain = random_circuit(lattice.rectangle(1, 11), 24, 0, order="AB")
     structure, matrices = program.make_program(chain)
     start = jax_engine.zero_state(11)
 
@@ -127,7 +127,7 @@ def test_memory_is_three_states_and_the_program_does_not_grow_with_depth():
     grid = lattice.rectangle(3, 4)
     sizes, states = [], []
     for n_cycles in (4, 16):
-        there = circuits.random_circuit(grid, n_cycles, 0)
+        there = random_circuit(grid, n_cycles, 0)
         circuit = otoc.echo_circuit(otoc.Echo(there, 0, (7,)), prune=False)
         structure, matrices = program.make_program(circuit)
         lowered = jax_engine.measure.lower(

@@ -3,10 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, Operation, random_circuit, restrict
+from quantum.circuits.circuit import Circuit, Operation, restrict
 from quantum.circuits.gates import Gate, fsim, matrix_gate, phased_x, rz
 from quantum.circuits.lattice import rectangle, willow
 from quantum.circuits.pauli import PauliString, random_paulis
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import Echo, echo_circuit
 from quantum.engines import pauli_propagation, statevector
 from quantum.engines.pauli_propagation import Truncation, propagate

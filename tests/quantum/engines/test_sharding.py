@@ -10,9 +10,10 @@ from pathlib import Path
 import jax
 import pytest
 
-from quantum.circuits.circuit import Circuit, Operation, random_circuit
+from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import iswap_like, phased_x
 from quantum.circuits.lattice import rectangle
+from quantum.circuits.random_circuits import random_circuit
 from quantum.engines.sharding import bytes_sent, lower_sharded, sharded_state
 
 N_QUBITS = 12

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, Operation, random_circuit
+from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import (
     Gate,
     fsim,
@@ -13,8 +13,10 @@ from quantum.circuits.gates import (
     phased_x,
     rz,
 )
-from quantum.circuits.lattice import rectangle, rectangle_layout
+from quantum.circuits.lattice import rectangle
+from quantum.circuits.layouts import rectangle_layout
 from quantum.circuits.pauli import PauliString, random_paulis
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import Echo, echo_circuit, make_echo
 from quantum.engines import dispatch, statevector, tensor_network
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from quantum.circuits.circuit import random_circuit
-from quantum.circuits.lattice import rectangle_layout
+from quantum.circuits.layouts import rectangle_layout
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.engines import statevector
 from quantum.engines.jax_engine import expectation_of_angles

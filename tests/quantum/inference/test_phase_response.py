@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import light_cone, random_circuit
-from quantum.circuits.lattice import echo_layout, rectangle_layout
+from quantum.circuits.circuit import light_cone
+from quantum.circuits.layouts import echo_layout, rectangle_layout
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.engines import dispatch
 from quantum.engines.jax_engine import expectation_of_angles

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 
 from quantum.circuits.channels import PAULI_LETTERS, relaxation
-from quantum.circuits.circuit import Circuit, Operation, random_circuit
+from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import pauli_gate
 from quantum.circuits.lattice import rectangle
 from quantum.circuits.noisy_circuit import Fault
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.random_circuits import random_circuit
 from quantum.engines.statevector import expectation, run
 from quantum.noise.batched_states import BatchedStates
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, random_circuit
+from quantum.circuits.circuit import Circuit
 from quantum.circuits.lattice import rectangle
+from quantum.circuits.random_circuits import random_circuit
 from quantum.engines import density_matrix, statevector
 from quantum.noise import cross_entropy as xeb
 from quantum.noise import model as noise

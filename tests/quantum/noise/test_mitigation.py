@@ -3,10 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, Operation, random_circuit
+from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import Gate, fsim, iswap_like
-from quantum.circuits.lattice import rectangle_layout
+from quantum.circuits.layouts import rectangle_layout
 from quantum.circuits.pauli import PauliString, random_paulis
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.echoes.reference import reference_circuit
 from quantum.engines import density_matrix

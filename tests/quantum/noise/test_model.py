@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from cirq_google.engine import load_median_device_calibration
 
-from quantum.circuits.circuit import Circuit, Operation, random_circuit
+from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import Gate, fsim, iswap_like, pauli_gate, phased_x
-from quantum.circuits.lattice import rectangle_layout
+from quantum.circuits.layouts import rectangle_layout
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.noise.model import (
     NoiseModel,

@@ -3,10 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, Operation, light_cone, random_circuit, restrict
+from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import Gate, pauli_gate
-from quantum.circuits.lattice import rectangle, rectangle_layout, willow
+from quantum.circuits.lattice import rectangle, willow
+from quantum.circuits.layouts import rectangle_layout
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.engines import density_matrix, dispatch, statevector
 from quantum.noise.model import NoiseModel, add_noise, willow_rcs

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import random_circuit
-from quantum.circuits.lattice import rectangle_layout
+from quantum.circuits.layouts import rectangle_layout
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.engines import density_matrix
 from quantum.noise.model import NoiseModel, add_noise, willow_rcs
