@@ -1,9 +1,10 @@
-"""Estimates with standard errors for ensembles of circuits.
+"""A number with its standard error, and how errors come about: of samples, of functions of samples, of ratios.
 
 A sample is one value per circuit. Errors of means, standard deviations, correlations and signal-to-noise ratios come
 from the influence of each sample on the statistic (the delta method): no normal distribution is assumed, which matters
 because correlators of few cycles are far from normal. `bootstrap` gives the error of any other statistic by drawing
-circuits with replacement. Both are right for many circuits and somewhat too small for few (a dozen).
+circuits with replacement, `jackknife` by leaving one out at a time. All are right for many circuits and somewhat too
+small for few (a dozen).
 
 Signal to noise, our definition (the formula of the echo paper is unknown to us): `raw` is the standard deviation over
 circuits of the exact value over the root mean square of (estimate - exact). After the best rescale and offset of the
@@ -34,14 +35,16 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Bootstrap(Estimate):
+class Bootstrap:
     """An estimate whose error stems from resampling.
 
     Attributes:
+        estimate: The statistic, and the standard deviation of its resampled values.
         low: Lower end of the percentile interval.
         high: Upper end.
     """
 
+    estimate: Estimate
     low: float
     high: float
 
@@ -54,6 +57,19 @@ def mean_with_error(samples: np.ndarray) -> Estimate:
     """
     x = _samples(samples, "samples")
     return Estimate(float(x.mean()), float(x.std(ddof=1) / math.sqrt(x.size)))
+
+
+def root_mean_with_error(squares: np.ndarray) -> Estimate:
+    """Root of the mean of independent samples that cannot be negative, such as squared misses.
+
+    Raises:
+        ValueError: If there are fewer than two samples, one is not finite, or their mean is not positive.
+    """
+    mean = mean_with_error(squares)
+    if not mean.value > 0:
+        raise ValueError(f"`squares` must have a positive mean, but it is {mean.value:g}.")
+    root = math.sqrt(mean.value)
+    return Estimate(root, mean.stderr / (2 * root))
 
 
 def std_with_error(samples: np.ndarray) -> Estimate:
@@ -81,6 +97,24 @@ def correlation_with_error(first: np.ndarray, second: np.ndarray) -> Estimate:
     a, b = _standardised(x, "first"), _standardised(y, "second")
     rho = float(np.clip(np.mean(a * b), -1, 1))
     return Estimate(rho, _error_of_mean(a * b - rho * (a**2 + b**2) / 2))
+
+
+def ratio_with_error(numerator: Estimate, denominator: Estimate) -> Estimate:
+    """Quotient of two independent estimates, to first order in their errors.
+
+    Raises:
+        ValueError: If the denominator is 0.
+    """
+    if not denominator.value:
+        raise ValueError("`denominator` must not be 0, but is.")
+    ratio = numerator.value / denominator.value
+    error = ratio_error(ratio, numerator.stderr, denominator.value, denominator.stderr)
+    return Estimate(ratio, float(error))
+
+
+def ratio_error(ratio, error, denominator, denominator_error):
+    """Standard error of ratio = numerator / denominator, numbers or arrays; `error` is that of the numerator."""
+    return np.hypot(error, ratio * denominator_error) / np.abs(denominator)
 
 
 def signal_to_noise(exact: np.ndarray, estimate: np.ndarray, *, kind: str = "raw") -> Estimate:
@@ -149,7 +183,25 @@ def bootstrap(
     found = np.array([statistic(*(array[draw] for array in arrays)) for draw in draws])
     low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
     value = float(statistic(*arrays))
-    return Bootstrap(value, float(found.std(ddof=1)), float(low), float(high))
+    return Bootstrap(Estimate(value, float(found.std(ddof=1))), float(low), float(high))
+
+
+def jackknife(statistic: Callable[[np.ndarray], float], n: int) -> Estimate:
+    """Any smooth statistic of n independent samples, its error by leaving out one at a time.
+
+    Args:
+        statistic: Function of the numbers (0 to n - 1) of the samples to use.
+        n: Number of samples, at least 3.
+
+    Raises:
+        ValueError: If there are fewer than 3 samples.
+    """
+    if n < 3:
+        raise ValueError(f"`n` must be at least 3 for one to be left out, but is {n}.")
+    everything = np.arange(n)
+    left_out = np.array([statistic(np.delete(everything, k)) for k in range(n)])
+    error = math.sqrt((n - 1) * np.mean((left_out - left_out.mean()) ** 2))
+    return Estimate(float(statistic(everything)), error)
 
 
 def _error_of_mean(influence: np.ndarray) -> float:

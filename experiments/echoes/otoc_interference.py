@@ -258,7 +258,7 @@ def _correlation(name: str, values: np.ndarray, total: np.ndarray) -> dict[str, 
     if min(np.ptp(values), np.ptp(total)) < _CONSTANT:
         return {}
     rho = correlation_with_error(values, total)
-    return {name: Measurement(rho.value, rho.stderr, "", len(total))}
+    return {name: Measurement.of(rho, n=len(total))}
 
 
 def _sd(ensemble: Interference) -> Measurement:
@@ -269,7 +269,7 @@ def _sd(ensemble: Interference) -> Measurement:
         ensemble.inserted,
         n_resamples=200,
     )
-    return Measurement(found.value, found.stderr, "", len(ensemble.total))
+    return Measurement.of(found.estimate, n=len(ensemble.total))
 
 
 def _correlations(config: Config, ensemble: Interference, arrays) -> dict[str, Measurement]:

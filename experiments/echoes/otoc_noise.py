@@ -41,7 +41,7 @@ from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.interference import draw_insertions
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.echoes.reference import reference_circuit
-from quantum.estimates import Estimate, std_with_error
+from quantum.estimates import Estimate, ratio_error, std_with_error
 from quantum.noise.mitigation import (
     DECOUPLED_DEPHASING,
     LAWS,
@@ -174,9 +174,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
         metrics |= _ratio_metrics(stack, done, size) | _fidelity_metrics(stack, size)
         factors.append(fit_rescale(stack["exact"], done["raw"][0]))
         fidelities.append(float(stack["fidelity"].mean()))
-        metrics[f"rescale.factor.{size}"] = Measurement(
-            factors[-1].value, factors[-1].stderr, "", config.n_circuits
-        )
+        metrics[f"rescale.factor.{size}"] = Measurement.of(factors[-1], n=config.n_circuits)
         arrays |= {f"{size}.{name}": np.array(pair) for name, pair in done.items()}
         arrays |= {
             f"{size}.exact": stack["exact"],
@@ -184,7 +182,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
             f"{size}.shots": _against_shots(config, stack, rng),
         }
     last = rescale_exponent(factors, fidelities)
-    metrics["rescale.exponent"] = Measurement(last.value, last.stderr, "", len(factors))
+    metrics["rescale.exponent"] = Measurement.of(last, n=len(factors))
     return Outcome("otoc_noise", config, metrics, arrays, REFERENCES)
 
 
@@ -274,8 +272,8 @@ def _plain(config: Config, stack, shots: float, rng):
     }
     for name, k in (("normalised", 0), ("decoupled_normalised", n)):
         ratio = signal[:, k] / reference[:, k]
-        parts = _error(stack, "signal", k), ratio * _error(stack, "reference", k)
-        done[name] = ratio, np.hypot(*parts) / np.abs(reference[:, k])
+        errors = _error(stack, "signal", k), reference[:, k], _error(stack, "reference", k)
+        done[name] = ratio, ratio_error(ratio, *errors)
     return done | _off_diagonal(config, stack, read[:, 0], done["normalised"], shots, rng), signal
 
 
@@ -285,9 +283,9 @@ def _off_diagonal(config: Config, stack, read, normalised, shots: float, rng):
     shots = shots * config.strings
     corrected, seen = _read(config, stack["diagonal"], shots, rng)
     reference, _ = _read(config, stack["diagonal_reference"], shots, rng)
-    errors = _error(stack, "diagonal", 0), _error(stack, "diagonal_reference", 0)
+    errors = _error(stack, "diagonal", 0), reference[:, 0], _error(stack, "diagonal_reference", 0)
     ratio = corrected[:, 0] / reference[:, 0]
-    spread = np.hypot(errors[0], ratio * errors[1]) / np.abs(reference[:, 0])
+    spread = ratio_error(ratio, *errors)
     as_read = (_read_error(config, stack, name, 0) for name in ("signal", "diagonal"))
     return {
         "off_diagonal": (read - seen[:, 0], np.hypot(*as_read)),
@@ -321,12 +319,12 @@ def _ratio_metrics(stack, done, size: str) -> dict[str, Measurement]:
     parts = {"total": stack["exact"], "off_diagonal": stack["exact"] - stack["diagonal_exact"]}
     for part, exact in parts.items():
         spread = std_with_error(exact)
-        metrics[f"signal.{part}.{size}"] = Measurement(spread.value, spread.stderr, "", n)
+        metrics[f"signal.{part}.{size}"] = Measurement.of(spread, n=n)
     for name, (value, error) in done.items():
         exact = parts["off_diagonal" if name.startswith("off_diagonal") else "total"]
         for kind, prefix in (("raw", "snr"), ("rescaled", "snr_rescaled")):
             ratio, share = device_signal_to_noise(exact, value, error, kind)
-            metrics[f"{prefix}.{name}.{size}"] = Measurement(ratio.value, ratio.stderr, "", n)
+            metrics[f"{prefix}.{name}.{size}"] = Measurement.of(ratio, n=n)
             if name in ("raw", "normalised", "off_diagonal_normalised"):
                 metrics[f"trajectory_share.{prefix}.{name}.{size}"] = Measurement(
                     share, None, "", n

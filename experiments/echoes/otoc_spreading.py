@@ -182,7 +182,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
         metrics[f"propagation.kept.cycle{t}"] = Measurement.from_samples(norms)
     for n_gates, values in zip(config.doping, doped["values"], strict=True):
         found = std_with_error(values)
-        metrics[f"doping.sd.{n_gates}"] = Measurement(found.value, found.stderr, n=len(values))
+        metrics[f"doping.sd.{n_gates}"] = Measurement.of(found, n=len(values))
     return Outcome("otoc_spreading", config, metrics, arrays, REFERENCES)
 
 

@@ -44,6 +44,7 @@ from optics.media.geometry import Geometry
 from optics.meshes.symmetric import make_symmetric_core
 from optics.metrics import cosine_similarity
 from optics.networks.diffractive import IntensityTarget, make_network, run_layers
+from quantum.estimates import jackknife
 
 CLAIM = "An audit by forward runs alone predicts how good the gradients of forward mode are."
 PAPER_FIGURE = "none; condition behind Fig. 1 and Fig. 5a"
@@ -156,21 +157,17 @@ def _agreement(name: str, predicted, measured) -> dict[str, Measurement]:
     """Correlation where there is something to correlate, and rms error; errors by jackknife over the hardware."""
     error = lambda keep: np.sqrt(np.mean((predicted[keep] - measured[keep]) ** 2))  # noqa: E731
     score = lambda keep: np.corrcoef(predicted[keep].ravel(), measured[keep].ravel())[0, 1]  # noqa: E731
-    everything = np.arange(len(measured))
-    found = {f"rms_error.{name}": _jackknife(error, everything)}
+    found = {f"rms_error.{name}": _jackknife(error, len(measured))}
     # Below a spread of 0.01 a correlation would be one of rounding and noise.
     if min(np.std(predicted), np.std(measured)) > 0.01:
-        found[f"correlation.{name}"] = _jackknife(score, everything)
+        found[f"correlation.{name}"] = _jackknife(score, len(measured))
     return found
 
 
-def _jackknife(statistic, indices) -> Measurement:
-    n = len(indices)
-    value = statistic(indices)
-    if n < 3:
-        return Measurement(value, None, n=n)
-    left_out = np.array([statistic(np.delete(indices, i)) for i in range(n)])
-    return Measurement(value, np.sqrt((n - 1) * np.mean((left_out - left_out.mean()) ** 2)), n=n)
+def _jackknife(statistic, n: int) -> Measurement:
+    if n < 3:  # too few to leave one out
+        return Measurement(statistic(np.arange(n)), None, n=n)
+    return Measurement.of(jackknife(statistic, n), n=n)
 
 
 def _one(config: Config, family: str, draw: int) -> dict[str, np.ndarray]:

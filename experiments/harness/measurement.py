@@ -1,4 +1,4 @@
-"""The data types every experiment speaks: published reference, measurement, outcome.
+"""The data types every experiment speaks: published reference, and measurement (an `Estimate` with unit and count).
 
 An experiment is a module with `CLAIM`, `PAPER_FIGURE`, `EXPECTED_TIME`, a frozen dataclass `Config`, `SCALES`,
 `REFERENCES`, `run(config, context=None) -> Outcome` and `plot(outcome) -> Figure`. A reference and a metric of the
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
+from quantum.estimates import Estimate
 
 How = Literal["stated in text", "table", "read off a plot", "derived"]
 
@@ -77,6 +79,11 @@ class Measurement:
         if self.n < 1:
             raise ValueError(f"`n` must be at least 1, but is {self.n}.")
 
+    @classmethod
+    def of(cls, estimate: Estimate, unit: str = "", n: int = 1) -> "Measurement":
+        """A value with its standard error from the libraries, with its unit and the number of samples behind it."""
+        return cls(estimate.value, estimate.stderr, unit, n)
+
     @property
     def sd(self) -> float | None:
         """Standard deviation of one sample, stderr sqrt(n)."""
@@ -90,5 +97,7 @@ class Measurement:
         array = np.asarray(samples, dtype=float).ravel()
         if array.size == 0:
             raise ValueError("`samples` must not be empty.")
-        stderr = None if array.size == 1 else float(array.std(ddof=1) / math.sqrt(array.size))
-        return cls(float(array.mean()), stderr, unit, int(array.size))
+        if array.size == 1:
+            return cls(array[0], None, unit)
+        # Not `mean_with_error`: what is not finite is refused by `Outcome`, which knows its name.
+        return cls(array.mean(), array.std(ddof=1) / math.sqrt(array.size), unit, array.size)

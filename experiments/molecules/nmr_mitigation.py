@@ -40,6 +40,7 @@ from quantum.circuits.pauli import PauliString
 from quantum.compiling.swap_network import swap_network
 from quantum.compiling.trotter import spin_matrix
 from quantum.engines import density_matrix
+from quantum.estimates import root_mean_with_error
 from quantum.noise.mitigation import fit_extrapolation
 from quantum.noise.model import PRESETS, add_noise, device_noise
 from quantum.noise.path_weight import (
@@ -277,9 +278,7 @@ def _shots(config: Config, noise: str) -> list[float]:
 def _root_mean(squares: np.ndarray) -> Measurement:
     """Root of the mean over durations and molecules; durations of one molecule are not independent."""
     each = squares.mean(axis=0)
-    value = float(np.sqrt(each.mean()))
-    error = float(each.std(ddof=1) / np.sqrt(each.size) / (2 * value))
-    return Measurement(value, error, "", each.size)
+    return Measurement.of(root_mean_with_error(each), n=each.size)
 
 
 def _path_metrics(config: Config, arrays) -> dict[str, Measurement]:

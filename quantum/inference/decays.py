@@ -21,7 +21,7 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import chdtrc
 
-from quantum.estimates import Estimate
+from quantum.estimates import Estimate, ratio_with_error
 
 # Logarithm of each law per unit of its rate: 1 / tau or alpha.
 _LAWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -58,7 +58,7 @@ class DecayFit:
         """Time over which an exponential falls by e, in the unit of the times fitted."""
         if self.law != "exponential":
             raise ValueError(f"`time_constant` must be asked of an exponential, not of {self.law}.")
-        return Estimate(1 / self.rate.value, self.rate.stderr / self.rate.value**2)
+        return ratio_with_error(Estimate(1.0, 0.0), self.rate)
 
     @property
     def degrees_of_freedom(self) -> int:

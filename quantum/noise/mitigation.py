@@ -32,7 +32,7 @@ from quantum._checks import check_choice, check_in_range
 from quantum.circuits.channels import PAULI_LETTERS, pauli_matrices
 from quantum.circuits.circuit import Moment, Operation
 from quantum.circuits.gates import Gate, matrix_gate, pauli_gate
-from quantum.estimates import Estimate, signal_to_noise
+from quantum.estimates import Estimate, ratio_with_error, signal_to_noise
 from quantum.noise.model import Frame, NoiseModel
 
 DECOUPLED_DEPHASING = 0.25  # our choice
@@ -52,9 +52,7 @@ def normalise(signal: Estimate, reference: Estimate) -> Estimate:
             f"`reference` must stand clear of 0, but is {reference.value:.3g} +- {reference.stderr:.3g}; "
             "take more shots or fewer cycles."
         )
-    ratio = signal.value / reference.value
-    error = np.hypot(signal.stderr, ratio * reference.stderr) / abs(reference.value)
-    return Estimate(ratio, float(error))
+    return ratio_with_error(signal, reference)
 
 
 def correct_readout(read: Estimate, model: NoiseModel) -> Estimate:

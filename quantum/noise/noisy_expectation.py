@@ -71,10 +71,9 @@ def noisy_expectation(
     if engine == "density_matrix":
         return Estimate(density_matrix.expectation(density_matrix.run(noisy), watched), 0.0)
     kind = "pauli" if engine == "twirled_trajectories" else "jumps"
-    found = trajectories.expectation(
+    return trajectories.expectation(
         noisy, watched, n_trajectories, seed, kind=kind, precision=precision
     )
-    return Estimate(found.value, found.stderr)
 
 
 def _restricted(circuit: NoisyCircuit, observable: PauliString) -> tuple[NoisyCircuit, PauliString]:

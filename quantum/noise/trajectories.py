@@ -31,6 +31,7 @@ from quantum.circuits.noisy_circuit import Fault, NoisyCircuit
 from quantum.circuits.pauli import PauliString
 from quantum.engines import dispatch
 from quantum.engines.dispatch import Precision
+from quantum.estimates import Estimate, mean_with_error
 from quantum.noise.batched_states import BatchedStates
 
 _BATCH_QUBITS = 14
@@ -38,25 +39,6 @@ _BATCH_AMPLITUDES = 2**21  # at once, 17 MB in single precision
 _DTYPES = {"single": np.complex64, "double": np.complex128}
 # Where an error struck: (number of the step, number of the Pauli string in the order of `Channel.paulis`).
 Errors = dict[int, int]
-
-
-@dataclass(frozen=True)
-class NoisyEstimate:
-    """An expectation value from trajectories.
-
-    Attributes:
-        value: Its estimate.
-        stderr: Standard error from the finite number of trajectories.
-        n_trajectories: Trajectories drawn.
-        clean: Value without any error; None where not computed apart.
-        clean_weight: Probability p_0 of no error; 0 where not computed apart.
-    """
-
-    value: float
-    stderr: float
-    n_trajectories: int
-    clean: float | None = None
-    clean_weight: float = 0.0
 
 
 def expectation(
@@ -68,7 +50,7 @@ def expectation(
     kind: str = "pauli",
     engine: str = "auto",
     precision: Precision = "single",
-) -> NoisyEstimate:
+) -> Estimate:
     """Noisy expectation value of a Pauli string.
 
     Args:
@@ -90,16 +72,15 @@ def expectation(
         check_choice(engine, "engine", ("auto", "batch"), "Jumps run on no other engine.")
         dtype = _DTYPES[precision]
         values = run_batch(seen, [{}] * n_trajectories, observable, dtype, seed=seed)
-        return NoisyEstimate(float(values.mean()), _stderr(values), n_trajectories)
+        return mean_with_error(values)
     seen = seen.twirled()
     weight, drawn = draw_errors(seen, n_trajectories, seed)
     values = trajectory_values(seen, [{}, *drawn], observable, engine, precision)
     if not drawn:  # no channel, nothing to average
-        return NoisyEstimate(float(values[0]), 0.0, n_trajectories, float(values[0]), 1.0)
-    struck = values[1:]
-    mean = weight * values[0] + (1 - weight) * struck.mean()
-    error = (1 - weight) * _stderr(struck)
-    return NoisyEstimate(float(mean), error, n_trajectories, float(values[0]), weight)
+        return Estimate(float(values[0]), 0.0)
+    struck = mean_with_error(values[1:])
+    mean = weight * float(values[0]) + (1 - weight) * struck.value
+    return Estimate(mean, (1 - weight) * struck.stderr)
 
 
 @dataclass(frozen=True)
@@ -115,6 +96,13 @@ class Ensemble:
     values: np.ndarray
     covariance: np.ndarray
     clean: float
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """Value and standard error under each noise model, without what moves together."""
+        errors = np.sqrt(np.diag(self.covariance))
+        pairs = zip(self.values, errors, strict=True)
+        return tuple(Estimate(float(value), float(error)) for value, error in pairs)
 
 
 def reweighted(
@@ -310,7 +298,3 @@ def draw_pauli(table: np.ndarray, rng: np.random.Generator) -> int:
 
 def _normalised(weights: np.ndarray) -> np.ndarray:
     return weights / weights.sum()
-
-
-def _stderr(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -46,6 +46,11 @@ def _counted(*values: float) -> Callable[..., float]:
     return lambda _: next(left)
 
 
+def _drawn() -> list[float]:
+    found = estimates.bootstrap(_counted(1, 3, 7), np.arange(2.0), n_resamples=2, confidence=0.5)
+    return [found.estimate.stderr, found.low, found.high]
+
+
 FALL = np.exp([-1.0, -2, -3])
 
 
@@ -59,6 +64,21 @@ STATISTICS = (
     # Half the relative influences (-1, -1, 2) / 4 have the error 1/4 as a mean; s = sqrt 3.
     Case(estimates.std_with_error, stderr(estimates.std_with_error, [0.0, 0.0, 3.0]), 3**0.5 / 4),
     Case(estimates.correlation_with_error, stderr(estimates.correlation_with_error, *HALF), 3 / 8),
+    # Means of 1 and 9: their error 4 over twice the root of 5.
+    Case(estimates.root_mean_with_error, stderr(estimates.root_mean_with_error, np.array([1.0, 9.0])), 2 / 5**0.5),
+    # 6 +- 3 over -2 +- 1, half each: 3 sqrt(1/4 + 1/4).
+    Case(
+        estimates.ratio_with_error,
+        stderr(estimates.ratio_with_error, Estimate(6.0, 3.0), Estimate(-2.0, 1.0)),
+        3 / 2**0.5,
+    ),
+    Case(estimates.ratio_error, lambda: estimates.ratio_error(-3.0, 3.0, -2.0, 1.0), 3 / 2**0.5),
+    # The jackknife of a mean is its s / sqrt n.
+    Case(
+        estimates.jackknife,
+        stderr(estimates.jackknife, lambda keep: np.array([0.0, 0, 3])[keep].mean(), 3),
+        1,
+    ),
     # Ratio sqrt(2 / (1/3)) times the error of the mean of (-2.5, 0.5, 2) / 2, sqrt(7) / 4.
     Case(
         estimates.signal_to_noise,
@@ -79,12 +99,7 @@ STATISTICS = (
     # Two resamples that give 1 and 3, however drawn: s = sqrt 2, and quantiles a straight line between them.
     Case(
         estimates.bootstrap,
-        lambda: [
-            getattr(
-                estimates.bootstrap(_counted(1, 3, 7), np.arange(2.0), n_resamples=2, confidence=0.5), name
-            )
-            for name in ("stderr", "low", "high")
-        ],
+        _drawn,
         [2**0.5, 1.5, 2.5],
     ),
     # |d(1/rate)| = d rate / rate^2.

@@ -121,11 +121,11 @@ def test_bootstrap_agrees_with_the_delta_method_and_keeps_pairs_together():
     y = 0.8 * x + 0.6 * z
     drawn = statistics.bootstrap(lambda a, b: np.corrcoef(a, b)[0, 1], x, y, n_resamples=600)
     direct = statistics.correlation_with_error(x, y)
-    assert drawn.value == pytest.approx(direct.value, abs=1e-12)
+    assert drawn.estimate.value == pytest.approx(direct.value, abs=1e-12)
     # The error of an error from 600 draws is 3 %.
-    assert drawn.stderr == pytest.approx(direct.stderr, rel=0.12)
-    assert drawn.low < drawn.value < drawn.high
-    assert drawn.high - drawn.low == pytest.approx(2 * 1.96 * drawn.stderr, rel=0.1)
+    assert drawn.estimate.stderr == pytest.approx(direct.stderr, rel=0.12)
+    assert drawn.low < drawn.estimate.value < drawn.high
+    assert drawn.high - drawn.low == pytest.approx(2 * 1.96 * drawn.estimate.stderr, rel=0.1)
 
 
 def test_bootstrap_is_the_same_for_the_same_seed():

@@ -27,8 +27,9 @@ PAIRS = {
 SCRIPT = """
 import json, sys
 import jax, numpy as np
-from quantum import circuit, gates, jax_engine, sharding, statevector
-from quantum.pauli import PauliString
+from quantum.circuits import circuit, gates
+from quantum.circuits.pauli import PauliString
+from quantum.engines import jax_engine, sharding, statevector
 from tests.exact.random_circuits import random_mixture
 
 n_qubits, pairs = json.loads(sys.argv[1])
