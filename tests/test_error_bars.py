@@ -29,6 +29,13 @@ TESTED_ELSEWHERE = {
     "echoes.interference.off_diagonal": "test_interference.py::test_strings_of_a_circuit_do_not_depend_on_the_ensemble",
     "echoes.interference.measure_interference":
         "test_interference.py::test_random_strings_agree_with_the_exact_diagonal",
+    **dict.fromkeys(
+        ("nmr.methods.Sectors.curve", "nmr.methods.RealSectors.curve"),
+        "test_methods.py::test_real_and_complex_sectors_give_one_echo",
+    ),
+    "nmr.methods.Pulses.curve": "test_methods.py::test_pulses_give_the_echo_of_their_average",
+    "compiling.nmr_circuit.ProductFormula.curve":
+        "test_methods.py::test_a_circuit_gives_the_echo_to_second_order_in_the_step",
     "inference.errors.group_bootstrap":
         "test_errors.py::test_the_group_bootstrap_of_a_line_gives_the_sandwich_of_its_residuals",
     "inference.errors.parametric_bootstrap":
@@ -44,6 +51,7 @@ TESTED_ELSEWHERE = {
 }  # fmt: skip
 # Found by the search below, but no error of a number that anybody reports.
 NO_ERROR = {
+    "nmr.methods.Method.curve": "an interface",
     "molecules.nmr_echo.run": "passes on what `whole_molecule` and `echo_by_typicality` give",
     "echoes.otoc_noise.run": "passes on what `fit_rescale` and `rescale_exponent` give",
     "echoes.otoc_spreading.run": "passes on what `std_with_error` gives",

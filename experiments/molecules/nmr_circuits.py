@@ -39,6 +39,7 @@ from quantum.compiling.nmr_circuit import circuit_echo, nearest_only, nmr_echo_c
 from quantum.compiling.program_error import make_task
 from quantum.compiling.program_search import ablation, draw_molecules
 from quantum.nmr import average_hamiltonian
+from quantum.nmr.methods import echo
 from quantum.spins.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
 from quantum.spins.hamiltonian import SpinHamiltonian
 from quantum.spins.molecule import dimethylbiphenyl, toluene
@@ -171,9 +172,7 @@ def toluene_hamiltonian(config: Config) -> SpinHamiltonian:
 
 def _exact(config: Config) -> np.ndarray:
     return np.asarray(
-        average_hamiltonian.echo(
-            toluene_hamiltonian(config), config.struck, config.angle, config.times
-        )
+        echo(toluene_hamiltonian(config), config.struck, config.angle, config.times).values
     )
 
 

@@ -61,8 +61,8 @@ from experiments.molecules.nmr_echo_pulses import (
 )
 from quantum.nmr import average_hamiltonian
 from quantum.nmr.dipolar_sequences import scale_factors
+from quantum.nmr.methods import Typicality, echo
 from quantum.nmr.reversal import Reversal
-from quantum.nmr.typicality import echo_by_typicality
 from quantum.spins.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
 from quantum.spins.molecule import ANGSTROM, ORTHO_META, dimethylbiphenyl, toluene
 
@@ -257,7 +257,7 @@ def _toluene_echo(scaling, table, times, angle: float, scalar_hz: float = 0.0) -
     scalar = np.zeros(len(table))
     scalar[1] = scalar_hz
     hamiltonian = average_hamiltonian.average_hamiltonian(table, scaling=scaling, scalar_hz=scalar)
-    return np.asarray(average_hamiltonian.echo(hamiltonian, METHYLS["toluene"], angle, times))
+    return np.asarray(echo(hamiltonian, METHYLS["toluene"], angle, times).values)
 
 
 def _biphenyl(config: Config, reading: str) -> dict[str, np.ndarray]:
@@ -265,15 +265,9 @@ def _biphenyl(config: Config, reading: str) -> dict[str, np.ndarray]:
     table = _couplings(config, "biphenyl")
     hamiltonian = average_hamiltonian.average_hamiltonian(table, 0, "tardis-1", scaling=scaling)
     times = average_hamiltonian.GRID_STEP * np.arange(config.biphenyl_points)
-    found = echo_by_typicality(
-        hamiltonian,
-        METHYLS["biphenyl"],
-        config.angle,
-        times,
-        n_states=config.n_states,
-        seed=config.seed,
-    )
-    return {f"biphenyl.{reading}": np.stack([found.mean, found.error]), "biphenyl_times": times}
+    method = Typicality(config.n_states, config.seed)
+    found = echo(hamiltonian, METHYLS["biphenyl"], config.angle, times, method=method)
+    return {f"biphenyl.{reading}": np.stack(found), "biphenyl_times": times}
 
 
 def _toluene_metrics(config: Config, arrays) -> dict[str, Measurement]:

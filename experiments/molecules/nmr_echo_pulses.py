@@ -18,9 +18,11 @@ from quantum.nmr.dipolar_sequences import (
     tardis_1_like,
     tardis_2_like,
 )
+from quantum.nmr.methods import echo
 from quantum.nmr.pulse_sequence import PulseSequence, propagator
 from quantum.nmr.pulsed_states import pulsed_echo_by_typicality, rotation
 from quantum.nmr.reversal import examine
+from quantum.nmr.strike import butterfly
 
 MOLECULES = {"two_blocks": "toluene", "one_block": "toluene", "tardis_1": "biphenyl"}
 SEQUENCES = tuple(MOLECULES)
@@ -64,7 +66,7 @@ class Sample(NamedTuple):
     def strike(self, angle: float) -> np.ndarray:
         """The butterfly as a matrix."""
         protons = [k - 1 for k in self.methyl]
-        turn = np.asarray(average_hamiltonian.butterfly(len(self.couplings_hz) - 1, protons, angle))
+        turn = np.asarray(butterfly(len(self.couplings_hz) - 1, protons, angle))
         return np.kron(np.eye(2), turn).astype(complex)
 
 
@@ -99,9 +101,7 @@ def trains(
     return {
         f"pulsed_times.{name}": times,
         f"pulsed.{name}": np.array(found),
-        f"average.{name}": np.asarray(
-            average_hamiltonian.echo(average, sample.methyl, angle, times)
-        ),
+        f"average.{name}": np.asarray(echo(average, sample.methyl, angle, times).values),
         f"factors.{name}": np.array(factors),
     }
 
@@ -112,8 +112,8 @@ def whole_molecule(
     """`tardis_1` on all spins by random states: (mean and error, without and with a butterfly, steps)."""
     train = cycle("tardis_1", pulse)
     counts = [_CYCLES_PER_STEP["tardis_1"] * step for step in steps]
-    one = np.asarray(average_hamiltonian.butterfly(1, [0], angle))
-    turn = rotation(len(sample.couplings_hz), sample.methyl, one)
+    one = np.asarray(butterfly(1, [0], angle))
+    turn = rotation(sample.methyl, one)
     strikes = [lambda states: states, turn]
     samples = pulsed_echo_by_typicality(
         train, sample.internal(), counts, strikes, n_states=n_states, seed=seed, precision="single"

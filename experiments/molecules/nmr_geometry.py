@@ -46,14 +46,14 @@ from quantum.inference.errors import parametric_bootstrap
 from quantum.inference.fit import ForwardModel, fit
 from quantum.inference.likelihood import Gaussian
 from quantum.inference.measured_curve import read_curve
+from quantum.nmr.methods import echo
 from quantum.nmr.molecular_ruler import (
-    ANGSTROM,
     DIMETHYLBIPHENYL_LABELS,
-    dimethylbiphenyl,
+    dimethylbiphenyl_ruler,
     double_quantum,
-    probe_echo,
-    toluene,
+    toluene_ruler,
 )
+from quantum.spins.molecule import ANGSTROM
 from quantum.spins.torsion import candidates, torsion_weights
 
 CLAIM = (
@@ -197,11 +197,15 @@ def _curve(config: Config, name: str, times: np.ndarray, point: np.ndarray) -> n
     if name == "dmbp":
         couplings, struck = _dmbp_couplings(config, float(point[0]))
         average = double_quantum(couplings, 1 / math.pi, 1 / 3, "xy+yx")
-        return probe_echo(average, struck, config.butterfly_angle, times)
-    ruler = toluene(float(point[0]) * ANGSTROM)
+        return _exact(average, struck, config.butterfly_angle, times)
+    ruler = toluene_ruler(float(point[0]) * ANGSTROM)
     angle = float(point[1]) if len(point) > 1 else config.butterfly_angle
     average = double_quantum(ruler.couplings_hz(), 1, 2 / 9)
-    return probe_echo(average, ruler.struck(), angle, times)
+    return _exact(average, ruler.struck(), angle, times)
+
+
+def _exact(average, struck, angle: float, times: np.ndarray) -> np.ndarray:
+    return np.asarray(echo(average, struck, angle, times, method="real_sectors").values)
 
 
 def _dmbp_couplings(config: Config, degrees: float):
@@ -219,7 +223,7 @@ def _dmbp_couplings(config: Config, degrees: float):
 @lru_cache(maxsize=2)
 def _turns(n: int):
     """Couplings of all 15 spins at n dihedral angles round a turn."""
-    rulers = [dimethylbiphenyl(2 * math.pi * k / n) for k in range(n)]
+    rulers = [dimethylbiphenyl_ruler(2 * math.pi * k / n) for k in range(n)]
     return rulers[0], np.stack([ruler.couplings_hz() for ruler in rulers])
 
 

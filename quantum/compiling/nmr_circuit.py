@@ -21,6 +21,8 @@ angles in rad. Left out: moments in which the chip idles or is calibrated, prepa
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -30,8 +32,9 @@ from quantum.circuits.circuit import Circuit, Moment, Operation, cancel_inverses
 from quantum.circuits.gates import matrix_gate
 from quantum.compiling.swap_network import swap_network, sweep_moments
 from quantum.compiling.trotter import pair_matrix, spin_matrix
-from quantum.nmr.average_hamiltonian import check_times
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
+from quantum.nmr.methods import EchoCurve
+from quantum.nmr.strike import check_times
 from quantum.spins.hamiltonian import SpinHamiltonian
 
 LAYOUTS = ("all", "nearest")
@@ -119,6 +122,46 @@ def circuit_echo(circuit: Circuit) -> float:
     half = walk.reshape(2, 2 ** (n - 1), 2, 2 ** (n - 1))
     flipped = half[::-1, :, ::-1]  # X_p W X_p
     return float(np.vdot(half, flipped).real / 2**n)
+
+
+@dataclass(frozen=True)
+class ProductFormula:
+    """The echo as a circuit of the chip, a method of `nmr.methods.echo`; the probe is spin 0.
+
+    Attributes:
+        n_steps: Steps of the product formula at every time.
+        order: 1, 2 or 4; "nearest" has first order alone.
+        layout: "all" or "nearest".
+    """
+
+    n_steps: int
+    order: int = 1
+    layout: str = "all"
+    name: ClassVar[str] = "product_formula"
+    most_spins: ClassVar[int] = _MOST_EXACT
+    error: ClassVar[str] = "of the product formula, as n_steps to the power -order"
+    differentiates: ClassVar[bool] = False
+
+    def curve(self, hamiltonian, struck, angle, times, *, axis, probe) -> EchoCurve:
+        """`circuit_echo` of `nmr_echo_circuit` at each time."""
+        if probe != 0:
+            raise ValueError(f"`probe` must be 0 with a circuit, but is {probe}.")
+        found = [
+            circuit_echo(
+                nmr_echo_circuit(
+                    hamiltonian,
+                    struck,
+                    float(angle),
+                    float(time),
+                    self.n_steps,
+                    order=self.order,
+                    layout=self.layout,
+                    axis=np.asarray(axis),
+                )
+            )
+            for time in times
+        ]
+        return EchoCurve(np.array(found), np.zeros(len(found)))
 
 
 def _applied(operation: Operation, walk: np.ndarray, n: int) -> np.ndarray:

@@ -32,7 +32,8 @@ from quantum.compiling.echo_program import (
     plan,
     sweep_weights,
 )
-from quantum.nmr.average_hamiltonian import butterfly, check_times, echo
+from quantum.nmr.methods import echo
+from quantum.nmr.strike import butterfly, check_times
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian
 
 _BUCKET = 32  # gates and sweeps are padded to multiples of it, so that few programs compile anew
@@ -98,7 +99,7 @@ def make_task(
     for molecule in hamiltonians:
         _check_kind(molecule, hamiltonians[0].n_spins, probe)
     points = np.asarray(times, dtype=float)
-    exact = [np.asarray(echo(h, tuple(struck), angle, points, probe=probe)) for h in hamiltonians]
+    exact = [np.asarray(echo(h, struck, angle, points, probe=probe).values) for h in hamiltonians]
     modes = [_pair_modes(np.asarray(h.couplings), probe) for h in hamiltonians]
     gates = tuple(np.stack(parts) for parts in zip(*modes, strict=True))
     return EchoTask(

@@ -232,7 +232,7 @@ def pulsed_echo(
         hamiltonian: Internal Hamiltonian; spin 0 is the probe "C".
         channels: Name of the channel of each spin.
         n_cycles: Numbers of cycles.
-        strikes: Dense butterflies on all spins, such as of `nmr.butterfly`; the identity for the Loschmidt echo.
+        strikes: Dense butterflies on all spins, such as of `strike.butterfly`; the identity for the Loschmidt echo.
         rf_scales: Strengths of the proton RF over the sample, 1 where it is as asked; equally weighted.
 
     Raises:

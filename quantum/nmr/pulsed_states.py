@@ -23,6 +23,7 @@ from jaxtyping import Complex, Float
 from quantum._checks import check_count
 from quantum.nmr.dipolar_sequences import backward
 from quantum.nmr.pulse_sequence import Delay, Pulse, PulseSequence
+from quantum.nmr.strike import turn_spins
 from quantum.nmr.typicality import random_states
 from quantum.spins.evolution import evolve, make_plan
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian
@@ -112,19 +113,10 @@ def pulsed_echo_by_typicality(
 
 
 def rotation(
-    n_spins: int, struck: Sequence[int], matrix: Complex[np.ndarray, "2 2"]
+    struck: Sequence[int], matrix: Complex[np.ndarray, "2 2"]
 ) -> Callable[[jax.Array], jax.Array]:
     """A function that applies one 2 x 2 matrix to every struck spin of states, (*batch, 2^n)."""
-
-    @jax.jit
-    def turned(states):
-        for spin in struck:
-            split = states.reshape(*states.shape[:-1], 2**spin, 2, 2 ** (n_spins - 1 - spin))
-            small = jnp.asarray(matrix, states.dtype)
-            states = jnp.einsum("ab,...pbq->...paq", small, split).reshape(states.shape)
-        return states
-
-    return turned
+    return jax.jit(lambda states: turn_spins(states, struck, jnp.asarray(matrix, states.dtype)))
 
 
 def _step(element: Pulse | Delay, hamiltonian: SpinHamiltonian, channels, precision: str):
@@ -148,7 +140,7 @@ def _ideal(pulse: Pulse, channels):
     axis = np.cos(pulse.phase) * PAULIS[0] + np.sin(pulse.phase) * PAULIS[1]
     turn = np.cos(pulse.angle / 2) * np.eye(2) - 1j * np.sin(pulse.angle / 2) * axis
     struck = [k for k, channel in enumerate(channels) if channel == pulse.channel]
-    return rotation(len(channels), struck, turn)
+    return rotation(struck, turn)
 
 
 def _probe_along_x(states) -> np.ndarray:

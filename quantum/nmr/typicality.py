@@ -1,7 +1,7 @@
 """The echo of up to some twenty spins: random states in place of a trace, Chebyshev series in place of matrices.
 
 C(t) = Tr[S_x W S_x W^dag] / Tr[S_x^2] with W = U^dag V U, U = exp(-i H t) and the butterfly V = exp(-i angle n .
-sum_struck I) is a trace (`nmr.echo` takes it exactly). Random states stand in for it (typicality): with entries of
+sum_struck I) is a trace (`exact_echo` takes it exactly). Random states stand in for it (typicality): with entries of
 modulus 1 and random phases <psi|A|psi> has the mean Tr A / D and, for unitary A, a variance below 1 / D, so n_states
 of them give the echo to about 1 / sqrt(2 n_states D) (F. Jin et al., J. Phys. Soc. Jpn. 90, 012001 (2021),
 doi:10.7566/JPSJ.90.012001).
@@ -10,7 +10,8 @@ Where H keeps S_z of the probe, U has a block for each of its states, of D = 2^(
 D: half the states, and two propagations in place of four. A turn of all spins about z that makes H real
 (`real_frame`) changes nothing in that form but the axis of the butterfly, and saves a quarter to half of the time.
 
-Conventions as in `nmr`. Left out: gradients (`nmr.echo` and `spin_evolution.evolve` have them), relaxation.
+Conventions as in `average_hamiltonian`. Left out: gradients (`exact_echo` and `evolution.evolve` have them),
+relaxation.
 """
 
 import math
@@ -23,9 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from quantum._checks import check_choice, check_count, check_in_range
-from quantum.nmr.average_hamiltonian import check_axis, check_times
+from quantum._checks import check_choice, check_count
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
+from quantum.nmr.strike import check_echo, keeps_probe, turn_spins
 from quantum.spins.action import SpinAction, complex_type, make_action, real_frame
 from quantum.spins.evolution import Plan, check_norms, make_plan, propagate, series
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian
@@ -117,9 +118,8 @@ def echo_by_typicality(
         ValueError: If a time is negative, the axis is not of length one, or a spin is not there.
         FloatingPointError: If norms are not conserved.
     """
-    check_times(times)
+    check_echo(hamiltonian, struck, angle, times, axis, probe, any_probe=True)
     grid = np.asarray(times, dtype=float)
-    _check_echo(hamiltonian, struck, angle, axis, probe)
     check_count(n_states, "n_states", 2, "One state has no standard error.")
     make = partial(_make_walk, angle=angle, precision=precision, tolerance=tolerance)
     n = hamiltonian.n_spins
@@ -140,16 +140,10 @@ def echo_by_typicality(
     return TypicalEcho(samples.mean(axis=0), error, samples)
 
 
-def keeps_probe(hamiltonian: SpinHamiltonian, probe: int) -> bool:
-    """Whether S_z of a spin commutes with H: it takes part through S_z alone."""
-    rows, fields = np.asarray(hamiltonian.couplings)[probe], np.asarray(hamiltonian.fields)[probe]
-    return not (rows[:, :2].any() or fields[:2].any())
-
-
 def sector_hamiltonian(
     hamiltonian: SpinHamiltonian, sz: float, *, probe: int = 0
 ) -> SpinHamiltonian:
-    """H of the other spins while the probe has S_z = `sz`, less its own energy; `nmr.sector` without the matrix."""
+    """H of the other spins while the probe has S_z = `sz`, less its own energy; `exact_echo.sector` is its matrix."""
     rest = np.array([spin for spin in range(hamiltonian.n_spins) if spin != probe])
     fields = hamiltonian.fields[rest] + sz * hamiltonian.couplings[probe, rest, 2]
     return SpinHamiltonian(hamiltonian.couplings[np.ix_(rest, rest)], fields)
@@ -179,19 +173,6 @@ class _Walk:
         return found
 
 
-def turn_spins(
-    states: Complex[Array, "*batch states"],
-    struck: Sequence[int],
-    turn: Complex[Array, "2 2"],
-) -> Complex[Array, "*batch states"]:
-    """The same 2 x 2 matrix applied to every struck spin."""
-    n = states.shape[-1].bit_length() - 1
-    for spin in struck:
-        split = states.reshape(*states.shape[:-1], 2**spin, 2, 2 ** (n - 1 - spin))
-        states = jnp.einsum("ab,...pbq->...paq", turn, split).reshape(states.shape)
-    return states
-
-
 def _make_walk(hamiltonian, struck, *, angle, axis, precision, tolerance) -> _Walk:
     plan = make_plan(hamiltonian, precision=precision, tolerance=tolerance)
     generator = np.tensordot(np.asarray(axis, float), PAULIS, 1)
@@ -213,15 +194,3 @@ def _overlap_of_halves(walk, times, probe, states) -> np.ndarray:
     plain = walk(states, times, adjoint=True)[..., flip]
     flipped = walk(states[:, flip], times, adjoint=True)
     return np.asarray(jnp.einsum("tsd,tsd->st", flipped.conj(), plain).real, dtype=float)
-
-
-def _check_echo(hamiltonian, struck, angle, axis, probe) -> None:
-    n = hamiltonian.n_spins
-    if n < 2 or not 0 <= probe < n:
-        raise ValueError(f"`probe` must be one of at least two spins, but is {probe} of {n}.")
-    if probe in struck or not set(struck) <= set(range(n)) or len(set(struck)) < len(struck):
-        raise ValueError(
-            f"`struck` must be different spins of 0 to {n - 1} other than the probe {probe}, but is {tuple(struck)}."
-        )
-    check_in_range(angle, "angle", -math.inf, math.inf, "rad")
-    check_axis(axis)

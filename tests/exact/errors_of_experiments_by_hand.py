@@ -30,6 +30,7 @@ PUBLISHED = Reference("x", 1.0, 4.0, "", "", "table", True)
 HARNESS = (
     # s = sqrt 2, over sqrt 2.
     Case(Measurement.from_samples, lambda: Measurement.from_samples([1.0, 3.0]).stderr, 1),
+    Case(Measurement.of, lambda: Measurement.of(Estimate(2.0, 0.5), n=4).stderr, 0.5),
     Case(Measurement.sd, lambda: Measurement(0, 0.5, n=4).sd, 1),
     Case(Row.sigma, lambda: Row("x", Measurement(5, 3), PUBLISHED).sigma, 4 / 5),
     Case(timing.ratio, lambda: timing.ratio(np.array([[2.0], [3]]), np.array([[2.0], [1]])).stderr, 1),

@@ -14,8 +14,9 @@ from quantum.circuits.packed_pauli import pack
 from quantum.circuits.pauli import PauliString
 from quantum.echoes import interference, pauli_growth, pauli_paths, wavefront
 from quantum.estimates import Estimate
-from quantum.nmr import typicality
+from quantum.nmr import methods, typicality
 from quantum.nmr.average_hamiltonian import average_hamiltonian
+from quantum.nmr.dipolar_sequences import tardis_2_like
 from quantum.noise import cross_entropy, mitigation, path_weight, strata, trajectories
 from quantum.noise.model import NoiseModel, add_noise
 from quantum.noise.noisy_expectation import noisy_expectation
@@ -230,6 +231,30 @@ def _two_states() -> float:
     return float(found.error[0] / difference)
 
 
+def _two_states_by_the_call() -> list[float]:
+    table = 900.0 * np.array([[0, 1, 2], [1, 0, 3], [2, 3, 0]])
+    asked = average_hamiltonian(table, 0, "tardis-2"), (1,), 1.0, [2e-3]
+    chosen = methods.Typicality(2, 0, "double")
+    samples = typicality.echo_by_typicality(*asked, n_states=2, seed=0, precision="double").samples
+    difference = abs(samples[0, 0] - samples[1, 0])
+    return [float(methods.echo(*asked, method=chosen).stderr[0] / difference)]
+
+
+def _two_pulsed_states() -> float:
+    cycle, hamiltonian = tardis_2_like(1e-5, 1e-6), average_hamiltonian(np.zeros((2, 2)))
+    drawn = np.array([[[1.0], [3.0]]])  # (strikes, states, times)
+    with patch.object(methods, "pulsed_echo_by_typicality", lambda *_, **__: drawn):
+        found = methods.echo(
+            hamiltonian, (1,), 1.0, [cycle.duration], method=methods.PulsedStates(cycle, 2)
+        )
+    return float(found.stderr[0])
+
+
+def _estimates() -> list[float]:
+    ensemble = trajectories.Ensemble(np.zeros(2), np.array([[4.0, 1.0], [1.0, 9.0]]), 0.0)
+    return [one.stderr for one in ensemble.estimates]
+
+
 TRAJECTORIES = (
     # s / sqrt 2 = 1 of the values 1 and 3, on the part of the weight that is struck.
     Case(trajectories.expectation, _pauli_error, 0.25),
@@ -242,6 +267,11 @@ TRAJECTORIES = (
     Case(strata.stratified, _weighted, [[1, 0.5], [0.5, 0.25]]),
     # |x_1 - x_2| / sqrt 2 / sqrt 2 of two states.
     Case(typicality.echo_by_typicality, _two_states, 0.5),
+    Case(methods.Typicality.curve, _two_states_by_the_call, [0.5]),
+    Case(methods.echo, _two_states_by_the_call, [0.5]),
+    # s / sqrt 2 of the values 1 and 3.
+    Case(methods.PulsedStates.curve, _two_pulsed_states, 1),
+    Case(trajectories.Ensemble.estimates, _estimates, [2, 3]),
 )
 
 CASES = (*MITIGATION, *SAMPLES, *TRAJECTORIES)

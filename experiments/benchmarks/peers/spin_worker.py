@@ -1,6 +1,6 @@
 """This package as an engine of `bench_nmr`.
 
-Variants: "blocks" is `quantum.nmr.average_hamiltonian.echo` and "ruler" `molecular_ruler.probe_echo`, the full trace
+Variants: "blocks" is `quantum.nmr.methods.echo` by "sectors" and "ruler" by "real_sectors", the full trace
 in double precision; "typicality" is `echo_by_typicality` and "krylov" `evolve_krylov` on the whole space, random
 states in single precision. All that has to be done for new couplings is in the step. "krylov" has one thread for its
 products, which are small: threads that wait by spinning for a core that others use cost it up to fifty times.
@@ -21,7 +21,7 @@ def build(task, arrays):
 
     from threadpoolctl import threadpool_limits
 
-    from quantum.nmr import average_hamiltonian, molecular_ruler
+    from quantum.nmr.methods import echo
     from quantum.nmr.typicality import echo_by_typicality
     from quantum.spins.hamiltonian import make_hamiltonian
     from quantum.spins.krylov import evolve_krylov
@@ -51,10 +51,10 @@ def build(task, arrays):
         return np.stack(found, axis=1)
 
     run = {
-        "blocks": lambda: average_hamiltonian.echo(
-            hamiltonian, tuple(spins), angle, times, axis=axis
+        "blocks": lambda: echo(hamiltonian, spins, angle, times, axis=axis).values,
+        "ruler": lambda: (
+            echo(hamiltonian, spins, angle, times, axis=axis, method="real_sectors").values
         ),
-        "ruler": lambda: molecular_ruler.probe_echo(hamiltonian, tuple(spins), angle, times, axis),
         "typicality": typicality,
         "krylov": krylov,
     }[variant]

@@ -9,7 +9,7 @@ from experiments.benchmarks import bench_nmr as bench
 from experiments.benchmarks.peers import spin_task
 from experiments.benchmarks.peers.engine import EngineError, find_interpreter
 from experiments.harness.context import Context
-from quantum.nmr import average_hamiltonian
+from quantum.nmr import average_hamiltonian, exact_echo
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
 from quantum.spins.action import is_real
 from quantum.spins.hamiltonian import dense, make_hamiltonian, spin_product
@@ -46,7 +46,7 @@ def test_all_do_the_same_work_and_are_timed(outcome):
 def test_what_is_timed_is_the_echo_and_its_standard_error_holds(outcome):
     hamiltonian, struck = bench.molecule(5)
     times = average_hamiltonian.GRID_STEP * np.array([1, 2])
-    wanted = average_hamiltonian.echo(hamiltonian, struck, math.pi, times)
+    wanted = exact_echo.echo_by_sectors(hamiltonian, struck, math.pi, times)
     np.testing.assert_allclose(outcome.arrays["echo.exact.5"], wanted, atol=1e-10)
     assert outcome.arrays["echo.sampled.5"].shape == (3, 2)
     off, error = (outcome.metrics[f"{name}.5"].value for name in ("off_exact", "standard_error"))

@@ -5,7 +5,7 @@ import pytest
 
 from experiments.molecules import nmr_circuits as experiment
 from quantum.compiling.nmr_circuit import nearest_only
-from quantum.nmr import average_hamiltonian
+from quantum.nmr import exact_echo
 
 TINY = experiment.Config(
     spins=(0, 1, 2, 6), points=(1, 2), densities=(1, 3), biphenyl=(), training=1, held_out=1, mutations=2,
@@ -32,7 +32,7 @@ def test_more_gates_buy_less_error(outcome):
 def test_the_dropped_couplings_set_a_floor_and_save_gates(outcome):
     assert outcome.metrics["gates.nearest.x1"].value < outcome.metrics["gates.order1.x1"].value
     dropped = nearest_only(experiment.toluene_hamiltonian(TINY))
-    limit = average_hamiltonian.echo(dropped, TINY.struck, TINY.angle, TINY.times)
+    limit = exact_echo.echo_by_sectors(dropped, TINY.struck, TINY.angle, TINY.times)
     exact = experiment._exact(TINY)
     # Many short steps come to the echo without those couplings, and no nearer to the whole one.
     echo = experiment._circuits(TINY, "nearest", 12)["echo"]

@@ -18,7 +18,8 @@ from quantum.compiling.echo_program import (
 )
 from quantum.compiling.swap_network import swap_network
 from quantum.compiling.trotter import pair_matrix, trotter_circuit
-from quantum.nmr.average_hamiltonian import average_hamiltonian, butterfly
+from quantum.nmr.average_hamiltonian import average_hamiltonian
+from quantum.nmr.strike import butterfly
 from quantum.spins.dipolar import TOLUENE_SAUPE, molecule_couplings
 from quantum.spins.hamiltonian import dense, spin_product
 from quantum.spins.molecule import toluene

@@ -9,7 +9,7 @@ from quantum.compiling.circuit_compiler import compile_circuit, count_gates, fus
 from quantum.compiling.nmr_circuit import circuit_echo, nearest_only, nmr_echo_circuit
 from quantum.engines import dispatch
 from quantum.engines.statevector import run
-from quantum.nmr import average_hamiltonian
+from quantum.nmr import average_hamiltonian, exact_echo
 from quantum.spins.hamiltonian import make_hamiltonian
 
 TIME, ANGLE = 1e-3, 2.0  # s, rad
@@ -23,7 +23,7 @@ def drawn(n, seed=0):
 
 
 def exact(hamiltonian, struck):
-    return float(average_hamiltonian.echo(hamiltonian, struck, ANGLE, np.array([TIME]))[0])
+    return float(exact_echo.echo_by_sectors(hamiltonian, struck, ANGLE, np.array([TIME]))[0])
 
 
 @pytest.mark.parametrize("layout", ["all", "nearest"])

@@ -19,7 +19,8 @@ from quantum.compiling.program_error import (
     task_arrays,
     with_parameters,
 )
-from quantum.nmr.average_hamiltonian import average_hamiltonian, butterfly
+from quantum.nmr.average_hamiltonian import average_hamiltonian
+from quantum.nmr.strike import butterfly
 from quantum.spins.dipolar import TOLUENE_SAUPE, molecule_couplings
 from quantum.spins.hamiltonian import make_hamiltonian, spin_product
 from quantum.spins.molecule import toluene

@@ -5,14 +5,10 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from quantum.nmr.molecular_ruler import (
-    ANGSTROM,
-    dimethylbiphenyl,
-    double_quantum,
-    probe_echo,
-    toluene,
-)
+from quantum.nmr.exact_echo import echo_by_real_sectors
+from quantum.nmr.molecular_ruler import dimethylbiphenyl_ruler, double_quantum, toluene_ruler
 from quantum.spins.hamiltonian import dense, make_hamiltonian, spin_product
+from quantum.spins.molecule import ANGSTROM
 
 # Fact sheet 13.2, computed there from the same lengths; Hz.
 SHEET = {
@@ -35,7 +31,7 @@ def _sheet_couplings():
 
 
 def test_couplings_of_toluene_are_those_of_the_sheet():
-    found = toluene(2.4835e-10).couplings_hz()
+    found = toluene_ruler(2.4835e-10).couplings_hz()
     for (i, j), value in SHEET.items():
         assert found[i, j] == pytest.approx(value, abs=1)
     for i, value in SHEET_METHYL.items():
@@ -44,15 +40,17 @@ def test_couplings_of_toluene_are_those_of_the_sheet():
 
 
 def test_the_echo_of_the_sheets_couplings_is_the_sheets_curve():
-    ruler = toluene(2.4835e-10)
+    ruler = toluene_ruler(2.4835e-10)
     hamiltonian = double_quantum(_sheet_couplings(), 1, 2 / 9)
-    found = probe_echo(hamiltonian, ruler.struck(), math.pi, 0.375e-3 * np.array([0, 3, 8, 10]))
+    found = echo_by_real_sectors(
+        hamiltonian, ruler.struck(), math.pi, 0.375e-3 * np.array([0, 3, 8, 10])
+    )
     # Three digits are printed, couplings are rounded to 1 Hz of up to 4 kHz over 4 ms.
     np.testing.assert_allclose(found, np.array(SHEET_ECHO)[[0, 3, 8, 10]], atol=3e-3)
 
 
 def test_stretching_moves_the_distance_asked_for_and_keeps_the_rest():
-    short, long = (np.asarray(toluene(r * ANGSTROM).molecule.positions) for r in (2.40, 2.55))
+    short, long = (np.asarray(toluene_ruler(r * ANGSTROM).molecule.positions) for r in (2.40, 2.55))
     for places, distance in ((short, 2.40), (long, 2.55)):
         for i, j in ((2, 4), (3, 5)):
             apart = np.linalg.norm(places[i] - places[j])
@@ -63,23 +61,23 @@ def test_stretching_moves_the_distance_asked_for_and_keeps_the_rest():
 
 
 def test_methyl_groups_average_to_minus_one_half_and_are_what_is_struck():
-    ruler = toluene(2.4835e-10)
+    ruler = toluene_ruler(2.4835e-10)
     # Closed form: u normal to the rotor averages u^T S u to -S_zz / 2; a circle of radius 1.095 A sin 110.5 degrees.
     side = 1.095 * math.sin(math.radians(110.5)) * math.sqrt(3)
     rigid = -120120 / side**3
     assert ruler.couplings_hz()[6, 7] == pytest.approx(rigid * -0.5 * 0.1758, rel=1e-4)
     assert [ruler.labels[k] for k in ruler.struck()] == ["H6", "H7", "H8"]
-    far = dimethylbiphenyl(0.6)
+    far = dimethylbiphenyl_ruler(0.6)
     assert [far.labels[k] for k in far.struck()] == [f"M{k}" for k in range(6)]
 
 
 def test_methyl_groups_turn_independently():
-    between = dimethylbiphenyl(0.6).couplings_hz()[9:12, 12:]
+    between = dimethylbiphenyl_ruler(0.6).couplings_hz()[9:12, 12:]
     np.testing.assert_allclose(between, between[0, 0], rtol=1e-9)
 
 
 def test_the_dihedral_angle_changes_only_couplings_between_the_rings():
-    here, there = (dimethylbiphenyl(math.radians(a)).couplings_hz() for a in (30, 50))
+    here, there = (dimethylbiphenyl_ruler(math.radians(a)).couplings_hz() for a in (30, 50))
     first, second = np.arange(6), np.arange(6, 15)
     np.testing.assert_allclose(here[np.ix_(first, first)], there[np.ix_(first, first)], atol=1e-9)
     np.testing.assert_allclose(
@@ -89,12 +87,15 @@ def test_the_dihedral_angle_changes_only_couplings_between_the_rings():
 
 
 def test_the_turn_of_a_whole_turn_and_its_mirror_are_the_same_molecule():
-    labels = dimethylbiphenyl(0.6).labels
+    labels = dimethylbiphenyl_ruler(0.6).labels
     swap = [labels.index(x) for x in ("C", "H6", "H5", "H4", "H3", "H2")] + list(range(6, 15))
-    plus, minus = dimethylbiphenyl(0.6).couplings_hz(), dimethylbiphenyl(-0.6).couplings_hz()
+    plus, minus = (
+        dimethylbiphenyl_ruler(0.6).couplings_hz(),
+        dimethylbiphenyl_ruler(-0.6).couplings_hz(),
+    )
     mirror = [*swap[:6], 8, 7, 6, 12, 13, 14, 9, 10, 11]
     np.testing.assert_allclose(plus, minus[np.ix_(mirror, mirror)], rtol=1e-6, atol=1e-6)
-    whole = dimethylbiphenyl(0.6 + 2 * math.pi).couplings_hz()
+    whole = dimethylbiphenyl_ruler(0.6 + 2 * math.pi).couplings_hz()
     np.testing.assert_allclose(plus, whole, rtol=1e-9)
 
 
@@ -130,13 +131,13 @@ def test_the_echo_is_the_trace_over_the_whole_space(form):
         u = expm(-1j * time * dense(hamiltonian))
         w = u.conj().T @ butterfly @ u
         expected.append(np.trace(spin @ w @ spin @ w.conj().T).real / np.trace(spin @ spin).real)
-    found = probe_echo(hamiltonian, (2, 3), 1.3, times)
+    found = echo_by_real_sectors(hamiltonian, (2, 3), 1.3, times)
     np.testing.assert_allclose(found, expected, atol=1e-12)
     assert expected[2] < 0.95
 
 
 def test_both_forms_are_one_turned_by_45_degrees():
-    couplings = toluene(2.48e-10).couplings_hz()[:5, :5]
+    couplings = toluene_ruler(2.48e-10).couplings_hz()[:5, :5]
     turn = np.array([[1, -1, 0], [1, 1, 0], [0, 0, math.sqrt(2)]]) / math.sqrt(2)
     rotations = jnp.stack([np.eye(3)] + [turn] * 4)
     one = double_quantum(couplings, 0.7, 0.3).rotated(rotations)
@@ -146,19 +147,21 @@ def test_both_forms_are_one_turned_by_45_degrees():
 
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"`ortho_meta` must lie between .* Is it in metres"):
-        toluene(2.48)
+        toluene_ruler(2.48)
     with pytest.raises(ValueError, match="`dihedral` must lie between"):
-        dimethylbiphenyl(math.nan)
+        dimethylbiphenyl_ruler(math.nan)
     with pytest.raises(ValueError, match="`form` must be one of"):
         double_quantum(np.zeros((2, 2)), 1, 1, "zz")
     pair = double_quantum(np.array([[0, 1.0], [1, 0]]), 1, 1)
     with pytest.raises(ValueError, match="`times` must be finite and not negative"):
-        probe_echo(pair, (1,), 1.0, np.array([-1e-3]))
-    with pytest.raises(ValueError, match="`struck` must be protons"):
-        probe_echo(pair, (0,), 1.0, np.zeros(1))
+        echo_by_real_sectors(pair, (1,), 1.0, np.array([-1e-3]))
+    with pytest.raises(
+        ValueError, match="`struck` must be different spins of 0 to 1 other than the probe 0"
+    ):
+        echo_by_real_sectors(pair, (0,), 1.0, np.zeros(1))
     tensor = np.zeros((2, 2, 3, 3))
     tensor[0, 1, 0, 0] = tensor[1, 0, 0, 0] = 1
     with pytest.raises(ValueError, match="`hamiltonian` must keep S_z"):
-        probe_echo(make_hamiltonian(tensor), (1,), 1.0, np.zeros(1))
-    with pytest.raises(ValueError, match="`hamiltonian` must have 1 to 11 protons"):
-        probe_echo(make_hamiltonian(np.zeros((13, 13, 3, 3))), (1,), 1.0, np.zeros(1))
+        echo_by_real_sectors(make_hamiltonian(tensor), (1,), 1.0, np.zeros(1))
+    with pytest.raises(ValueError, match="`hamiltonian` must have 2 to 12 spins, but has 13"):
+        echo_by_real_sectors(make_hamiltonian(np.zeros((13, 13, 3, 3))), (1,), 1.0, np.zeros(1))

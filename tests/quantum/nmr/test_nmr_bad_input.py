@@ -13,7 +13,7 @@ from quantum.compiling.echo_program import first_order, plan
 from quantum.compiling.program_error import make_task
 from quantum.compiling.program_search import draw_molecules
 from quantum.inference.measured_curve import read_curve
-from quantum.nmr import average_hamiltonian, molecular_ruler
+from quantum.nmr import average_hamiltonian, exact_echo, molecular_ruler
 from quantum.nmr.pulse_sequence import Delay, Pulse
 from quantum.nmr.typicality import echo_by_typicality
 from quantum.spins.dipolar import TOLUENE_SAUPE, check_saupe, couplings, molecule_couplings
@@ -41,7 +41,7 @@ def changed(array, at, value):
 
 
 def echo(**change):
-    return average_hamiltonian.echo(AVERAGE, **ECHO | change)
+    return exact_echo.echo_by_sectors(AVERAGE, **ECHO | change)
 
 
 def xyz(folder, old="", new="", count=1):
@@ -150,7 +150,7 @@ CASES = {
         lambda _: echo(times=EARLY), "times", "be finite and not negative", "begin at -0.002 s", BACK
     ),
     "time, ruler": (
-        lambda _: molecular_ruler.probe_echo(AVERAGE, (1,), 1.0, EARLY),
+        lambda _: exact_echo.echo_by_real_sectors(AVERAGE, (1,), 1.0, EARLY),
         "times", "be finite and not negative", "begin at -0.002 s", BACK,
     ),
     "time, random states": (
@@ -254,7 +254,7 @@ CASES = {
     ),
     "angle": (lambda _: echo(angle=math.nan), "angle", "be finite", "holds nan rad", "give an angle."),
     "ruler's angle": (
-        lambda _: molecular_ruler.probe_echo(AVERAGE, (1,), math.inf, EARLY[:1]),
+        lambda _: exact_echo.echo_by_real_sectors(AVERAGE, (1,), math.inf, EARLY[:1]),
         "angle", "be finite", "holds inf rad", "give an angle.",
     ),
     "value of a curve": (
@@ -295,7 +295,7 @@ CASES = {
         "axis", "have shape (3,)", "has (2,)", "give x, y and z.",
     ),
     "long axis": (
-        lambda _: molecular_ruler.probe_echo(AVERAGE, (1,), 1.0, EARLY[:1], np.array([0.0, 2.0, 0.0])),
+        lambda _: exact_echo.echo_by_real_sectors(AVERAGE, (1,), 1.0, EARLY[:1], axis=np.array([0.0, 2.0, 0.0])),
         "axis", "lie between 0.999999 and 1", "is 2 long", "Divide it by its length.",
     ),
     "times in a table": (
@@ -334,7 +334,7 @@ def test_the_same_calls_pass_with_good_input(tmp_path):
     assert np.isfinite(molecule_couplings(molecule, TOLUENE_SAUPE)).all()
     assert xyz(tmp_path).isotopes == ("16O", "1H", "1H")
     assert csv(tmp_path, "0,1,0.1\n").times.size == 1
-    ruler = molecular_ruler.probe_echo(AVERAGE, (1,), 1.0, EARLY[:1])
+    ruler = exact_echo.echo_by_real_sectors(AVERAGE, (1,), 1.0, EARLY[:1])
     np.testing.assert_allclose(echo(), ruler, atol=1e-12)
     assert first_order(3, (1,)).count(1e-3) > 0
     assert first_order(3, (1,)).count(0) == 0

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from quantum.nmr import average_hamiltonian
+from quantum.nmr import average_hamiltonian, strike
 from quantum.nmr.dipolar_sequences import pulsed_echo, tardis_1_like, tardis_2_like
 from quantum.nmr.pulse_sequence import Delay, Pulse, PulseSequence, propagator
 from quantum.nmr.pulsed_states import make_train, pulsed_echo_by_typicality, rotation
@@ -23,7 +23,7 @@ def secular():
 
 @pytest.fixture(scope="module")
 def turn():
-    return np.asarray(average_hamiltonian.butterfly(1, [0], 2.1))
+    return np.asarray(strike.butterfly(1, [0], 2.1))
 
 
 def test_trains_on_states_are_the_dense_propagator(secular):
@@ -47,7 +47,7 @@ def test_random_states_give_the_dense_echo_of_pulses(secular, turn, cycle):
     for struck in (False, False, False, True, True):
         strike = np.kron(strike, turn if struck else np.eye(2))
     wanted = pulsed_echo(cycle, secular, CHANNELS, counts, [np.eye(32, dtype=complex), strike])
-    strikes = [lambda states: states, rotation(5, (3, 4), turn)]
+    strikes = [lambda states: states, rotation((3, 4), turn)]
     found = pulsed_echo_by_typicality(cycle, secular, counts, strikes, n_states=60, seed=3)
     assert found.shape == (2, 60, 3)
     np.testing.assert_allclose(found[:, :, 0], 1, atol=1e-9)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from quantum.nmr import average_hamiltonian, typicality
+from quantum.nmr import average_hamiltonian, exact_echo, strike, typicality
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian, make_hamiltonian
 
@@ -23,7 +23,7 @@ TIMES = np.array([0.0, 2e-4, 1e-3])  # s
 @pytest.mark.parametrize("variant", ["tardis-1", "tardis-2"])
 def test_the_echo_of_random_states_is_the_exact_one_within_its_error(variant):
     hamiltonian = drawn_hamiltonian(7, 3, variant)
-    wanted = np.asarray(average_hamiltonian.echo(hamiltonian, (2, 5), 1.1, TIMES))
+    wanted = np.asarray(exact_echo.echo_by_sectors(hamiltonian, (2, 5), 1.1, TIMES))
     found = typicality.echo_by_typicality(
         hamiltonian, (2, 5), 1.1, TIMES, n_states=400, seed=7, precision="double"
     )
@@ -36,7 +36,7 @@ def test_the_echo_of_random_states_is_the_exact_one_within_its_error(variant):
 
 def test_errors_are_what_the_samples_scatter_by():
     hamiltonian = drawn_hamiltonian(5, 1)
-    wanted = np.asarray(average_hamiltonian.echo(hamiltonian, (1, 2), 2.0, TIMES))
+    wanted = np.asarray(exact_echo.echo_by_sectors(hamiltonian, (1, 2), 2.0, TIMES))
     pulls = []
     for seed in range(40):
         found = typicality.echo_by_typicality(
@@ -53,8 +53,8 @@ def test_a_probe_that_turns_takes_the_other_way_to_the_same_echo():
     fields = np.array(hamiltonian.fields)
     fields[0, 0] += 6000.0  # S_x of the probe: S_z is not kept
     turned = SpinHamiltonian(hamiltonian.couplings, jnp.asarray(fields))
-    assert typicality.keeps_probe(hamiltonian, 0)
-    assert not typicality.keeps_probe(turned, 0)
+    assert strike.keeps_probe(hamiltonian, 0)
+    assert not strike.keeps_probe(turned, 0)
     wanted = _dense_echo(turned, (1, 3), 1.4, TIMES[2])
     found = typicality.echo_by_typicality(
         turned, (1, 3), 1.4, TIMES, n_states=300, seed=1, precision="double"
@@ -93,7 +93,7 @@ def test_turning_spins_is_the_kronecker_product():
     turn = math.cos(0.4) * np.eye(2) - 1j * math.sin(0.4) * np.asarray(PAULIS[1])
     wanted = np.asarray(psi) @ np.kron(np.kron(turn, np.eye(2)), turn).T
     np.testing.assert_allclose(
-        typicality.turn_spins(psi, (0, 2), jnp.asarray(turn)), wanted, atol=1e-12
+        strike.turn_spins(psi, (0, 2), jnp.asarray(turn)), wanted, atol=1e-12
     )
 
 
