@@ -255,7 +255,7 @@ def _states(hamiltonian: SpinHamiltonian, n_states: int, seed: int) -> np.ndarra
     angle = math.atan2(rotation[1, 0], rotation[0, 0])
     bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
     total = n / 2 - bits.sum(axis=1)
-    states = np.asarray(random_states(n, n_states, seed)) * np.exp(1j * angle * total)
+    states = np.asarray(random_states(n, n_states, seed=seed)) * np.exp(1j * angle * total)
     return states.astype(np.complex64)
 
 

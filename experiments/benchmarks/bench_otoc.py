@@ -162,7 +162,7 @@ def plot(outcome: Outcome) -> Figure:
 
 def _echo(config: Config, rows: int, columns: int, site: tuple[int, int]) -> Echo:
     grid = rectangle(rows, columns)
-    unitary = random_circuit(grid, config.n_cycles, config.seed)
+    unitary = random_circuit(grid, config.n_cycles, seed=config.seed)
     return Echo(unitary, 0, (grid.qubit(site),))
 
 
@@ -195,9 +195,9 @@ def _time_ensemble(config: Config, context: Context) -> dict[str, np.ndarray]:
     with context.progress("ensemble", config.ensemble_circuits) as ticker:
         for number in range(config.ensemble_circuits):
             seed = config.seed + number
-            unitary = random_circuit(layout.lattice, layout.n_cycles, seed)
+            unitary = random_circuit(layout.lattice, layout.n_cycles, seed=seed)
             echo = make_echo(layout, unitary)
-            strings = random_paulis(n, 2 * config.ensemble_pairs, seed)
+            strings = random_paulis(n, 2 * config.ensemble_pairs, seed=seed)
             pairs = list(zip(strings[::2], strings[1::2], strict=True))
             for name, seconds in _ensemble_round(config, echo, pairs, number == 0).items():
                 collected.setdefault(name, []).append(seconds)
@@ -310,7 +310,7 @@ def _compile_times(config: Config) -> dict[str, np.ndarray]:
     seconds, states = [], []
     for depth in config.depths:
         rows, columns = config.grids[0]
-        unitary = random_circuit(rectangle(rows, columns), depth, config.seed)
+        unitary = random_circuit(rectangle(rows, columns), depth, seed=config.seed)
         literal = echo_circuit(Echo(unitary, 0, (1,)), prune=False)
         structure, matrices = make_program(literal)
         # The last qubit: what was timed above is compiled already.

@@ -191,7 +191,9 @@ def _responses(config: Config, cycles: int, number: int) -> dict[str, np.ndarray
     """Harmonics of every correlator on the circuits of one set, (circuits, harmonics) each."""
     layout = config.layout()
     seeds = np.random.SeedSequence((config.seed, cycles, number)).generate_state(config.n_circuits)
-    unitaries = [random_circuit(layout.lattice, cycles, int(s), order=config.order) for s in seeds]
+    unitaries = [
+        random_circuit(layout.lattice, cycles, seed=int(s), order=config.order) for s in seeds
+    ]
     observable = make_echo(layout, unitaries[0]).observable
     return {
         name: phase_response(

@@ -176,7 +176,7 @@ def _measure_strings(config: Config) -> dict[str, np.ndarray]:
     for shape in config.shapes:
         layout = rectangle_layout(*shape, SHAPES[shape])
         for number in range(config.n_circuits):
-            unitary = random_circuit(layout.lattice, layout.n_cycles, config.seed + number)
+            unitary = random_circuit(layout.lattice, layout.n_cycles, seed=config.seed + number)
             echo = make_echo(layout, unitary)
             kept = propagate(echo_circuit(echo), echo.observable)
             struck = propagate(unitary, PauliString.on(dict.fromkeys(echo.butterflies, "X")))
@@ -184,7 +184,9 @@ def _measure_strings(config: Config) -> dict[str, np.ndarray]:
                 (
                     layout.lattice.n_qubits,
                     pauli_growth.strings_for_share(kept, config.share),
-                    pauli_growth.loop_spread(struck, echo.observable, config.loops, config.seed),
+                    pauli_growth.loop_spread(
+                        struck, echo.observable, config.loops, seed=config.seed
+                    ),
                 )
             )
     n_qubits, strings, spread = np.array(rows).T
@@ -224,7 +226,7 @@ def _growth_metrics(arrays, laws) -> dict[str, Measurement]:
 def _search(config: Config, machine: classical_cost.Machine, size: int, order: str):
     """All searches of one circuit: a row for each of `COUNTS`, a column for each search, by limit."""
     layout = make_layout(size)
-    unitary = random_circuit(layout.lattice, layout.n_cycles, config.seed, order=order)
+    unitary = random_circuit(layout.lattice, layout.n_cycles, seed=config.seed, order=order)
     echo = make_echo(layout, unitary)
     circuit = echo_circuit(echo)
     network = tensor_network.expectation_network(circuit, echo.observable)

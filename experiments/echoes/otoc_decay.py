@@ -157,7 +157,9 @@ def _point(config: Config, size: str, order: str, cycles: int) -> dict[str, np.n
     layout = config.layout(size)
     words = np.random.SeedSequence((config.seed, cycles)).generate_state(config.n_circuits)
     unitaries = [
-        random_circuit(layout.lattice, cycles, int(w), order=order.upper(), aligned=order.islower())
+        random_circuit(
+            layout.lattice, cycles, seed=int(w), order=order.upper(), aligned=order.islower()
+        )
         for w in words
     ]
     values = {}
@@ -172,7 +174,7 @@ def _point(config: Config, size: str, order: str, cycles: int) -> dict[str, np.n
     if config.n_strings:
         echoes = [make_echo(layout, unitary, order=2) for unitary in unitaries]
         measured = measure_interference(
-            echoes, config.n_strings, int(words[0]), engine=config.engine
+            echoes, config.n_strings, seed=int(words[0]), engine=config.engine
         )
         values["off_diagonal"] = measured.off_diagonal
     return values

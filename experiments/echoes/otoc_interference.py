@@ -219,7 +219,7 @@ def _circuit(
     unitary = random_circuit(
         layout.lattice,
         layout.n_cycles,
-        seed,
+        seed=seed,
         order=order.upper(),
         aligned=order.islower(),
         redraw=redraw,
@@ -227,7 +227,7 @@ def _circuit(
     return measure_interference(
         [make_echo(layout, unitary)],
         strings,
-        seed,
+        seed=seed,
         engine=config.engine,
         precision=config.precision,  # pyright: ignore[reportArgumentType]
     )

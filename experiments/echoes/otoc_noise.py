@@ -197,9 +197,9 @@ def _models(config: Config) -> list[NoiseModel]:
 def _circuit(config: Config, layout: EchoLayout, index: int) -> dict[str, np.ndarray]:
     """True expectation values of one circuit under all noise models, with and without butterfly."""
     seed = 1000 * config.seed + index
-    unitary = random_circuit(layout.lattice, layout.n_cycles, seed, order=config.order)
+    unitary = random_circuit(layout.lattice, layout.n_cycles, seed=seed, order=config.order)
     echo = make_echo(layout, unitary)
-    inserted = draw_insertions(echo, config.strings, (seed, 1))
+    inserted = draw_insertions(echo, config.strings, seed=(seed, 1))
     circuit = echo_circuit(echo)
     groups = {
         "signal": [circuit],
@@ -222,11 +222,11 @@ def _circuit(config: Config, layout: EchoLayout, index: int) -> dict[str, np.nda
     turning = NoiseModel(
         theta_error=config.theta_error, phi_error=config.phi_error, seed=config.seed
     )
-    frames = [None, *(pauli_frame(seed * config.frames + k) for k in range(config.frames))]
+    frames = [None, *(pauli_frame(seed=seed * config.frames + k) for k in range(config.frames))]
     turned = [add_noise(circuit, turning, frame=frame) for frame in frames]
     # Without channels there is nothing to draw: one exact run each.
     result["coherent"] = np.array(
-        [expectation(c, echo.observable, 2, 0, engine=config.engine).value for c in turned]
+        [expectation(c, echo.observable, 2, seed=0, engine=config.engine).value for c in turned]
     )
     model = device_noise(config.noise)
     result["fidelity"] = np.array(echo_fidelity(circuit, model))
@@ -237,7 +237,9 @@ def _circuit(config: Config, layout: EchoLayout, index: int) -> dict[str, np.nda
 def _sample(config: Config, observable, circuit, seed: int, parts: int) -> Ensemble:
     """One circuit under all noise models, with its part of the trajectories."""
     noisy = [add_noise(circuit, model) for model in _models(config)]
-    return stratified(noisy, observable, config.trajectories // parts, seed, engine=config.engine)
+    return stratified(
+        noisy, observable, config.trajectories // parts, seed=seed, engine=config.engine
+    )
 
 
 def _mitigate(config: Config, stack, exponent: float | None, rng):

@@ -152,7 +152,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     session = context or Context()
     chip, struck = config.chip(), config.chip().qubit(config.butterfly)
     circuits = [
-        random_circuit(chip, config.n_cycles, config.seed + k, order=config.order)
+        random_circuit(chip, config.n_cycles, seed=config.seed + k, order=config.order)
         for k in range(config.n_circuits)
     ]
     cones = [wavefront.cone_qubits(circuits[0][: 2 * t], struck) for t in _cycles(config)]
@@ -198,7 +198,7 @@ def _circuit(config: Config, circuit: Circuit, number: int, n_exact: int) -> dic
     exact = [wavefront.correlator_map(cut, struck) for cut in cuts[:n_exact]]
     seeds = np.random.SeedSequence([config.seed, number]).generate_state(config.n_cycles)
     walked = [
-        sample_paths(cut, butterfly, config.paths, int(seed)).otoc_map()[0]
+        sample_paths(cut, butterfly, config.paths, seed=int(seed)).otoc_map()[0]
         for cut, seed in zip(cuts, seeds, strict=True)
     ]
     found = {"exact": np.stack(exact), "paths": np.stack(walked)}
@@ -215,7 +215,7 @@ def _clifford(config: Config) -> dict:
     signs = []
     for k in range(config.clifford_circuits):
         circuit = clifford.clifford_echo_circuit(
-            chip, config.n_cycles, config.seed + k, order=config.order
+            chip, config.n_cycles, seed=config.seed + k, order=config.order
         )
         signs.append([clifford.otoc_signs(circuit[: 2 * t], butterfly) for t in _cycles(config)])
     return {"signs": np.array(signs)}
@@ -229,10 +229,10 @@ def _doping(config: Config) -> dict:
     for k in range(config.clifford_circuits):
         seed = config.seed + k
         circuit = clifford.clifford_echo_circuit(
-            chip, config.doping_cycles, seed, order=config.order
+            chip, config.doping_cycles, seed=seed, order=config.order
         )
         for row, n_gates in enumerate(config.doping):
-            doped = clifford.dope(circuit, n_gates, measured, struck, seed)
+            doped = clifford.dope(circuit, n_gates, measured, struck, seed=seed)
             evolved = propagate(doped, PauliString.on({struck: "X"}))
             values[row, k] = infinite_temperature_otoc(evolved, PauliString.on({measured: "Z"}))
     return {"values": values}

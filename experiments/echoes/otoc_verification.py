@@ -59,7 +59,9 @@ def _echo(config: "Config", number: int, gate_error: float = 0.0) -> Echo:
     layout = read_layout(config.n_qubits, n_cycles=config.n_cycles, name="n_qubits")
     gate = fsim(math.pi / 2 + gate_error, WILLOW_PHASE)
     seed = 10_000 * config.seed + number
-    return make_echo(layout, random_circuit(layout.lattice, config.n_cycles, seed, two_qubit=gate))
+    return make_echo(
+        layout, random_circuit(layout.lattice, config.n_cycles, seed=seed, two_qubit=gate)
+    )
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
 def _on_every_engine(config: Config, number: int) -> dict[str, np.ndarray]:
     """Values (methods, forms, quantities), seconds of one C^(4) (methods, forms), operations (forms)."""
     echo = _echo(config, number)
-    strings = random_paulis(config.n_qubits, 2 * config.n_strings, config.seed + 1 + number)
+    strings = random_paulis(config.n_qubits, 2 * config.n_strings, seed=config.seed + 1 + number)
     pairs = [strings[k : k + 2] for k in range(0, len(strings), 2)]
     values = np.empty((len(METHODS), len(FORMS), len(QUANTITIES)))
     seconds = np.empty(values.shape[:2])

@@ -166,7 +166,7 @@ def _ensemble(config: Config, cycles: int) -> dict[str, np.ndarray]:
         words = np.random.SeedSequence((config.seed, cycles, number)).generate_state(2)
         lattice = rectangle(config.rows, config.columns)
         drawn = random_circuit(
-            lattice, cycles + 1, int(words[0]), order=config.order, angles=(pi / 2,)
+            lattice, cycles + 1, seed=int(words[0]), order=config.order, angles=(pi / 2,)
         )
         circuit = drawn[:-1]  # the last layer is one of one-qubit gates
         for k, factor in enumerate(config.noise_factors):
@@ -178,8 +178,8 @@ def _ensemble(config: Config, cycles: int) -> dict[str, np.ndarray]:
 
 
 def _estimates(config: Config, circuit, model: NoiseModel, seed: int):
-    output = noisy_output(circuit, model, config.n_trajectories, seed, engine=config.engine)
-    read = sample(output.mean(), config.n_samples, seed)
+    output = noisy_output(circuit, model, config.n_trajectories, seed=seed, engine=config.engine)
+    read = sample(output.mean(), config.n_samples, seed=seed)
     ideal = output.ideal
     return {
         "linear": output.linear().value,

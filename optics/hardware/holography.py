@@ -202,14 +202,14 @@ def reconstruct_off_axis(
     return _divide_by_conjugate(product, _reference_like(reference, product))
 
 
-def random_walk_phase(key: PRNGKeyArray, n: int, step: ArrayLike) -> Float[Array, " n"]:
+def random_walk_phase(n: int, step: ArrayLike, *, key: PRNGKeyArray) -> Float[Array, " n"]:
     """Phase drift of an interferometer over `n` measurements: a Gaussian random walk from zero.
 
     Args:
-        key: Random key.
         n: Number of measurements.
         step: Standard deviation of one step in radians; measurement k has standard deviation
             sqrt(k) step.
+        key: Random key.
 
     Returns:
         Phases in radians, the first one zero.

@@ -89,8 +89,8 @@ def otoc_signs(circuit: Circuit, butterfly: PauliString) -> np.ndarray:
 def clifford_echo_circuit(
     lattice: Lattice,
     n_cycles: int,
-    seed: int,
     *,
+    seed: int,
     order: str = DEFAULT_ORDER,
     two_qubit: Gate | None = None,
     angles: tuple[float, ...] = CLIFFORD_ANGLES[:1],
@@ -115,7 +115,7 @@ def clifford_echo_circuit(
             raise ValueError(
                 f"`{kind}` must be Clifford, but is {shown} with angles in rad; take multiples of pi/2."
             )
-    drawn = random_circuit(lattice, n_cycles, seed, order=order, two_qubit=gate, angles=angles)
+    drawn = random_circuit(lattice, n_cycles, seed=seed, order=order, two_qubit=gate, angles=angles)
     return Circuit(
         drawn.n_qubits,
         tuple(tuple(map(_to_quarter_axis, moment)) for moment in drawn.moments),
@@ -129,7 +129,7 @@ def both_cones(circuit: Circuit, measured: int, butterfly: int) -> list[tuple[in
     return sorted(backwards & forwards)
 
 
-def dope(circuit: Circuit, n_gates: int, measured: int, butterfly: int, seed: int) -> Circuit:
+def dope(circuit: Circuit, n_gates: int, measured: int, butterfly: int, *, seed: int) -> Circuit:
     """Replaces `n_gates` one-qubit gates inside both cones by pi/2 about an axis at 45 degrees to x and y.
 
     Args:

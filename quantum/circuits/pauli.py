@@ -58,7 +58,7 @@ class PauliString:
         return tuple(Operation(pauli_gate(letter), (qubit,)) for qubit, letter in self.factors)
 
 
-def random_paulis(n_qubits: int, n_strings: int, seed: int) -> tuple[PauliString, ...]:
+def random_paulis(n_qubits: int, n_strings: int, *, seed: int) -> tuple[PauliString, ...]:
     """Draws strings with each of I, X, Y, Z equally likely on every qubit."""
     check_count(n_qubits, "n_qubits", 1)
     check_count(n_strings, "n_strings", 1)

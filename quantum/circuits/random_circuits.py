@@ -26,8 +26,8 @@ ECHO_ANGLES = (0.25 * math.pi, 0.5 * math.pi, 0.75 * math.pi)
 def random_circuit(
     lattice: Lattice,
     n_cycles: int,
-    seed: int,
     *,
+    seed: int,
     order: str = DEFAULT_ORDER,
     aligned: bool = False,
     two_qubit: Gate | None = None,

@@ -85,8 +85,8 @@ class Interference:
 def measure_interference(
     echoes: Sequence[Echo],
     n_strings: int,
-    seed: int,
     *,
+    seed: int,
     engine: str = "auto",
     precision: Precision = "single",
 ) -> Interference:
@@ -109,32 +109,32 @@ def measure_interference(
     check_count(n_strings, "n_strings", 2, "One insertion has no standard error.")
     values = []
     for number, echo in enumerate(echoes):
-        strings = draw_insertions(echo, n_strings, (seed, number))
+        strings = draw_insertions(echo, n_strings, seed=(seed, number))
         values.append(correlators([echo], [(), *strings], engine=engine, precision=precision)[0])
     table = np.stack(values)
     return Interference(table[:, 0], table[:, 1:])
 
 
 def draw_insertions(
-    echo: Echo, n_strings: int, seed: int | tuple[int, ...]
+    echo: Echo, n_strings: int, *, seed: int | tuple[int, ...]
 ) -> tuple[tuple[PauliString, ...], ...]:
     """Draws independent uniform strings, one for each loop of each insertion."""
     word = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    drawn = random_paulis(echo.unitary.n_qubits, n_strings * echo.order, word)
+    drawn = random_paulis(echo.unitary.n_qubits, n_strings * echo.order, seed=word)
     return tuple(drawn[i : i + echo.order] for i in range(0, len(drawn), echo.order))
 
 
-def diagonal(echo: Echo, n_strings: int, seed: int, *, engine: str = "auto") -> tuple[float, float]:
+def diagonal(echo: Echo, n_strings: int, *, seed: int, engine: str = "auto") -> tuple[float, float]:
     """Diagonal part of one echo from random strings, with its standard error."""
-    found = measure_interference([echo], n_strings, seed, engine=engine)
+    found = measure_interference([echo], n_strings, seed=seed, engine=engine)
     return float(found.diagonal[0]), float(found.stderr[0])
 
 
 def off_diagonal(
-    echo: Echo, n_strings: int, seed: int, *, engine: str = "auto"
+    echo: Echo, n_strings: int, *, seed: int, engine: str = "auto"
 ) -> tuple[float, float]:
     """Off-diagonal part of one echo, value without insertion minus the diagonal part, with its standard error."""
-    found = measure_interference([echo], n_strings, seed, engine=engine)
+    found = measure_interference([echo], n_strings, seed=seed, engine=engine)
     return float(found.off_diagonal[0]), float(found.stderr[0])
 
 

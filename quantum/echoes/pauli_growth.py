@@ -99,7 +99,7 @@ def strings_for_share(evolved: PauliSum, share: float | int) -> int:
     return int(np.searchsorted(np.cumsum(squares), needed)) + 1
 
 
-def loop_spread(evolved: PauliSum, other: PauliString, n_samples: int, seed: int) -> float:
+def loop_spread(evolved: PauliSum, other: PauliString, n_samples: int, *, seed: int) -> float:
     """Measured standard deviation of one drawn loop of four strings; see `quantum.echoes.pauli_paths`.
 
     Args:
@@ -108,5 +108,5 @@ def loop_spread(evolved: PauliSum, other: PauliString, n_samples: int, seed: int
         n_samples: Number of loops drawn.
         seed: Seed of the draws.
     """
-    _, error = sample_off_diagonal(evolved, other, n_samples, seed)
+    _, error = sample_off_diagonal(evolved, other, n_samples, seed=seed)
     return float(error * np.sqrt(n_samples))

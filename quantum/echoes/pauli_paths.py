@@ -97,12 +97,7 @@ class LoopSums:
 
 
 def sample_paths(
-    circuit: Circuit,
-    observable: PauliString,
-    n_samples: int,
-    seed: int,
-    *,
-    cache: int = 1,
+    circuit: Circuit, observable: PauliString, n_samples: int, *, seed: int, cache: int = 1
 ) -> PathSamples:
     """Samples Pauli paths of U^dagger O U.
 
@@ -129,7 +124,7 @@ def sample_paths(
 
 
 def sample_off_diagonal(
-    evolved: PauliSum, other: PauliString, n_samples: int, seed: int
+    evolved: PauliSum, other: PauliString, n_samples: int, *, seed: int
 ) -> tuple[float, float]:
     """Unbiased estimate of the off-diagonal part of C^(4) at infinite temperature, and its standard error.
 

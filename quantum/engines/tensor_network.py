@@ -145,7 +145,7 @@ def search_plan(
     if not network.arrays:
         return Plan(0.0, 1.0, 1.0, start, seed, 0.0, None)
     began = time.monotonic()
-    path = _first_path(network, start, seed)
+    path = _first_path(network, start, seed=seed)
     if network.n_tensors == 1 or (not sweeps and max_elements is None):
         tree = _cotengra_tree(network, path, ())
     else:
@@ -284,7 +284,7 @@ def _absorb_small(network: Network) -> Network:
     )
 
 
-def _first_path(network: Network, start: str, seed: int) -> list[tuple[int, int]]:
+def _first_path(network: Network, start: str, *, seed: int) -> list[tuple[int, int]]:
     if start != "greedy":
         return _sweep_path(network.n_tensors, two_sided=start == "two_sweeps")
     inputs, output, symbols = _symbols(network)

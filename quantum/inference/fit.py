@@ -177,7 +177,7 @@ def fit(
         ValueError: If the model predicts another number of points, or a start lies outside the bounds.
         FloatingPointError: If a prediction is not finite.
     """
-    points = _starts(model, starts, seed)
+    points = _starts(model, starts, seed=seed)
     predicted(model, likelihood, points[0])
     ends = [descend(model, likelihood, point) for point in points]
     costs = np.array([cost for cost, _ in ends])
@@ -204,7 +204,7 @@ def predicted(model: ForwardModel, likelihood: Likelihood, parameters: np.ndarra
     return prediction
 
 
-def _starts(model: ForwardModel, starts: np.ndarray | int, seed: int) -> np.ndarray:
+def _starts(model: ForwardModel, starts: np.ndarray | int, *, seed: int) -> np.ndarray:
     low, high = np.array(model.lower, float), np.array(model.upper, float)
     if isinstance(starts, int | np.integer):
         check_count(starts, "starts", 1)

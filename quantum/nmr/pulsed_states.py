@@ -96,7 +96,7 @@ def pulsed_echo_by_typicality(
     channels = ("C",) + (hamiltonian.n_spins - 1) * ("H",)
     out = make_train(sequence, hamiltonian, channels, precision=precision)
     home = make_train(backward(sequence), hamiltonian, channels, precision=precision)
-    rest = random_states(hamiltonian.n_spins - 1, n_states, seed, precision=precision)
+    rest = random_states(hamiltonian.n_spins - 1, n_states, seed=seed, precision=precision)
     states = jnp.concatenate([rest, rest], axis=-1) / np.sqrt(2)
     found = np.zeros((len(strikes), n_states, len(counts)))
     done = 0

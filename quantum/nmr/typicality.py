@@ -56,8 +56,8 @@ class TypicalEcho(NamedTuple):
 def random_states(
     n_spins: int,
     n_states: int,
-    seed: int,
     *,
+    seed: int,
     kind: str = "phase",
     precision: str = "single",
     first: int = 0,
@@ -134,7 +134,7 @@ def echo_by_typicality(
     parts = []
     for first in range(0, n_states, _AT_ONCE):
         count = min(_AT_ONCE, n_states - first)
-        parts.append(measure(random_states(n, count, seed, precision=precision, first=first)))
+        parts.append(measure(random_states(n, count, seed=seed, precision=precision, first=first)))
     samples = np.concatenate(parts)
     error = samples.std(axis=0, ddof=1) / math.sqrt(n_states)
     return TypicalEcho(samples.mean(axis=0), error, samples)

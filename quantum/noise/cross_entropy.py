@@ -95,7 +95,7 @@ def collision_probability(samples: np.ndarray) -> float:
     return float(np.sum(counts * (counts - 1)) / (array.size * (array.size - 1)))
 
 
-def sample(probabilities: np.ndarray, n_samples: int, seed: int) -> np.ndarray:
+def sample(probabilities: np.ndarray, n_samples: int, *, seed: int) -> np.ndarray:
     """Draws numbers of bitstrings; qubit 0 is the most significant bit."""
     check_count(n_samples, "n_samples", 1)
     cumulative = np.cumsum(_distribution(probabilities, "probabilities"))
@@ -188,8 +188,8 @@ def noisy_output(
     circuit: Circuit,
     model: NoiseModel,
     n_trajectories: int,
-    seed: int,
     *,
+    seed: int,
     engine: str = "auto",
     precision: Precision = "single",
 ) -> NoisyOutput:
@@ -211,7 +211,7 @@ def noisy_output(
     # States, probabilities and two copies on the way: eight complex64 arrays a trajectory, as measured.
     check_memory(circuit.n_qubits, precision, 8 * (n_trajectories + 1))
     noisy = add_noise(circuit, model).twirled()
-    weight, drawn = draw_errors(noisy, n_trajectories, seed)
+    weight, drawn = draw_errors(noisy, n_trajectories, seed=seed)
     # Without any channel nothing can strike, and the weight of what is drawn is 0.
     circuits = [with_errors(noisy, errors) for errors in drawn or [{}] * n_trajectories]
     states = [dispatch.state(c, engine=engine, precision=precision) for c in (circuit, *circuits)]

@@ -90,7 +90,7 @@ def frames(gate: Gate) -> tuple[tuple[tuple[str, str], tuple[Gate, Gate]], ...]:
     return tuple(found)
 
 
-def pauli_frame(seed: int) -> Frame:
+def pauli_frame(*, seed: int) -> Frame:
     """Random Pauli frames for `noise.add_noise`: another valid one around every two-qubit gate."""
     rng = np.random.default_rng(seed)
 

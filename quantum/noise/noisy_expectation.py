@@ -72,7 +72,7 @@ def noisy_expectation(
         return Estimate(density_matrix.expectation(density_matrix.run(noisy), watched), 0.0)
     kind = "pauli" if engine == "twirled_trajectories" else "jumps"
     return trajectories.expectation(
-        noisy, watched, n_trajectories, seed, kind=kind, precision=precision
+        noisy, watched, n_trajectories, seed=seed, kind=kind, precision=precision
     )
 
 

@@ -45,8 +45,8 @@ def expectation(
     circuit: NoisyCircuit,
     observable: PauliString,
     n_trajectories: int,
-    seed: int,
     *,
+    seed: int,
     kind: str = "pauli",
     engine: str = "auto",
     precision: Precision = "single",
@@ -74,7 +74,7 @@ def expectation(
         values = run_batch(seen, [{}] * n_trajectories, observable, dtype, seed=seed)
         return mean_with_error(values)
     seen = seen.twirled()
-    weight, drawn = draw_errors(seen, n_trajectories, seed)
+    weight, drawn = draw_errors(seen, n_trajectories, seed=seed)
     values = trajectory_values(seen, [{}, *drawn], observable, engine, precision)
     if not drawn:  # no channel, nothing to average
         return Estimate(float(values[0]), 0.0)
@@ -109,8 +109,8 @@ def reweighted(
     circuits: Sequence[NoisyCircuit],
     observable: PauliString,
     n_trajectories: int,
-    seed: int,
     *,
+    seed: int,
     engine: str = "auto",
     precision: Precision = "single",
 ) -> Ensemble:
@@ -139,7 +139,7 @@ def reweighted(
         raise ValueError(
             "`circuits` must be one circuit with noise in the same places, but differ or have none."
         )
-    _, drawn = draw_errors(seen[0], n_trajectories, seed)
+    _, drawn = draw_errors(seen[0], n_trajectories, seed=seed)
     values = trajectory_values(seen[0], [{}, *drawn], observable, engine, precision)
     tables = [error_tables(circuit) for circuit in seen]
     found, deviations = [], []
@@ -181,7 +181,7 @@ def _ratios(
 
 
 def draw_errors(
-    circuit: NoisyCircuit, n_trajectories: int, seed: int
+    circuit: NoisyCircuit, n_trajectories: int, *, seed: int
 ) -> tuple[float, list[Errors]]:
     """Probability of no error at all, and the errors of trajectories drawn with at least one.
 

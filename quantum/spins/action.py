@@ -211,7 +211,7 @@ def rigorous_bounds(action: SpinAction) -> Bounds:
     return Bounds(sum(float(e[0]) for e in energies), sum(float(e[-1]) for e in energies))
 
 
-def spectral_bounds(action: SpinAction, seed: int = 0) -> Bounds:
+def spectral_bounds(action: SpinAction, *, seed: int = 0) -> Bounds:
     """Edges of the spectrum by Lanczos, with a margin of 1 % of the width, never wider than the rigorous bounds."""
     safe = rigorous_bounds(action)
     size = 2**action.n_spins

@@ -190,13 +190,13 @@ def _with(values, module: Any = trajectories, name: str = "trajectory_values"):
 
 def _pauli_error() -> float:
     with _with([5, 1, 3]):
-        return trajectories.expectation(STRUCK[0], Z, 2, 0).stderr
+        return trajectories.expectation(STRUCK[0], Z, 2, seed=0).stderr
 
 
 def _jump_errors() -> list[float]:
     circuit = Circuit(1, ((Operation(pauli_gate("X"), (0,)),),))
     with _with([1, 3], name="run_batch"):
-        one = trajectories.expectation(STRUCK[0], Z, 2, 0, kind="jumps").stderr
+        one = trajectories.expectation(STRUCK[0], Z, 2, seed=0, kind="jumps").stderr
         noise = NoiseModel(one_qubit_error=0.25)
         call = noisy_expectation
         other = call(circuit, Z, noise, engine="trajectories", n_trajectories=2).stderr
@@ -205,12 +205,12 @@ def _jump_errors() -> list[float]:
 
 def _reweighted() -> np.ndarray:
     with _with([5, 1, 3]):
-        return trajectories.reweighted(STRUCK[::-1], Z, 2, 0).covariance
+        return trajectories.reweighted(STRUCK[::-1], Z, 2, seed=0).covariance
 
 
 def _stratified() -> np.ndarray:
     with _with([5, 1, 3, 1, 3], strata):
-        return strata.stratified([MEASURED], Z, 4, 0).covariance
+        return strata.stratified([MEASURED], Z, 4, seed=0).covariance
 
 
 def _weighted() -> np.ndarray:

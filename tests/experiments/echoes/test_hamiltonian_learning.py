@@ -47,7 +47,7 @@ def test_widths_are_compared_on_the_same_circuits(outcome):
 
 
 def test_the_unknown_phase_may_belong_to_any_coupler():
-    layout, unitary = TINY.layout(), random_circuit(TINY.layout().lattice, 8, 0)
+    layout, unitary = TINY.layout(), random_circuit(TINY.layout().lattice, 8, seed=0)
     for number in (-1, 0, 3):
         config = dataclasses.replace(TINY, coupler=number)
         circuit = experiment.circuit_of_phase(config, layout, unitary, 2)(2.2)
@@ -67,7 +67,8 @@ def test_curves_are_those_of_the_literal_circuit():
     layout = TINY.layout()
     seeds = np.random.SeedSequence((0, 8, 1)).generate_state(5)
     harmonics = experiment._responses(TINY, 8, 1)["otoc2"]
-    unitary = with_phase(random_circuit(layout.lattice, 8, int(seeds[3])), middle_coupler(layout), 2.2)  # fmt: skip
+    drawn = random_circuit(layout.lattice, 8, seed=int(seeds[3]))
+    unitary = with_phase(drawn, middle_coupler(layout), 2.2)
     echo = make_echo(layout, unitary)
     state = statevector.run(echo_circuit(echo, prune=False))
     wanted = statevector.expectation(state, echo.observable)

@@ -46,7 +46,7 @@ def test_echoes_are_one_until_the_cones_meet(outcome):
 def test_values_are_those_of_the_literal_circuits_of_each_order(outcome):
     word = int(np.random.SeedSequence((0, 8)).generate_state(30)[7])
     layout = TINY.layout("2x4")
-    unitary = random_circuit(layout.lattice, 8, word, order="ABCD")
+    unitary = random_circuit(layout.lattice, 8, seed=word, order="ABCD")
     for name, k in (("otoc", 1), ("otoc2", 2)):
         echo = make_echo(layout, unitary, order=k)
         state = statevector.run(echo_circuit(echo, prune=False))
@@ -96,7 +96,7 @@ def test_sizes_and_orders_come_out_apart(several):
 def test_an_aligned_order_is_the_circuit_of_aligned_groups(several):
     word = int(np.random.SeedSequence((0, 6)).generate_state(4)[3])
     layout = TINY.layout("2x3")
-    unitary = random_circuit(layout.lattice, 6, word, order="ACBD", aligned=True)
+    unitary = random_circuit(layout.lattice, 6, seed=word, order="ACBD", aligned=True)
     wanted = statevector.expectation(statevector.run(unitary), PauliString.on({0: "Z"}))
     assert several.arrays["toc.n6.aligned_ACBD"][4, 3] == pytest.approx(wanted, abs=1e-12)
 

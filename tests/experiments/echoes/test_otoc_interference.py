@@ -33,7 +33,9 @@ def echoes(order, number):
     """The experiment's own circuit, seen through the exact functions of the library."""
     layout = rectangle_layout(2, 3, 7)
     seed = int(np.random.SeedSequence((0, number)).generate_state(1)[0])
-    unitary = random_circuit(layout.lattice, 7, seed, order=order.upper(), aligned=order.islower())
+    unitary = random_circuit(
+        layout.lattice, 7, seed=seed, order=order.upper(), aligned=order.islower()
+    )
     return make_echo(layout, unitary)
 
 

@@ -55,7 +55,7 @@ def test_the_four_steps_end_in_the_echo_and_are_drawn(outcome):
     assert (start == 1).all()
     assert struck[centre] == pytest.approx(-there[centre], abs=1e-6)
     first = otoc_spreading.wavefront.correlator_map(
-        otoc_spreading.random_circuit(chip, TINY.n_cycles, 0)[:6], centre
+        otoc_spreading.random_circuit(chip, TINY.n_cycles, seed=0)[:6], centre
     )
     np.testing.assert_allclose(back, first, atol=1e-6)
     labels = [axes.get_ylabel() for axes in plot(outcome).axes]

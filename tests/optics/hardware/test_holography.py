@@ -240,7 +240,7 @@ def test_off_axis_batches_equal_a_loop():
 def test_random_walk_starts_at_zero_and_spreads_with_the_root_of_time():
     n, step, walks = 50, 0.03, 4000
     keys = jax.random.split(KEY, walks)
-    phases = np.asarray(jax.vmap(lambda key: random_walk_phase(key, n, step))(keys))
+    phases = np.asarray(jax.vmap(lambda key: random_walk_phase(n, step, key=key))(keys))
     np.testing.assert_array_equal(phases[:, 0], 0)
     for k in (1, 10, 49):
         # Relative standard error of a variance from m normal samples: sqrt(2 / m).
@@ -266,4 +266,4 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="`bandwidth` must be positive"):
         reconstruct_off_axis(jnp.ones((4, 4)), 1.0, (0.0, 0.0))
     with pytest.raises(ValueError, match="`step` must lie between 0"):
-        random_walk_phase(KEY, 3, -0.1)
+        random_walk_phase(3, -0.1, key=KEY)

@@ -60,7 +60,7 @@ def test_clifford_echoes_are_plus_or_minus_one_as_in_the_state():
     struck = PauliString.on({3: "X"})
     found = []
     for seed in range(4):
-        circuit = clifford.clifford_echo_circuit(lattice, 5, seed)
+        circuit = clifford.clifford_echo_circuit(lattice, 5, seed=seed)
         signs = clifford.otoc_signs(circuit, struck)
         for q in range(8):
             echo = Echo(circuit, q, (3,), order=1)
@@ -128,8 +128,8 @@ def test_both_cones_hold_all_that_the_echo_depends_on():
 
 def test_bad_input_is_named(deep):
     with pytest.raises(ValueError, match="`two_qubit` must be Clifford, but is fsim"):
-        clifford.clifford_echo_circuit(CHIP, 2, 0, two_qubit=fsim(math.pi / 2, 0.3))
+        clifford.clifford_echo_circuit(CHIP, 2, seed=0, two_qubit=fsim(math.pi / 2, 0.3))
     with pytest.raises(ValueError, match="`circuit` must be Clifford, but holds"):
-        clifford.conjugate(random_circuit(rectangle(2, 2), 1, 0), PauliString.on({0: "X"}))
+        clifford.conjugate(random_circuit(rectangle(2, 2), 1, seed=0), PauliString.on({0: "X"}))
     with pytest.raises(ValueError, match="`n_gates` must be at most the 0 one-qubit gates"):
         clifford.dope(deep[:2], 1, 0, 104, seed=0)

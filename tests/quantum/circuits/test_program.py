@@ -76,7 +76,7 @@ def test_empty_circuit_is_an_empty_program():
 def test_there_and_back_use_the_same_four_layers_at_any_depth():
     grid = lattice.rectangle(3, 4)
     for n_cycles in (4, 8, 12):
-        there = random_circuit(grid, n_cycles, 0)
+        there = random_circuit(grid, n_cycles, seed=0)
         echo = otoc.Echo(there, 0, (7,))
         structure, _ = program.make_program(otoc.echo_circuit(echo, prune=False))
         assert len(structure.layers) == 4
@@ -86,7 +86,7 @@ def test_there_and_back_use_the_same_four_layers_at_any_depth():
 
 def test_structure_does_not_depend_on_angles():
     grid = lattice.rectangle(2, 3)
-    first, second = (program.make_program(random_circuit(grid, 5, seed)) for seed in (0, 1))
+    first, second = (program.make_program(random_circuit(grid, 5, seed=seed)) for seed in (0, 1))
     assert first[0] == second[0]
     assert hash(first[0]) == hash(second[0])
     assert np.abs(first[1] - second[1]).max() > 0.1
@@ -94,7 +94,7 @@ def test_structure_does_not_depend_on_angles():
 
 def test_leading_axes_are_circuits():
     grid = lattice.rectangle(2, 3)
-    several = [random_circuit(grid, 3, seed) for seed in range(4)]
+    several = [random_circuit(grid, 3, seed=seed) for seed in range(4)]
     recipe = program.make_recipe(several[0])
     stacked = np.stack([program.gate_matrices(c) for c in several]).reshape(2, 2, -1, 4, 4)
     batch = program.assemble(recipe, stacked)

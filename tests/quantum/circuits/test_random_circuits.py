@@ -32,8 +32,8 @@ def test_aligned_groups_go_by_the_column_or_the_row_alone():
 
 def test_aligned_circuits_differ_only_in_the_coupled_pairs():
     lattice = rectangle(3, 3)
-    staggered = random_circuit(lattice, 4, 0, order="ADBC")
-    aligned = random_circuit(lattice, 4, 0, order="ADBC", aligned=True)
+    staggered = random_circuit(lattice, 4, seed=0, order="ADBC")
+    aligned = random_circuit(lattice, 4, seed=0, order="ADBC", aligned=True)
     assert staggered.moments[::2] == aligned.moments[::2]
     for cycle, letter in enumerate("ADBC"):
         pairs = tuple(op.qubits for op in aligned.moments[2 * cycle + 1])
@@ -42,7 +42,7 @@ def test_aligned_circuits_differ_only_in_the_coupled_pairs():
 
 
 def test_a_cycle_is_a_turn_of_every_qubit_and_one_coupler_group():
-    circuit = random_circuit(LATTICE, 5, 1, order="BDAC")
+    circuit = random_circuit(LATTICE, 5, seed=1, order="BDAC")
     assert len(circuit) == 10
     for cycle, letter in enumerate("BDACB"):
         turns, couplers = circuit.moments[2 * cycle : 2 * cycle + 2]
@@ -53,7 +53,7 @@ def test_a_cycle_is_a_turn_of_every_qubit_and_one_coupler_group():
 
 
 def test_angles_are_drawn_evenly_and_axes_over_the_whole_circle():
-    circuit = random_circuit(rectangle(10, 10), 30, 4)
+    circuit = random_circuit(rectangle(10, 10), 30, seed=4)
     turns = [op.gate.parameters for op in circuit.operations() if op.gate.name == "phased_x"]
     theta, phi = np.array(turns).T
     counts = [(theta == angle).sum() for angle in ECHO_ANGLES]
@@ -65,9 +65,9 @@ def test_angles_are_drawn_evenly_and_axes_over_the_whole_circle():
 
 
 def test_a_seed_is_a_circuit_and_redraw_says_how_often_the_angle_is_drawn():
-    assert random_circuit(LATTICE, 3, 7) == random_circuit(LATTICE, 3, 7)
-    assert random_circuit(LATTICE, 3, 7) != random_circuit(LATTICE, 3, 8)
-    fixed = random_circuit(LATTICE, 3, 7, redraw=False)
+    assert random_circuit(LATTICE, 3, seed=7) == random_circuit(LATTICE, 3, seed=7)
+    assert random_circuit(LATTICE, 3, seed=7) != random_circuit(LATTICE, 3, seed=8)
+    fixed = random_circuit(LATTICE, 3, seed=7, redraw=False)
     thetas = {op.gate.parameters[0] for op in fixed.operations() if op.gate.name == "phased_x"}
     assert len(thetas) == 1
 
@@ -75,9 +75,9 @@ def test_a_seed_is_a_circuit_and_redraw_says_how_often_the_angle_is_drawn():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: random_circuit(LATTICE, 0, 1), "`n_cycles` must be at least 1, but is 0"),
-        (lambda: random_circuit(LATTICE, 2, 1, order="AE"), "`order` must be one of A, B, C, D, but is 'E'"),
-        (lambda: random_circuit(LATTICE, 2, 1, angles=()), "must not be empty"),
+        (lambda: random_circuit(LATTICE, 0, seed=1), "`n_cycles` must be at least 1, but is 0"),
+        (lambda: random_circuit(LATTICE, 2, seed=1, order="AE"), "`order` must be one of A, B, C, D, but is 'E'"),
+        (lambda: random_circuit(LATTICE, 2, seed=1, angles=()), "must not be empty"),
     ],
 )  # fmt: skip
 def test_what_no_circuit_can_be_drawn_from_is_named(make, message):

@@ -31,7 +31,7 @@ MATRICES = {
 
 
 def two_qubit_echo(order, cut, butterfly="X"):
-    unitary = random_circuit(rectangle(1, 2), 4, 1, order="AB")
+    unitary = random_circuit(rectangle(1, 2), 4, seed=1, order="AB")
     return Echo(unitary, 0, (1,), order, butterfly=butterfly, cut=cut)
 
 
@@ -93,7 +93,7 @@ def test_first_order_at_the_start_averages_over_initial_states():
 
 
 def test_weights_are_probabilities_inside_the_cone():
-    unitary = random_circuit(rectangle(2, 3), 3, 0)
+    unitary = random_circuit(rectangle(2, 3), 3, seed=0)
     weights = pauli_weights(Echo(unitary, 0, (5,), cut=4))
     assert weights.sum() == pytest.approx(1, abs=1e-12)
     # One cycle after the cut: the butterfly sits on qubit 5 and at most the one coupled to it.
@@ -103,7 +103,7 @@ def test_weights_are_probabilities_inside_the_cone():
 
 
 def test_strings_do_not_touch_a_clifford_echo():
-    unitary = random_circuit(rectangle(2, 3), 6, 3, angles=(np.pi / 2,))
+    unitary = random_circuit(rectangle(2, 3), 6, seed=3, angles=(np.pi / 2,))
     clifford = [
         [
             Operation(Gate("h" if q % 2 else "s"), op.qubits)
@@ -114,15 +114,15 @@ def test_strings_do_not_touch_a_clifford_echo():
         for moment in unitary.moments
     ]
     circuit = Circuit(6, tuple(tuple(moment) for moment in clifford))
-    found = measure_interference([Echo(circuit, 0, (5,), cut=5)], 4, 0, engine="reference")
+    found = measure_interference([Echo(circuit, 0, (5,), cut=5)], 4, seed=0, engine="reference")
     # B at the cut is one string, which an insertion can only give a sign, twice.
     np.testing.assert_allclose(found.inserted, np.full((1, 4), found.total[0]), atol=1e-12)
     assert abs(found.total[0]) == pytest.approx(1, abs=1e-12)
 
 
 def test_without_butterfly_nothing_interferes():
-    echo = Echo(random_circuit(rectangle(1, 3), 4, 0), 0, (), cut=2)
-    found = measure_interference([echo], 3, 0, engine="reference")
+    echo = Echo(random_circuit(rectangle(1, 3), 4, seed=0), 0, (), cut=2)
+    found = measure_interference([echo], 3, seed=0, engine="reference")
     np.testing.assert_allclose(found.off_diagonal, 0, atol=1e-12)
     np.testing.assert_allclose(found.diagonal, 1, atol=1e-12)
 
@@ -130,7 +130,7 @@ def test_without_butterfly_nothing_interferes():
 @pytest.fixture(scope="module")
 def sampled():
     layout = rectangle_layout(2, 3, 6)
-    echoes = [make_echo(layout, random_circuit(layout.lattice, 6, seed)) for seed in range(4)]
+    echoes = [make_echo(layout, random_circuit(layout.lattice, 6, seed=seed)) for seed in range(4)]
     return echoes, measure_interference(echoes, 30, seed=2, engine="reference")
 
 
@@ -147,15 +147,15 @@ def test_strings_of_a_circuit_do_not_depend_on_the_ensemble(sampled):
     echoes, found = sampled
     # On qsim, in single precision, against the reference.
     expected = pytest.approx((found.diagonal[0], found.stderr[0]), abs=1e-5)
-    assert diagonal(echoes[0], 30, 2) == expected
-    assert sum(off_diagonal(echoes[0], 30, 2, engine="reference")) == pytest.approx(
+    assert diagonal(echoes[0], 30, seed=2) == expected
+    assert sum(off_diagonal(echoes[0], 30, seed=2, engine="reference")) == pytest.approx(
         found.off_diagonal[0] + found.stderr[0], abs=1e-12
     )
 
 
 def test_loops_carry_independent_strings():
     echo = two_qubit_echo(2, 3)
-    pairs = draw_insertions(echo, 400, 0)
+    pairs = draw_insertions(echo, 400, seed=0)
     assert all(len(pair) == 2 for pair in pairs)
     # Equal by chance in 1 of 16; 5 standard deviations of 400 draws are 24.
     assert abs(sum(a == b for a, b in pairs) - 25) < 24
@@ -174,14 +174,14 @@ def test_sd_is_freed_from_the_noise_of_the_strings():
 def test_bad_input_is_named():
     echo = two_qubit_echo(2, 3)
     with pytest.raises(ValueError, match="`n_strings` must be at least 2"):
-        measure_interference([echo], 1, 0)
+        measure_interference([echo], 1, seed=0)
     with pytest.raises(ValueError, match="`echoes` must be at least 1"):
-        measure_interference([], 4, 0)
+        measure_interference([], 4, seed=0)
     with pytest.raises(ValueError, match="`cut` of the echo must be set"):
-        measure_interference([Echo(echo.unitary, 0, (1,))], 2, 0)
+        measure_interference([Echo(echo.unitary, 0, (1,))], 2, seed=0)
     with pytest.raises(ValueError, match="`cut` of the echo must be set"):
         exact_diagonal(Echo(echo.unitary, 0, (1,)))
     with pytest.raises(ValueError, match="at most 10 qubits"):
-        exact_diagonal(Echo(random_circuit(rectangle(1, 11), 2, 0), 0, (5,), cut=1))
+        exact_diagonal(Echo(random_circuit(rectangle(1, 11), 2, seed=0), 0, (5,), cut=1))
     with pytest.raises(ValueError, match="`inserted` must be"):
         Interference(np.zeros(3), np.zeros((2, 4)))

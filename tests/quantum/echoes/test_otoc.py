@@ -20,7 +20,7 @@ def drawn(seed):
     unitary = (
         random_mixture(n, 2 * depth, seed)
         if seed % 2
-        else random_circuit(rectangle(1, n), depth, seed, order="AB")
+        else random_circuit(rectangle(1, n), depth, seed=seed, order="AB")
     )
     measured, *others = (int(q) for q in rng.permutation(n))
     struck = tuple(others[: int(rng.integers(1, len(others) + 1))])
@@ -55,7 +55,7 @@ def by_matrices(echo, strings):
 @pytest.mark.parametrize("seed", range(60))
 def test_pruned_is_literal_is_the_definition(seed):
     echo = drawn(seed)
-    strings = random_paulis(echo.unitary.n_qubits, echo.order, seed) if seed % 3 else ()
+    strings = random_paulis(echo.unitary.n_qubits, echo.order, seed=seed) if seed % 3 else ()
     pruned, literal = (echo_circuit(echo, strings, prune=p) for p in (True, False))
     assert pruned.n_operations <= literal.n_operations
     wanted = by_matrices(echo, strings)
@@ -65,7 +65,7 @@ def test_pruned_is_literal_is_the_definition(seed):
 
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_an_echo_nobody_disturbs_comes_back_and_costs_nothing(order):
-    echo = Echo(random_circuit(rectangle(2, 3), 5, 0), 2, (), order)
+    echo = Echo(random_circuit(rectangle(2, 3), 5, seed=0), 2, (), order)
     # All loops cancel, and what is left are the M between them, which do not act on |0>.
     assert echo_circuit(echo).n_two_qubit == 0
     assert value(echo_circuit(echo), echo) == pytest.approx(1, abs=1e-14)
@@ -76,7 +76,7 @@ def test_an_echo_nobody_disturbs_comes_back_and_costs_nothing(order):
 def test_a_butterfly_outside_the_cone_of_m_leaves_the_echo_at_1(order):
     # On a chain a layer reaches one step further: after 4 layers of AB no further than 4 sites.
     chain = rectangle(1, 8)
-    far = Echo(random_circuit(chain, 4, 3, order="AB"), 0, (7,), order)
+    far = Echo(random_circuit(chain, 4, seed=3, order="AB"), 0, (7,), order)
     assert value(echo_circuit(far, prune=False), far) == pytest.approx(1, abs=1e-13)
     near = Echo(far.unitary, 0, (1,), order)
     assert abs(value(echo_circuit(near, prune=False), near) - 1) > 0.01
@@ -109,7 +109,7 @@ def test_some_clifford_circuit_gives_minus_1():
 
 def test_order_1_is_the_commutator_of_b_and_m():
     # Re <B(t) M B(t) M> = 1 - <|[B(t), M]|^2> / 2.
-    unitary = random_circuit(rectangle(2, 2), 3, 2)
+    unitary = random_circuit(rectangle(2, 2), 3, seed=2)
     u, n = dense(unitary), 4
     b, m = (matrix(PauliString.on({q: letter}), n) for q, letter in ((3, "X"), (0, "Z")))
     moved = u.conj().T @ b @ u
@@ -142,13 +142,13 @@ def test_mean_over_all_strings_keeps_only_pairs_of_paulis():
 
 def test_the_published_cut_counts_moments():
     layout = echo_layout(18)
-    echo = make_echo(layout, random_circuit(layout.lattice, 14, 0))
+    echo = make_echo(layout, random_circuit(layout.lattice, 14, seed=0))
     assert echo.cut == 14 // 2 + 2
 
 
 def test_pruning_an_18_qubit_echo_takes_out_two_fifths_of_its_couplers():
     layout = echo_layout(18)
-    echo = make_echo(layout, random_circuit(layout.lattice, 14, 0))
+    echo = make_echo(layout, random_circuit(layout.lattice, 14, seed=0))
     literal, pruned = (echo_circuit(echo, prune=p).n_two_qubit for p in (False, True))
     assert pruned < 0.6 * literal
 
@@ -168,4 +168,4 @@ def test_pruning_an_18_qubit_echo_takes_out_two_fifths_of_its_couplers():
 )  # fmt: skip
 def test_what_is_no_echo_is_named(make, message):
     with pytest.raises(ValueError, match=message):
-        make(random_circuit(Lattice(((0, 0), (0, 1), (1, 0), (1, 1))), 3, 0))
+        make(random_circuit(Lattice(((0, 0), (0, 1), (1, 0), (1, 1))), 3, seed=0))

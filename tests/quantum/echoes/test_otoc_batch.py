@@ -15,12 +15,12 @@ from quantum.engines import statevector
 @pytest.fixture(scope="module")
 def echoes():
     layout = layouts.EchoLayout(lattice.rectangle(2, 4), 0, (6,), 6, 2)
-    return [otoc.make_echo(layout, random_circuit(layout.lattice, 6, s)) for s in (0, 1)]
+    return [otoc.make_echo(layout, random_circuit(layout.lattice, 6, seed=s)) for s in (0, 1)]
 
 
 @pytest.fixture(scope="module")
 def insertions():
-    strings = random_paulis(8, 8, 0)
+    strings = random_paulis(8, 8, seed=0)
     identity = PauliString()
     return [*zip(strings[::2], strings[1::2], strict=True), (identity, identity), ()]
 
@@ -54,11 +54,11 @@ def test_batch_is_the_literal_circuits_one_by_one(
 
 def test_third_order_with_two_butterflies_and_gates_like_the_insertions():
     grid = lattice.rectangle(2, 3)
-    there = random_circuit(grid, 3, 5, two_qubit=Gate("cz"))
+    there = random_circuit(grid, 3, seed=5, two_qubit=Gate("cz"))
     paulis = PauliString.parse("YXZYXZ").moment()
     there = there[:2] + Circuit(6, (paulis, paulis)) + there[2:]
     echo = otoc.Echo(there, 0, (4, 5), order=3, butterfly="Y", cut=3)
-    strings = random_paulis(6, 12, 1)
+    strings = random_paulis(6, 12, seed=1)
     insertions = [strings[k : k + 3] for k in range(0, 12, 3)]
     found = otoc_batch.correlators([echo], insertions, engine="jax", precision="double")
     expected = otoc_batch.correlators([echo], insertions, engine="reference", precision="double")
@@ -77,8 +77,8 @@ def test_marks_leave_what_strings_leave(echoes):
 
 def test_butterfly_outside_the_cone_gives_one():
     grid = lattice.rectangle(1, 6)
-    echo = otoc.Echo(random_circuit(grid, 1, 0), 0, (5,), cut=1)
-    insertions = [random_paulis(6, 2, s) for s in range(3)]
+    echo = otoc.Echo(random_circuit(grid, 1, seed=0), 0, (5,), cut=1)
+    insertions = [random_paulis(6, 2, seed=s) for s in range(3)]
     found = otoc_batch.correlators([echo], insertions, engine="cirq")
     np.testing.assert_allclose(found, 1, atol=1e-6)
 

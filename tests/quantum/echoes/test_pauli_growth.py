@@ -27,14 +27,14 @@ def test_the_fewest_strings_that_hold_a_share_are_counted():
 
 def test_clifford_circuits_keep_one_string():
     clifford = random_circuit(
-        rectangle(2, 2), 12, 0, angles=(math.pi,), two_qubit=fsim(math.pi / 2, 0)
+        rectangle(2, 2), 12, seed=0, angles=(math.pi,), two_qubit=fsim(math.pi / 2, 0)
     )
     turned = Circuit(4, tuple(m for m in clifford.moments if len(m[0].qubits) == 2))
     assert strings_for_share(propagate(turned, PauliString.parse("IIIX")), 1) == 1
 
 
 def test_deep_circuits_keep_the_share_of_gaussian_coefficients():
-    deep = propagate(random_circuit(rectangle(2, 2), 24, 1), PauliString.parse("IIIX"))
+    deep = propagate(random_circuit(rectangle(2, 2), 24, seed=1), PauliString.parse("IIIX"))
     # |x| < z holds erf(z / sqrt 2) - 2 z phi(z) of the squares of a normal x: 1 % at z = 0.339.
     z = 0.339
     below = math.erf(z / math.sqrt(2))
@@ -68,9 +68,9 @@ def test_the_error_of_the_law_is_its_scatter_over_repetitions():
 
 def test_the_spread_of_a_loop_is_its_exact_second_moment():
     other = PauliString.parse("ZII")
-    evolved = propagate(random_circuit(rectangle(1, 3), 12, 2), PauliString.parse("IIX"))
+    evolved = propagate(random_circuit(rectangle(1, 3), 12, seed=2), PauliString.parse("IIX"))
     n_samples = 40_000
-    spread = loop_spread(evolved, other, n_samples, 0)
+    spread = loop_spread(evolved, other, n_samples, seed=0)
     letters = [dict(s.factors) for s in evolved.strings()]
     b = evolved.coefficients
     index = {tuple(sorted(one.items())): k for k, one in enumerate(letters)}

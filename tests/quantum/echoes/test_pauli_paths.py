@@ -132,7 +132,7 @@ def test_signs_drown_the_second_order_but_not_the_first():
     noise, signs = [], []
     for lattice, cycles in ((rectangle(2, 2), 5), (rectangle(1, 5), 8)):
         last = PauliString.on({lattice.n_qubits - 1: "X"})
-        sums = [propagate(random_circuit(lattice, cycles, seed), last) for seed in range(4)]
+        sums = [propagate(random_circuit(lattice, cycles, seed=seed), last) for seed in range(4)]
         errors = [sample_off_diagonal(evolved, Z0, 10_000, seed=0)[1] for evolved in sums]
         noise.append(100 * np.mean(errors))
         signs.append(np.mean([abs(sum_loops(evolved, Z0).mean_sign) for evolved in sums]))

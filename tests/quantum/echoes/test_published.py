@@ -15,7 +15,7 @@ from quantum.engines.cirq_engine import to_cirq
 LATTICE = Lattice(((6, 8), (6, 9), (7, 7), (7, 8), (7, 9)))
 DEPTH = 3
 MIXED = Lattice(((0, 0), (0, 1), (1, 5), (2, 5), (3, 5)))
-ECHO = Echo(random_circuit(LATTICE, DEPTH, 5), measured=4, butterflies=(0, 2))
+ECHO = Echo(random_circuit(LATTICE, DEPTH, seed=5), measured=4, butterflies=(0, 2))
 
 
 def qubits():
@@ -53,10 +53,10 @@ def test_the_layout_of_a_file_is_its_places_on_the_chip(tmp_path):
 
 
 def test_the_order_of_the_coupler_groups_is_read_off():
-    unitary = random_circuit(LATTICE, 4, 0, order="BDCA")
+    unitary = random_circuit(LATTICE, 4, seed=0, order="BDCA")
     assert published.coupler_order(unitary, LATTICE) == "BDCA"
     block = rectangle(3, 3)
-    aligned = random_circuit(block, 4, 0, order="ADBC", aligned=True)
+    aligned = random_circuit(block, 4, seed=0, order="ADBC", aligned=True)
     assert published.coupler_order(aligned, block, aligned=True) == "ADBC"
     assert published.coupler_order(aligned, block) == "????"
     # A horizontal and a vertical coupler in one moment belong to no group.

@@ -43,7 +43,7 @@ def test_a_state_vector_is_bound_by_memory_and_a_contraction_by_arithmetic():
 
 
 def test_pauli_strings_fill_the_cone_and_never_more():
-    circuit = random_circuit(rectangle(1, 4), 24, 3)
+    circuit = random_circuit(rectangle(1, 4), 24, seed=3)
     evolved = propagate(circuit, PauliString.parse("IIIX"))
     # All but the identity, which keeps its weight of zero.
     assert evolved.n_terms == 4**4 - 1
@@ -52,7 +52,7 @@ def test_pauli_strings_fill_the_cone_and_never_more():
 
 @pytest.fixture(scope="module")
 def evolved():
-    return propagate(random_circuit(rectangle(2, 2), 24, 1), PauliString.parse("IIIX"))
+    return propagate(random_circuit(rectangle(2, 2), 24, seed=1), PauliString.parse("IIIX"))
 
 
 def test_the_spread_of_drawn_loops_follows_the_formula(evolved):

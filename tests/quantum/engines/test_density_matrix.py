@@ -18,7 +18,7 @@ from quantum.noise.model import add_noise, willow_pink, willow_rcs
 
 @pytest.fixture(scope="module")
 def circuit():
-    return random_circuit(rectangle(2, 2), 4, 5)
+    return random_circuit(rectangle(2, 2), 4, seed=5)
 
 
 def test_without_noise_it_is_the_projector_on_the_state(circuit):
@@ -70,7 +70,7 @@ def test_expectation_of_a_string_off_the_diagonal():
 
 
 def test_what_the_measured_qubit_cannot_feel_does_not_matter():
-    circuit = random_circuit(rectangle(2, 3), 2, 2)
+    circuit = random_circuit(rectangle(2, 3), 2, seed=2)
     noisy = add_noise(circuit, willow_rcs().scaled(20))
     z = PauliString.on({0: "Z"})
     seen = noisy.seen_from((0,))
@@ -80,4 +80,4 @@ def test_what_the_measured_qubit_cannot_feel_does_not_matter():
 
 def test_too_many_qubits_are_refused_with_the_memory_they_would_take():
     with pytest.raises(ValueError, match=r"at most 12 qubits .* has 16 \(68.7 GB\)"):
-        run(random_circuit(rectangle(4, 4), 1, 0))
+        run(random_circuit(rectangle(4, 4), 1, seed=0))

@@ -21,7 +21,7 @@ def mixtures():
     cases = []
     for seed in range(200):
         circuit = random_mixture(1 + seed % 8, 8, seed)
-        strings = random_paulis(circuit.n_qubits, 3, seed)
+        strings = random_paulis(circuit.n_qubits, 3, seed=seed)
         psi = dense(circuit)[:, 0] if circuit.n_qubits < 6 else statevector.run(circuit)
         cases.append((circuit, strings, psi))
     return cases
@@ -53,7 +53,7 @@ def test_a_batch_is_its_circuits_one_by_one(engine):
 def test_a_corner_of_the_whole_chip_costs_its_cone(engine):
     lattice = willow()
     watched = PauliString.on({lattice.qubit((6, 0)): "Z", 104: "Z"})  # two ends far apart
-    circuit = light_cone(random_circuit(lattice, 2, 1), watched.qubits)
+    circuit = light_cone(random_circuit(lattice, 2, seed=1), watched.qubits)
     ends = [
         dispatch.expectation(
             light_cone(circuit, string.qubits), string, engine="reference", precision="double"

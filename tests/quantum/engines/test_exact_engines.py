@@ -64,7 +64,7 @@ def cases():
         circuits = [filled(n_qubits, moments, rng) for _ in range(n_circuits)]
         # One string on all qubits, so that no engine leaves any of them out.
         full = PauliString.on({q: "XYZ"[int(rng.integers(3))] for q in range(n_qubits)})
-        strings = [full, *random_paulis(n_qubits, 2, seed)]
+        strings = [full, *random_paulis(n_qubits, 2, seed=seed)]
         values = [[dense_value(c, s) for s in strings] for c in circuits]
         found.append((circuits, strings, np.array(values)))
     return found

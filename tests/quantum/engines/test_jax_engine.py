@@ -35,7 +35,7 @@ def messy(n_qubits: int, n_layers: int, seed: int) -> Circuit:
 @pytest.mark.parametrize("n_qubits", [1, 2, 3, 5, 7])
 def test_states_and_values_are_those_of_the_reference(n_qubits, precision):
     several = [messy(n_qubits, 4, seed) for seed in range(25)]
-    observables = random_paulis(n_qubits, 3, n_qubits)
+    observables = random_paulis(n_qubits, 3, seed=n_qubits)
     found = dispatch.expectations(several, observables, engine="jax", precision=precision)
     expected = statevector.expectations(several, observables)
     assert np.abs(found - expected).max() < TOLERANCES[precision]
@@ -56,8 +56,8 @@ def test_double_precision_is_double_where_jax_is_set_to_single():
 @pytest.mark.parametrize("prune", [True, False])
 def test_echoes_with_insertions_are_those_of_the_reference(prune):
     grid = lattice.rectangle(2, 3)
-    echo = otoc.Echo(random_circuit(grid, 4, 1), 0, (4,), cut=4)
-    echoes = [otoc.echo_circuit(echo, random_paulis(6, 2, s), prune=prune) for s in range(4)]
+    echo = otoc.Echo(random_circuit(grid, 4, seed=1), 0, (4,), cut=4)
+    echoes = [otoc.echo_circuit(echo, random_paulis(6, 2, seed=s), prune=prune) for s in range(4)]
     found = jax_engine.expectations(echoes, [echo.observable], "double")
     assert np.abs(found - statevector.expectations(echoes, [echo.observable])).max() < 1e-12
 
@@ -69,7 +69,7 @@ def test_empty_circuit_leaves_the_register_alone():
 
 
 def test_derivative_of_every_angle_is_that_of_differences():
-    circuit = random_circuit(lattice.rectangle(2, 2), 3, 0)
+    circuit = random_circuit(lattice.rectangle(2, 2), 3, seed=0)
     operations = list(circuit.operations())
     observable = PauliString.parse("ZYIX")
     for name in ("fsim", "phased_x"):
@@ -110,7 +110,7 @@ def test_backward_pass_without_stored_states_is_that_of_the_stored_ones():
 
 def test_backward_pass_keeps_no_states():
     """Kept states would be one for each of the steps."""
-    chain = random_circuit(lattice.rectangle(1, 11), 24, 0, order="AB")
+    chain = random_circuit(lattice.rectangle(1, 11), 24, seed=0, order="AB")
     structure, matrices = program.make_program(chain)
     start = jax_engine.zero_state(11)
 
@@ -127,7 +127,7 @@ def test_memory_is_three_states_and_the_program_does_not_grow_with_depth():
     grid = lattice.rectangle(3, 4)
     sizes, states = [], []
     for n_cycles in (4, 16):
-        there = random_circuit(grid, n_cycles, 0)
+        there = random_circuit(grid, n_cycles, seed=0)
         circuit = otoc.echo_circuit(otoc.Echo(there, 0, (7,)), prune=False)
         structure, matrices = program.make_program(circuit)
         lowered = jax_engine.measure.lower(

@@ -58,7 +58,7 @@ def truncated(circuit):
 @pytest.mark.parametrize("seed", range(4))
 def test_expectations_with_every_gate_are_those_of_the_state(seed):
     circuit = every_gate(seed)
-    strings = random_paulis(4, 6, seed)
+    strings = random_paulis(4, 6, seed=seed)
     found = pauli_propagation.expectations([circuit], strings)
     # 36 gates of rounding 1e-16 on up to 256 strings.
     np.testing.assert_allclose(

@@ -140,7 +140,7 @@ def test_expectation_values_send_numbers_and_at_most_the_share_once(found):
 
 
 def test_bytes_add_up_over_a_circuit():
-    chain = random_circuit(rectangle(1, 8), 6, 0, order="AB")
+    chain = random_circuit(rectangle(1, 8), 6, seed=0, order="AB")
     # A: (0,1) (2,3) (4,5) (6,7) with 3 global qubits, B: (1,2) (3,4) (5,6) with 2; three times each.
     share = 8 * 2**8 // 8
     assert bytes_sent(chain, 8) == (3 + 2) * 3 * share

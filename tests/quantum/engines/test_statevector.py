@@ -40,7 +40,7 @@ def test_expectation_values_are_those_of_dense_matrices(n, block_bits, monkeypat
     monkeypatch.setattr(statevector, "_BLOCK_BITS", block_bits)
     rng = np.random.default_rng(n)
     psi = rng.normal(size=2**n) + 1j * rng.normal(size=2**n)
-    for string in (PauliString(), *random_paulis(n, 20, n)):
+    for string in (PauliString(), *random_paulis(n, 20, seed=n)):
         letters = dict(string.factors)
         matrix = functools.reduce(
             np.kron, [pauli_gate(letters.get(q, "I")).matrix() for q in range(n)]

@@ -30,13 +30,13 @@ GATES = {
 
 def echo_of(seed, two_qubit=None, n_cycles=6):
     layout = rectangle_layout(2, 3, n_cycles)
-    unitary = random_circuit(layout.lattice, n_cycles, seed, two_qubit=two_qubit)
+    unitary = random_circuit(layout.lattice, n_cycles, seed=seed, two_qubit=two_qubit)
     return make_echo(layout, unitary)
 
 
 @pytest.fixture(scope="module")
 def network():
-    echo = Echo(random_circuit(rectangle(3, 3), 9, 1), 0, (4,))
+    echo = Echo(random_circuit(rectangle(3, 3), 9, seed=1), 0, (4,))
     return tensor_network.expectation_network(echo_circuit(echo), echo.observable)
 
 
@@ -53,10 +53,10 @@ def test_echoes_agree_with_the_state_vector(name):
 
 
 def test_any_string_on_a_literal_circuit_agrees_too():
-    circuit = random_circuit(rectangle(2, 3), 4, 5) + Circuit(
+    circuit = random_circuit(rectangle(2, 3), 4, seed=5) + Circuit(
         6, ((Operation(rz(0.3), (2,)), Operation(phased_x(0.4, 1.0), (5,))),)
     )
-    strings = random_paulis(6, 8, 3)
+    strings = random_paulis(6, 8, seed=3)
     exact = [statevector.expectation(statevector.run(circuit), s) for s in strings]
     found = tensor_network.expectations([circuit], strings)
     assert found[0] == pytest.approx(exact, abs=1e-13)
@@ -66,7 +66,7 @@ def test_any_string_on_a_literal_circuit_agrees_too():
 
 @pytest.mark.parametrize("name", GATES)
 def test_the_state_comes_out_with_qubit_0_first(name):
-    circuit = random_circuit(rectangle(2, 2), 5, 7, two_qubit=GATES[name])
+    circuit = random_circuit(rectangle(2, 2), 5, seed=7, two_qubit=GATES[name])
     assert tensor_network.state(circuit) == pytest.approx(statevector.run(circuit), abs=1e-13)
 
 
@@ -88,7 +88,7 @@ def test_nothing_to_contract_is_still_a_number():
 
 
 def test_an_echo_without_butterfly_is_one_without_any_tensor():
-    unitary = random_circuit(rectangle(3, 3), 6, 0)
+    unitary = random_circuit(rectangle(3, 3), 6, seed=0)
     echo = Echo(unitary, 0, ())
     network = tensor_network.expectation_network(
         echo_circuit(echo, prune=False), PauliString.parse("Z" + 8 * "I")
@@ -111,7 +111,7 @@ def test_literal_and_pruned_circuit_give_the_same_network():
 
 def test_an_iswap_like_gate_is_a_matrix_between_two_wires():
     for gate, legs in ((iswap_like(), 2), (Gate("cz"), 2), (fsim(0.7, 0.3), 4)):
-        circuit = random_circuit(rectangle(2, 2), 8, 0, two_qubit=gate)
+        circuit = random_circuit(rectangle(2, 2), 8, seed=0, two_qubit=gate)
         network = tensor_network.expectation_network(circuit, PauliString.parse("ZIII"))
         assert max(array.ndim for array in network.arrays) == legs
 
@@ -169,7 +169,7 @@ def test_what_cannot_be_is_named(network):
         tensor_network.search_plan(network, sweeps=-1)
     with pytest.raises(ValueError, match="`circuit` must have at most 20 qubits"):
         tensor_network.state(Circuit(21))
-    echo = Echo(random_circuit(rectangle(6, 6), 12, 0), 0, (14,))
+    echo = Echo(random_circuit(rectangle(6, 6), 12, seed=0), 0, (14,))
     large = tensor_network.expectation_network(echo_circuit(echo), echo.observable)
     with pytest.raises(ValueError, match=r"must contract within 2\^27 elements here, but needs"):
         tensor_network.contract(large)

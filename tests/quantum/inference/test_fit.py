@@ -104,7 +104,7 @@ def test_two_names_for_one_effect_are_found_out():
 
 def test_an_echo_circuit_is_a_forward_model_by_its_reverse_derivative():
     layout = rectangle_layout(2, 2, 3)
-    echo = make_echo(layout, random_circuit(layout.lattice, 3, 4), order=1)
+    echo = make_echo(layout, random_circuit(layout.lattice, 3, seed=4), order=1)
     circuit = echo_circuit(echo)
     gates = [k for k, op in enumerate(circuit.operations()) if len(op.qubits) == 2]
     value, angles = expectation_of_angles(circuit, echo.observable, gates)

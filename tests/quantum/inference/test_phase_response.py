@@ -22,7 +22,7 @@ from quantum.inference.phase_response import (
 
 LAYOUT = rectangle_layout(2, 3, 8)
 COUPLER = middle_coupler(LAYOUT)
-UNITARY = random_circuit(LAYOUT.lattice, 8, 5)
+UNITARY = random_circuit(LAYOUT.lattice, 8, seed=5)
 OBSERVABLE = make_echo(LAYOUT, UNITARY).observable
 PHASES = np.array([0.3, 1.885, 4.4])
 
@@ -75,7 +75,7 @@ def test_the_slope_is_the_gradient_through_the_circuit(responses):
 
 
 def test_the_model_is_the_curve_and_finds_the_phase(responses):
-    circuits = [random_circuit(LAYOUT.lattice, 8, seed) for seed in range(4)]
+    circuits = [random_circuit(LAYOUT.lattice, 8, seed=seed) for seed in range(4)]
     builds = [
         lambda p, u=u: light_cone(with_phase(u, COUPLER, p), (LAYOUT.measured,)) for u in circuits
     ]

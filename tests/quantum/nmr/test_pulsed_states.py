@@ -34,7 +34,7 @@ def test_trains_on_states_are_the_dense_propagator(secular):
             Pulse(0.9, 1.0, 8e-6, "C"), Delay(2e-5),
         )
     )  # fmt: skip
-    states = random_states(5, 3, 1, precision="double")
+    states = random_states(5, 3, seed=1, precision="double")
     found = make_train(sequence, secular, CHANNELS)(states)
     wanted = np.asarray(states) @ propagator(sequence, secular, CHANNELS).T
     np.testing.assert_allclose(found, wanted, atol=1e-10)

@@ -16,7 +16,7 @@ STRINGS = [PauliString.parse(text) for text in ("ZIII", "XYIZ", "IIYX")]
 
 @pytest.fixture(scope="module")
 def circuit():
-    return random_circuit(rectangle(2, 2), 4, 7)
+    return random_circuit(rectangle(2, 2), 4, seed=7)
 
 
 def test_gates_agree_with_the_plain_reference(circuit):

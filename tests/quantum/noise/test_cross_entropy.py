@@ -43,7 +43,7 @@ def test_the_second_moment_is_two_over_d_squared_in_the_limit():
 def test_samples_of_a_mixture_give_its_weight(estimator, fidelity):
     ideal = haar(1)
     mixture = fidelity * ideal + (1 - fidelity) * MIXED
-    found = [estimator(ideal, xeb.sample(mixture, 4000, seed)) for seed in range(60)]
+    found = [estimator(ideal, xeb.sample(mixture, 4000, seed=seed)) for seed in range(60)]
     share = np.mean([within(f, fidelity, 1.0) for f in found])
     assert 0.5 < share < 0.86  # 68 % within three binomial errors of 60 runs
     mean = np.mean([f.value for f in found])
@@ -69,7 +69,7 @@ def test_linear_and_logarithmic_scores_differ_where_theory_says():
 
 
 def test_the_linear_score_is_that_of_the_literature_for_porter_thomas_statistics():
-    ideal, samples = haar(4), xeb.sample(haar(4), 5000, 0)
+    ideal, samples = haar(4), xeb.sample(haar(4), 5000, seed=0)
     wanted = D * ideal[samples].mean() - 1
     # Here D sum p^2 - 1 is 1 within its own spread, sqrt(20 / D).
     assert xeb.linear_xeb(ideal, samples).value == pytest.approx(
@@ -89,7 +89,9 @@ def test_speckle_purity_is_the_square_of_the_weight():
 
 def test_pairs_of_samples_give_the_collision_probability_without_bias():
     ideal = haar(5, 64)
-    found = np.array([xeb.collision_probability(xeb.sample(ideal, 50, s)) for s in range(3000)])
+    found = np.array(
+        [xeb.collision_probability(xeb.sample(ideal, 50, seed=s)) for s in range(3000)]
+    )
     error = found.std() / math.sqrt(len(found))
     # The biased estimate with n^2 pairs would be off by about 1/50.
     assert abs(found.mean() - np.sum(ideal**2)) < 4 * error < 0.002
@@ -97,7 +99,7 @@ def test_pairs_of_samples_give_the_collision_probability_without_bias():
 
 def test_samples_follow_their_probabilities():
     probabilities = np.array([0.1, 0.0, 0.6, 0.3])
-    counts = np.bincount(xeb.sample(probabilities, 20_000, 1), minlength=4)
+    counts = np.bincount(xeb.sample(probabilities, 20_000, seed=1), minlength=4)
     assert counts[1] == 0
     np.testing.assert_allclose(counts / 20_000, probabilities, atol=4 * 0.5 / math.sqrt(20_000))
 
@@ -117,12 +119,12 @@ MODEL = noise.NoiseModel(4e-3, 1e-2, readout_zero=0.01, readout_one=0.03)
 
 @pytest.fixture(scope="module")
 def circuit():
-    return random_circuit(rectangle(2, 3), 10, 3, angles=(math.pi / 2,))
+    return random_circuit(rectangle(2, 3), 10, seed=3, angles=(math.pi / 2,))
 
 
 @pytest.fixture(scope="module")
 def output(circuit):
-    return xeb.noisy_output(circuit, MODEL, 100, 1, engine="reference", precision="double")
+    return xeb.noisy_output(circuit, MODEL, 100, seed=1, engine="reference", precision="double")
 
 
 def test_trajectories_average_to_the_density_matrix(circuit, output):
@@ -144,7 +146,9 @@ def test_few_trajectories_give_purity_without_bias_and_an_honest_error(circuit):
     model = MODEL.scaled(4)
     rho = density_matrix.run(noise.add_noise(circuit, model))
     read = xeb.flip_bits(np.real(np.diag(rho)), 0.01, 0.03)
-    outputs = [xeb.noisy_output(circuit, model, 4, seed, engine="reference") for seed in range(60)]
+    outputs = [
+        xeb.noisy_output(circuit, model, 4, seed=seed, engine="reference") for seed in range(60)
+    ]
     purity = np.array([output.purity() for output in outputs])
     # Pairs of a trajectory with itself would add about a quarter.
     error = purity.std(ddof=1) / math.sqrt(60)
@@ -167,8 +171,8 @@ def test_xeb_is_the_fidelity_of_the_depolarised_circuit_and_that_of_the_digital_
     model = replace(MODEL, readout_zero=0.0, readout_one=0.0)
     ratios, states = [], []
     for seed in range(4):
-        circuit = random_circuit(rectangle(2, 4), 14, seed, angles=(math.pi / 2,))
-        found = xeb.noisy_output(circuit, model, 30, seed, engine="reference").linear()
+        circuit = random_circuit(rectangle(2, 4), 14, seed=seed, angles=(math.pi / 2,))
+        found = xeb.noisy_output(circuit, model, 30, seed=seed, engine="reference").linear()
         digital = xeb.circuit_fidelity(circuit, model)
         ratios.append(found.value / digital)
         noisy = density_matrix.run(noise.add_noise(circuit, model)) if seed == 0 else None
@@ -190,7 +194,7 @@ def test_digital_fidelity_counts_gates_and_readouts(circuit):
 
 
 def test_a_perfect_device_has_fidelity_one_without_error(circuit):
-    perfect = xeb.noisy_output(circuit, noise.NoiseModel(), 2, 0, engine="reference")
+    perfect = xeb.noisy_output(circuit, noise.NoiseModel(), 2, seed=0, engine="reference")
     assert perfect.linear().value == pytest.approx(1, abs=1e-12)
     assert perfect.linear().stderr == 0
     assert perfect.purity() == pytest.approx(
@@ -207,11 +211,11 @@ def test_a_perfect_device_has_fidelity_one_without_error(circuit):
         (lambda: xeb.linear_xeb(2 * haar(1), np.arange(4)), ValueError, "`ideal` must be prob"),
         (lambda: xeb.log_xeb(np.array([0.0, 1]), np.arange(2)), ValueError, "`ideal` must be pos"),
         (lambda: xeb.linear_fidelity(haar(1), haar(1, 16)), ValueError, "`actual` must have 1024"),
-        (lambda: xeb.sample(np.ones(3) / 3, 1, 0), ValueError, "`probabilities` must have a len"),
+        (lambda: xeb.sample(np.ones(3) / 3, 1, seed=0), ValueError, "`probabilities` must have a len"),
         (lambda: xeb.flip_bits(MIXED, 1.5, 0), ValueError, "`readout_zero` must lie between"),
         (lambda: xeb.collision_probability(np.ones(1)), ValueError, "`samples` must be at least 2"),
-        (lambda: xeb.noisy_output(Circuit(1), MODEL, 1, 0), ValueError, "`n_trajectories` must"),
-        (lambda: xeb.noisy_output(Circuit(50), MODEL, 4, 0), ValueError, "40 states of 50 qubits"),
+        (lambda: xeb.noisy_output(Circuit(1), MODEL, 1, seed=0), ValueError, "`n_trajectories` must"),
+        (lambda: xeb.noisy_output(Circuit(50), MODEL, 4, seed=0), ValueError, "40 states of 50 qubits"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call, error, message):

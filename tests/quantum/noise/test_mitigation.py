@@ -30,14 +30,14 @@ from quantum.noise.model import NoiseModel, add_noise, willow_pink, willow_rcs
 @pytest.fixture(scope="module")
 def echo():
     layout = rectangle_layout(2, 3, 6)
-    return make_echo(layout, random_circuit(layout.lattice, 6, 3))
+    return make_echo(layout, random_circuit(layout.lattice, 6, seed=3))
 
 
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("inserted", [False, True])
 def test_reference_echo_is_one_with_all_gates_but_the_butterflies(echo, order, inserted):
     this = replace(echo, order=order)
-    strings = random_paulis(6, order, 1) if inserted else ()
+    strings = random_paulis(6, order, seed=1) if inserted else ()
     full, reference = echo_circuit(this, strings), reference_circuit(this, strings)
     assert full.n_operations - reference.n_operations == order
     assert full.n_two_qubit == reference.n_two_qubit
@@ -59,7 +59,7 @@ def test_normalisation_is_a_ratio_with_the_error_of_one():
 def test_normalisation_brings_noisy_echoes_closer():
     noisy, ideal, layout = [], [], rectangle_layout(2, 2, 5)
     for seed in range(6):
-        this = make_echo(layout, random_circuit(layout.lattice, 5, seed))
+        this = make_echo(layout, random_circuit(layout.lattice, 5, seed=seed))
         circuits = [echo_circuit(this), reference_circuit(this)]
         channels = [add_noise(c, willow_rcs().scaled(2)) for c in circuits]
         noisy.append(density_matrix.expectations(channels, [this.observable])[:, 0])
@@ -103,7 +103,7 @@ def test_frames_leave_the_gate_as_it_is(gate, number):
 
 def test_frames_leave_the_echo_as_it_is(echo):
     circuit = echo_circuit(echo)
-    framed = add_noise(circuit, NoiseModel(), frame=pauli_frame(4))
+    framed = add_noise(circuit, NoiseModel(), frame=pauli_frame(seed=4))
     assert len(framed.steps) == circuit.n_operations + 4 * circuit.n_two_qubit
     plain = density_matrix.expectations([circuit, framed], [echo.observable])[:, 0]
     assert plain[0] == pytest.approx(plain[1], abs=1e-12)
@@ -150,7 +150,7 @@ def test_coherent_error_becomes_linear_in_the_error_probability():
     one = add_noise(Circuit(2, ((Operation(fsim(np.pi / 2, 0), (0, 1)),),)), model).steps[0]
     turn = one.gate.parameters[0] - np.pi / 2  # type: ignore[union-attr]
     plain = density_matrix.expectations([add_noise(flip, model)], [z])[0, 0]
-    framed = [add_noise(flip, model, frame=pauli_frame(s)) for s in range(60)]
+    framed = [add_noise(flip, model, frame=pauli_frame(seed=s)) for s in range(60)]
     twirled = density_matrix.expectations(framed, [z])[:, 0]
     # <Z> of |10> under fsim(theta) is -cos(2 theta).
     assert ideal == pytest.approx(-1, abs=1e-12)

@@ -119,7 +119,7 @@ def test_readout_is_an_average_over_flips():
 
 def test_echo_fidelity_is_the_weight_of_no_error_in_the_filtered_circuit():
     layout = rectangle_layout(2, 3, 5)
-    echo = make_echo(layout, random_circuit(layout.lattice, 5, 1))
+    echo = make_echo(layout, random_circuit(layout.lattice, 5, seed=1))
     model = NoiseModel(one_qubit_error=1e-3, two_qubit_error=5e-3)
     literal, filtered = echo_circuit(echo, prune=False), echo_circuit(echo)
     virtual = sum(op.gate.name == "z" for op in filtered.operations())

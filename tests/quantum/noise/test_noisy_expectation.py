@@ -23,7 +23,7 @@ STRONG = replace(willow_rcs().scaled(20), theta_error=0.08, phi_error=0.05, rela
 @pytest.fixture(scope="module")
 def echo():
     layout = rectangle_layout(2, 3, 5)
-    return make_echo(layout, random_circuit(layout.lattice, 5, 1), order=1)
+    return make_echo(layout, random_circuit(layout.lattice, 5, seed=1), order=1)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_gates_and_channels_that_know_their_qubits_apart_stay_as_they_are():
 
 def test_steps_that_the_observable_cannot_feel_cost_nothing():
     chip = willow()
-    shallow = random_circuit(chip, 1, 2)
+    shallow = random_circuit(chip, 1, seed=2)
     found = noisy_expectation(
         shallow, PauliString.on({52: "Z"}), willow_rcs(), engine="density_matrix"
     )
@@ -154,7 +154,7 @@ def test_without_noise_it_is_the_value_of_the_state(engine, echo):
 
 def test_auto_is_exact_where_it_can_be_and_draws_where_it_cannot():
     for n_qubits, is_exact in ((5, True), (13, False)):
-        chain = random_circuit(rectangle(1, n_qubits), 2 * n_qubits, 0, order="AB")
+        chain = random_circuit(rectangle(1, n_qubits), 2 * n_qubits, seed=0, order="AB")
         found = noisy_expectation(chain, Z0, willow_rcs().scaled(30), n_trajectories=2)
         assert (found.stderr == 0) == is_exact
 
@@ -186,6 +186,6 @@ def test_what_cannot_be_asked_is_named(change, message, echo):
 
 
 def test_a_density_matrix_that_is_too_large_is_refused():
-    chain = random_circuit(rectangle(1, 13), 26, 0, order="AB")
+    chain = random_circuit(rectangle(1, 13), 26, seed=0, order="AB")
     with pytest.raises(ValueError, match="at most 12 qubits for a density matrix, but has 13"):
         noisy_expectation(chain, Z0, willow_rcs(), engine="density_matrix")

@@ -27,7 +27,7 @@ SCALES = np.array([1.0, 1.5, 2.0, 3.0])
 @pytest.fixture(scope="module")
 def echo():
     layout = rectangle_layout(2, 2, 4)
-    return make_echo(layout, random_circuit(layout.lattice, 4, 3), order=1)
+    return make_echo(layout, random_circuit(layout.lattice, 4, seed=3), order=1)
 
 
 @pytest.mark.parametrize("weights", [(0, 1), (1, 1), (1, 4)])

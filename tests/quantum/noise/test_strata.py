@@ -23,7 +23,7 @@ N_SEEDS = 150
 @pytest.fixture(scope="module")
 def echo():
     layout = rectangle_layout(2, 2, 6)
-    return make_echo(layout, random_circuit(layout.lattice, 6, 3))
+    return make_echo(layout, random_circuit(layout.lattice, 6, seed=3))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def circuits(echo):
 
 @pytest.fixture(scope="module")
 def runs(echo, circuits):
-    return [stratified(circuits, echo.observable, 40, seed) for seed in range(N_SEEDS)]
+    return [stratified(circuits, echo.observable, 40, seed=seed) for seed in range(N_SEEDS)]
 
 
 def test_estimates_are_unbiased_and_their_errors_right(echo, circuits, runs):
@@ -98,10 +98,10 @@ def test_bad_input_is_named(echo, circuits):
     quiet = add_noise(echo_circuit(echo), NoiseModel())
     two = PauliString.on({0: "Z", 1: "Z"})
     cases = [
-        (lambda: stratified(circuits, z, 3, 0), "`n_trajectories` must be at least 4"),
-        (lambda: stratified(circuits, z, 8, 0, share=2), "`share` must"),
-        (lambda: stratified([circuits[0], quiet], z, 8, 0), "`circuits` must be one circuit"),
-        (lambda: stratified(circuits, two, 8, 0), "`observable` must be a Pauli of one qubit"),
+        (lambda: stratified(circuits, z, 3, seed=0), "`n_trajectories` must be at least 4"),
+        (lambda: stratified(circuits, z, 8, seed=0, share=2), "`share` must"),
+        (lambda: stratified([circuits[0], quiet], z, 8, seed=0), "`circuits` must be one circuit"),
+        (lambda: stratified(circuits, two, 8, seed=0), "`observable` must be a Pauli of one qubit"),
     ]
     for call, message in cases:
         with pytest.raises(ValueError, match=message):
