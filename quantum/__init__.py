@@ -1,6 +1,6 @@
 """Quantum hardware simulation: circuits on a Willow-like lattice, engines, echoes on the chip and in molecules.
 
-The wings, each on what stands before it; a wing is imported when it is first used (`quantum.echoes.make_echo`):
+The wings, each on what stands before it; a wing is imported when it is first used (`quantum.echoes.otoc.make_echo`):
 
     estimates    a number with its standard error
     circuits     gates, Pauli strings, channels, the lattice of the chip, random circuits
