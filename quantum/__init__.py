@@ -15,6 +15,8 @@ The wings, each on what stands before it; a wing is imported when it is first us
 
 from importlib import import_module
 
+# Order of dependency, which ruff would sort away.
+# ruff: noqa: RUF022
 __all__ = [
     "estimates", "circuits", "spins", "engines", "nmr", "noise", "echoes", "compiling", "inference",
 ]  # fmt: skip

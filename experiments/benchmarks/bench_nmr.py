@@ -220,7 +220,7 @@ def molecule(n_spins: int) -> tuple[SpinHamiltonian, tuple[int, ...]]:
         table, methyl = molecule_couplings(dimethylbiphenyl(DIHEDRAL), DIMETHYLBIPHENYL_SAUPE), 6
     kept = np.array([0, *range(len(table) - n_spins + 1, len(table))])
     variant = "tardis-2" if n_spins <= 11 else "tardis-1"
-    hamiltonian = average_hamiltonian.average_hamiltonian(
+    hamiltonian = average_hamiltonian.reversible_hamiltonian(
         np.asarray(table)[np.ix_(kept, kept)], 0, variant
     )
     return hamiltonian, tuple(range(n_spins - methyl, n_spins))

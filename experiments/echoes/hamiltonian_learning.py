@@ -41,7 +41,7 @@ from quantum.circuits.layouts import EchoLayout, echo_layout, rectangle_layout
 from quantum.circuits.random_circuits import DEFAULT_ORDER, random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.inference.errors import group_bootstrap
-from quantum.inference.fit import Fit, ForwardModel, fisher_information, fit
+from quantum.inference.fitting import Fit, ForwardModel, fisher_information, fit
 from quantum.inference.likelihood import Binomial, Gaussian
 from quantum.inference.phase_response import (
     curves,

@@ -32,7 +32,7 @@ from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes import pauli_growth
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.engines import classical_cost, tensor_network
-from quantum.engines.pauli_propagation import propagate
+from quantum.engines.pauli_propagation import propagate_paulis
 
 CLAIM = "What 65 qubits cost within Frontier's memory hangs on the layer order by more than ten decades."
 PAPER_FIGURE = "Google Quantum AI, Nature 646, 825 (2025), Fig. 4c"
@@ -178,8 +178,8 @@ def _measure_strings(config: Config) -> dict[str, np.ndarray]:
         for number in range(config.n_circuits):
             unitary = random_circuit(layout.lattice, layout.n_cycles, seed=config.seed + number)
             echo = make_echo(layout, unitary)
-            kept = propagate(echo_circuit(echo), echo.observable)
-            struck = propagate(unitary, PauliString.on(dict.fromkeys(echo.butterflies, "X")))
+            kept = propagate_paulis(echo_circuit(echo), echo.observable)
+            struck = propagate_paulis(unitary, PauliString.on(dict.fromkeys(echo.butterflies, "X")))
             rows.append(
                 (
                     layout.lattice.n_qubits,

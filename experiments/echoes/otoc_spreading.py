@@ -37,7 +37,7 @@ from quantum.echoes.pauli_paths import sample_paths
 from quantum.engines.pauli_propagation import (
     Truncation,
     infinite_temperature_otoc,
-    propagate,
+    propagate_paulis,
 )
 from quantum.estimates import std_with_error
 
@@ -204,7 +204,7 @@ def _circuit(config: Config, circuit: Circuit, number: int, n_exact: int) -> dic
     found = {"exact": np.stack(exact), "paths": np.stack(walked)}
     if number < config.propagation_circuits:
         rule = Truncation(max_terms=config.most_terms)
-        sums = [propagate(cut, butterfly, rule) for cut in cuts[: config.propagation_cycles]]
+        sums = [propagate_paulis(cut, butterfly, rule) for cut in cuts[: config.propagation_cycles]]
         found["kept"] = np.array([s.norm_squared for s in sums])
     return found
 
@@ -233,7 +233,7 @@ def _doping(config: Config) -> dict:
         )
         for row, n_gates in enumerate(config.doping):
             doped = clifford.dope(circuit, n_gates, measured, struck, seed=seed)
-            evolved = propagate(doped, PauliString.on({struck: "X"}))
+            evolved = propagate_paulis(doped, PauliString.on({struck: "X"}))
             values[row, k] = infinite_temperature_otoc(evolved, PauliString.on({measured: "Z"}))
     return {"values": values}
 

@@ -167,7 +167,7 @@ def toluene_hamiltonian(config: Config) -> SpinHamiltonian:
     """TARDIS-2 average of the kept spins, rad/s."""
     table = np.asarray(molecule_couplings(toluene(), TOLUENE_SAUPE))
     kept = np.array(config.spins)
-    return average_hamiltonian.average_hamiltonian(table[np.ix_(kept, kept)])
+    return average_hamiltonian.reversible_hamiltonian(table[np.ix_(kept, kept)])
 
 
 def _exact(config: Config) -> np.ndarray:
@@ -212,7 +212,7 @@ def _biphenyl(config: Config, steps: int) -> dict[str, np.ndarray]:
     table = np.asarray(
         molecule_couplings(dimethylbiphenyl(config.dihedral), DIMETHYLBIPHENYL_SAUPE)
     )
-    hamiltonian = average_hamiltonian.average_hamiltonian(table, variant="tardis-1")
+    hamiltonian = average_hamiltonian.reversible_hamiltonian(table, variant="tardis-1")
     arguments = (hamiltonian, BIPHENYL_STRUCK, config.angle, steps * STEP, steps)
     plain = nmr_echo_circuit(*arguments, pruned=False)
     pruned = nmr_echo_circuit(*arguments)

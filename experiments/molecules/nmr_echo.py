@@ -256,14 +256,16 @@ def _toluene(config: Config) -> dict[str, np.ndarray]:
 def _toluene_echo(scaling, table, times, angle: float, scalar_hz: float = 0.0) -> np.ndarray:
     scalar = np.zeros(len(table))
     scalar[1] = scalar_hz
-    hamiltonian = average_hamiltonian.average_hamiltonian(table, scaling=scaling, scalar_hz=scalar)
+    hamiltonian = average_hamiltonian.reversible_hamiltonian(
+        table, scaling=scaling, scalar_hz=scalar
+    )
     return np.asarray(echo(hamiltonian, METHYLS["toluene"], angle, times).values)
 
 
 def _biphenyl(config: Config, reading: str) -> dict[str, np.ndarray]:
     scaling = (average_hamiltonian.VARIANTS["tardis-1"][1], eta_heter("biphenyl", reading))
     table = _couplings(config, "biphenyl")
-    hamiltonian = average_hamiltonian.average_hamiltonian(table, 0, "tardis-1", scaling=scaling)
+    hamiltonian = average_hamiltonian.reversible_hamiltonian(table, 0, "tardis-1", scaling=scaling)
     times = average_hamiltonian.GRID_STEP * np.arange(config.biphenyl_points)
     method = Typicality(config.n_states, config.seed)
     found = echo(hamiltonian, METHYLS["biphenyl"], config.angle, times, method=method)

@@ -96,7 +96,9 @@ def trains(
     form = "tardis-1" if name == "tardis_1" else "tardis-2"
     homo = tensor[0, 1] if name == "tardis_1" else tensor[1, 1]
     factors = (float(homo), float(probe[2]))
-    average = average_hamiltonian.average_hamiltonian(sample.couplings_hz, 0, form, scaling=factors)
+    average = average_hamiltonian.reversible_hamiltonian(
+        sample.couplings_hz, 0, form, scaling=factors
+    )
     times = train.duration * np.array(counts)
     return {
         f"pulsed_times.{name}": times,

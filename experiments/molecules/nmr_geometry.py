@@ -43,7 +43,7 @@ from experiments.harness.outcome import Outcome
 from experiments.molecules.nmr_geometry_figure import plot
 from quantum.inference.curve_emulator import CurveEmulator, emulate
 from quantum.inference.errors import parametric_bootstrap
-from quantum.inference.fit import ForwardModel, fit
+from quantum.inference.fitting import ForwardModel, fit
 from quantum.inference.likelihood import Gaussian
 from quantum.inference.measured_curve import read_curve
 from quantum.nmr.methods import echo

@@ -176,7 +176,7 @@ def _table(gate: Gate) -> tuple[np.ndarray, np.ndarray]:
     if not is_clifford_gate(gate):
         raise ValueError(
             f"`circuit` must be Clifford, but holds {gate.name}{gate.parameters}; use "
-            f"`pauli_propagation.propagate`."
+            f"`pauli_propagation.propagate_paulis`."
         )
     matrix = np.rint(transfer_matrix(gate)).astype(np.int64)
     rows = np.arange(len(matrix))

@@ -136,7 +136,7 @@ class PairGate:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ProgramPlan:
     """The discrete part of a program at one time: which sweeps there are, and which of them each gate adds up.
 
     Attributes:
@@ -224,7 +224,7 @@ def decomposed(
     )
 
 
-def plan(program: EchoProgram, time: float | int) -> Plan:
+def plan(program: EchoProgram, time: float | int) -> ProgramPlan:
     """Sweeps and gates of the program at a time in seconds.
 
     Raises:
@@ -235,7 +235,7 @@ def plan(program: EchoProgram, time: float | int) -> Plan:
     return _plan(_skeleton(program), program.steps_at(time))
 
 
-def durations(found: Plan, time, modulation, rescaling, time_scale: float | int, xp=np):
+def durations(found: ProgramPlan, time, modulation, rescaling, time_scale: float | int, xp=np):
     """Duration of each gate in seconds, rescaling included; `xp` is numpy or jax.numpy.
 
     Args:
@@ -266,7 +266,7 @@ def sweep_weights(fractions, owners, shapes, modulation, n_classes: int, xp=np):
     return raw / xp.where(totals == 0, 1, totals)[xp.asarray(owners)]
 
 
-def gate_matrix(found: Plan) -> tuple[np.ndarray, np.ndarray]:
+def gate_matrix(found: ProgramPlan) -> tuple[np.ndarray, np.ndarray]:
     """Which sweeps each gate adds up, (gates, sweeps) of 0 and 1, and the class of each gate."""
     sums = np.zeros((len(found.gates), len(found.owners)))
     for row, (_, _, events) in enumerate(found.gates):
@@ -323,7 +323,7 @@ def _skeleton(program: EchoProgram) -> EchoProgram:
 
 
 @lru_cache(maxsize=4096)
-def _plan(skeleton: EchoProgram, n_steps: int) -> Plan:
+def _plan(skeleton: EchoProgram, n_steps: int) -> ProgramPlan:
     listed = _formula(skeleton, n_steps) if skeleton.order > 1 else _staggered(skeleton, n_steps)
     gates: list[tuple[Pair, int, tuple[int, ...]]] = []
     for event, (owner, _, _, backwards) in enumerate(listed):
@@ -333,7 +333,7 @@ def _plan(skeleton: EchoProgram, n_steps: int) -> Plan:
     if skeleton.pruned:
         gates = _within_cones(gates, skeleton.probe, skeleton.struck)
     owners, centres, fractions, _ = zip(*listed, strict=True) if listed else ((), (), (), ())
-    return Plan(owners, centres, fractions, tuple(gates))
+    return ProgramPlan(owners, centres, fractions, tuple(gates))
 
 
 def _staggered(skeleton: EchoProgram, n_steps: int):

@@ -32,7 +32,7 @@ from quantum.compiling.program_error import (
     task_arrays,
     with_parameters,
 )
-from quantum.nmr.average_hamiltonian import average_hamiltonian
+from quantum.nmr.average_hamiltonian import reversible_hamiltonian
 from quantum.spins.dipolar import molecule_couplings
 from quantum.spins.hamiltonian import SpinHamiltonian
 from quantum.spins.molecule import Molecule
@@ -85,7 +85,7 @@ def draw_molecules(
         shift: Standard deviation of each coordinate in metres.
         order_shift: Standard deviation of each entry of the order tensor, before its trace is taken off.
         keep: Spins that are kept, all by default.
-        variant: Of `average_hamiltonian`.
+        variant: Of `reversible_hamiltonian`.
 
     Raises:
         ValueError: If there is no molecule to draw, or a drawn one is not valid.
@@ -102,7 +102,7 @@ def draw_molecules(
         tensor = saupe + noise - np.trace(noise) / 3 * np.eye(3)
         table = np.asarray(molecule_couplings(moved, tensor))
         spins = np.arange(len(table)) if keep is None else np.asarray(keep)
-        found.append(average_hamiltonian(table[np.ix_(spins, spins)], variant=variant))
+        found.append(reversible_hamiltonian(table[np.ix_(spins, spins)], variant=variant))
     return tuple(found)
 
 

@@ -23,7 +23,7 @@ SWAP = np.eye(4)[[0, 2, 1, 3]]
 
 
 @dataclass(frozen=True)
-class Network:
+class SwapNetwork:
     """A circuit on a line and where the spins are at its end.
 
     Attributes:
@@ -37,7 +37,7 @@ class Network:
 
 def swap_network(
     hamiltonian: SpinHamiltonian, time: float | int, n_steps: int, *, order: int = 1
-) -> Network:
+) -> SwapNetwork:
     """exp(-i H t) by product formulas whose sweeps are swap networks; steps are fused 4 x 4 matrices.
 
     A backward sweep walks its layers in reversed order, so second order needs twice the gates of first.
@@ -63,7 +63,7 @@ def swap_network(
     places = [0] * len(spins)
     for place, spin in enumerate(spins):
         places[spin] = place
-    return Network(Circuit(len(spins), tuple(moments)), tuple(places))
+    return SwapNetwork(Circuit(len(spins), tuple(moments)), tuple(places))
 
 
 def sweep_moments(

@@ -70,7 +70,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Cost:
+class ClassicalCost:
     """What one circuit costs by one method.
 
     Attributes:
@@ -104,7 +104,7 @@ def make_frontier(efficiency: float | int = 0.2) -> Machine:
 
 def contraction_cost(
     flops: float | int, largest_tensor: float | int, machine: Machine, *, element_bytes: int = 8
-) -> Cost:
+) -> ClassicalCost:
     """Cost of a contraction plan; its largest tensor stands for the memory.
 
     Args:
@@ -116,7 +116,7 @@ def contraction_cost(
     return _cost(float(flops), float(largest_tensor) * element_bytes, 0.0, machine)
 
 
-def state_vector_cost(n_qubits: int, n_two_qubit: int, machine: Machine) -> Cost:
+def state_vector_cost(n_qubits: int, n_two_qubit: int, machine: Machine) -> ClassicalCost:
     """Cost of running a circuit on a state vector, gate by gate, one-qubit gates fused into the others.
 
     Args:
@@ -134,7 +134,7 @@ def state_vector_cost(n_qubits: int, n_two_qubit: int, machine: Machine) -> Cost
 
 def pauli_strings_cost(
     n_qubits: int, n_two_qubit: int, machine: Machine, *, n_strings: float | int | None = None
-) -> Cost:
+) -> ClassicalCost:
     """Cost of taking the observable through the circuit as Pauli strings.
 
     Args:
@@ -189,7 +189,7 @@ def monte_carlo_cost(
     signal_to_noise: float | int = 1.0,
     flop_per_sample: float | int = 100.0,
     sample_sd: float | int | None = None,
-) -> Cost:
+) -> ClassicalCost:
     """Cost of drawing loops of four strings from the cached strings of B(t), all 4^n of them.
 
     Args:
@@ -207,7 +207,7 @@ def monte_carlo_cost(
     return _cost(samples * float(flop_per_sample), strings * (4 + n_qubits / 4), 0.0, machine)
 
 
-def _cost(flops: float, memory: float, traffic: float, machine: Machine) -> Cost:
+def _cost(flops: float, memory: float, traffic: float, machine: Machine) -> ClassicalCost:
     arithmetic = flops / (machine.peak_flops * machine.efficiency)
     seconds = max(arithmetic, traffic / machine.bandwidth)
-    return Cost(flops, memory, seconds, memory <= machine.memory_bytes)
+    return ClassicalCost(flops, memory, seconds, memory <= machine.memory_bytes)

@@ -7,7 +7,7 @@ the 105-qubit chip costs what its light cone costs. What is left must fit into m
 
 All engines here are exact: `density_matrix` up to 12 qubits, `pauli_propagation` without truncation as long as the
 Pauli strings are few, which is a matter of light cone and gates and not of qubits; truncated, with its error, it is
-`pauli_propagation.propagate`. `auto` picks by size and precision, see `choose`. With noise the same call is
+`pauli_propagation.propagate_paulis`. `auto` picks by size and precision, see `choose`. With noise the same call is
 `noisy_expectation.noisy_expectation`.
 """
 

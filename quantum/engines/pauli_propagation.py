@@ -120,7 +120,7 @@ class PauliSum:
         return merged(self.bits & X_BITS, amplitudes)
 
 
-def propagate(
+def propagate_paulis(
     circuit: Circuit, observable: PauliString, truncation: Truncation | None = None
 ) -> PauliSum:
     """U^dagger O U as a sum of Pauli strings.
@@ -189,7 +189,7 @@ def expectations(
     """
     del precision
     return np.array(
-        [[propagate(c, o).zero_state_expectation() for o in observables] for c in circuits]
+        [[propagate_paulis(c, o).zero_state_expectation() for o in observables] for c in circuits]
     )
 
 
@@ -260,7 +260,7 @@ def _check_terms(needed: int, bytes_each: int) -> None:
     if needed > most:
         raise ValueError(
             f"`circuit` must need at most {most:.1e} Pauli strings to fit into memory, but needs {needed:.1e} or more; "
-            "give `propagate` a `truncation`, or take an engine that keeps a state."
+            "give `propagate_paulis` a `truncation`, or take an engine that keeps a state."
         )
 
 

@@ -47,7 +47,7 @@ N_STATES = {"single": 0, "double": 0}
 
 
 @dataclass(frozen=True)
-class Network:
+class TensorNetwork:
     """Tensors whose every index has size 2, and a factor in front.
 
     Attributes:
@@ -69,7 +69,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ContractionPlan:
     """A contraction tree and what it costs.
 
     Attributes:
@@ -91,7 +91,7 @@ class Plan:
     tree: Any = field(repr=False, compare=False)
 
 
-def expectation_network(circuit: Circuit, observable: PauliString) -> Network:
+def expectation_network(circuit: Circuit, observable: PauliString) -> TensorNetwork:
     """Network of <0|V^dagger O V|0> for the circuit V and a Pauli string O, simplified."""
     middle = Circuit(circuit.n_qubits, (observable.moment(),))
     whole = cancel_inverses(circuit + middle + circuit.inverse())
@@ -99,7 +99,9 @@ def expectation_network(circuit: Circuit, observable: PauliString) -> Network:
     return _absorb_small(builder.closed())
 
 
-def contract(network: Network, plan: Plan | None = None, precision: str = "double") -> np.ndarray:
+def contract(
+    network: TensorNetwork, plan: ContractionPlan | None = None, precision: str = "double"
+) -> np.ndarray:
     """Value of a network, with the plan given or a quick one; a 0-axis array where no index is open.
 
     Raises:
@@ -119,13 +121,13 @@ def contract(network: Network, plan: Plan | None = None, precision: str = "doubl
 
 
 def search_plan(
-    network: Network,
+    network: TensorNetwork,
     *,
     start: str = "two_sweeps",
     sweeps: int = 0,
     seed: int = 0,
     max_elements: float | int | None = None,
-) -> Plan:
+) -> ContractionPlan:
     """Searches one contraction tree.
 
     Args:
@@ -143,7 +145,7 @@ def search_plan(
     if max_elements is not None and not max_elements >= 2:
         raise ValueError(f"`max_elements` must be at least 2 elements, but is {max_elements:g}.")
     if not network.arrays:
-        return Plan(0.0, 1.0, 1.0, start, seed, 0.0, None)
+        return ContractionPlan(0.0, 1.0, 1.0, start, seed, 0.0, None)
     began = time.monotonic()
     path = _first_path(network, start, seed=seed)
     if network.n_tensors == 1 or (not sweeps and max_elements is None):
@@ -154,7 +156,7 @@ def search_plan(
             network.indices, network.output, path, sweeps=sweeps, seed=seed, max_width=width
         )
         tree = _cotengra_tree(network, found.path, found.sliced)
-    return Plan(
+    return ContractionPlan(
         flops=FLOPS_PER_MULTIPLY_ADD * float(tree.total_flops()),
         largest=float(tree.max_size()),
         n_slices=float(tree.nslices),
@@ -209,7 +211,7 @@ class _Builder:
             else:
                 self._two_qubit(matrix, *operation.qubits)
 
-    def closed(self) -> Network:
+    def closed(self) -> TensorNetwork:
         """The amplitude of |0...0> at the end."""
         factor = 1 + 0j
         for wire, waiting in zip(self._wires, self._waiting, strict=True):
@@ -219,12 +221,12 @@ class _Builder:
                 self._tensors.append((waiting[0], (wire,)))
         return self._network((), complex(factor))
 
-    def open(self) -> Network:
+    def open(self) -> TensorNetwork:
         """The state at the end, one open index for each qubit."""
         return self._network(tuple(self._wire(q) for q in range(len(self._wires))))
 
-    def _network(self, output: tuple[str, ...], factor: complex = 1 + 0j) -> Network:
-        return Network(
+    def _network(self, output: tuple[str, ...], factor: complex = 1 + 0j) -> TensorNetwork:
+        return TensorNetwork(
             tuple(array for array, _ in self._tensors),
             tuple(names for _, names in self._tensors),
             output,
@@ -266,7 +268,7 @@ def _is_diagonal(matrix: np.ndarray) -> bool:
     return bool(np.abs(matrix - np.diag(np.diag(matrix))).max() < _DIAGONAL_TOLERANCE)
 
 
-def _absorb_small(network: Network) -> Network:
+def _absorb_small(network: TensorNetwork) -> TensorNetwork:
     """Rank simplification by quimb, then back into the order of time."""
     make: Any = quimb.tensor.Tensor
     tensors = [make(*pair) for pair in zip(network.arrays, network.indices, strict=True)]
@@ -276,7 +278,7 @@ def _absorb_small(network: Network) -> Network:
     # Numbers (tensors without an index) go into the factor.
     factor = network.factor * math.prod(complex(t.data) for t in found if not t.inds)
     kept = [t for t in found if t.inds]
-    return Network(
+    return TensorNetwork(
         tuple(np.asarray(t.data) for t in kept),
         tuple(t.inds for t in kept),
         network.output,
@@ -284,7 +286,7 @@ def _absorb_small(network: Network) -> Network:
     )
 
 
-def _first_path(network: Network, start: str, *, seed: int) -> list[tuple[int, int]]:
+def _first_path(network: TensorNetwork, start: str, *, seed: int) -> list[tuple[int, int]]:
     if start != "greedy":
         return _sweep_path(network.n_tensors, two_sided=start == "two_sweeps")
     inputs, output, symbols = _symbols(network)
@@ -296,7 +298,7 @@ def _first_path(network: Network, start: str, *, seed: int) -> list[tuple[int, i
     return [(int(a), int(b)) for a, b in path]
 
 
-def _cotengra_tree(network: Network, path, sliced: Sequence[str]) -> Any:
+def _cotengra_tree(network: TensorNetwork, path, sliced: Sequence[str]) -> Any:
     inputs, output, symbols = _symbols(network)
     sizes = dict.fromkeys(symbols.values(), 2)
     tree = cotengra.ContractionTree.from_path(inputs, output, sizes, ssa_path=path)
@@ -305,7 +307,7 @@ def _cotengra_tree(network: Network, path, sliced: Sequence[str]) -> Any:
     return tree
 
 
-def _symbols(network: Network) -> tuple[list[list[str]], list[str], dict[str, str]]:
+def _symbols(network: TensorNetwork) -> tuple[list[list[str]], list[str], dict[str, str]]:
     """Indices of all tensors and open ones as cotengra wants them, one character each."""
     names = sorted({name for tensor in network.indices for name in tensor})
     symbols = {name: cotengra.get_symbol(number) for number, name in enumerate(names)}

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 
 from quantum._checks import check_count
-from quantum.inference.fit import ForwardModel
+from quantum.inference.fitting import ForwardModel
 
 _MOST_PARAMETERS = 3
 Curve = Callable[[np.ndarray], np.ndarray]

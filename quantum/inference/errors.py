@@ -19,7 +19,7 @@ from scipy.stats import chi2, norm
 
 from quantum._checks import check_choice, check_count, check_in_range
 from quantum.estimates import Estimate
-from quantum.inference.fit import Fit, ForwardModel, descend, fit, predicted
+from quantum.inference.fitting import Fit, ForwardModel, descend, fit, predicted
 from quantum.inference.likelihood import Likelihood
 
 

@@ -23,7 +23,7 @@ from quantum.circuits.layouts import EchoLayout
 from quantum.circuits.pauli import PauliString
 from quantum.engines import dispatch
 from quantum.engines.dispatch import Precision
-from quantum.inference.fit import ForwardModel
+from quantum.inference.fitting import ForwardModel
 
 # Two phases that no circuit holds by itself: where circuits differ, the gate carries the phase.
 _PROBES = (0.7391, 1.9173)

@@ -125,7 +125,7 @@ def secular_hamiltonian(
     return found if offsets_hz is None else found + _offset_of(found, offsets_hz)
 
 
-def average_hamiltonian(
+def reversible_hamiltonian(
     couplings_hz: Couplings | np.ndarray,
     probe: int = 0,
     variant: str = "tardis-2",

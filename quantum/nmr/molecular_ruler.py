@@ -101,6 +101,6 @@ def double_quantum(
     """
     check_choice(form, "form", _VARIANTS)
     scaling = (float(eta_homo), float(eta_heter))
-    return average_hamiltonian.average_hamiltonian(
+    return average_hamiltonian.reversible_hamiltonian(
         couplings_hz, variant=_VARIANTS[form], scaling=scaling
     )

@@ -157,7 +157,7 @@ def net_rotations(
     return current
 
 
-def average_hamiltonian(
+def cycle_average(
     sequence: PulseSequence, hamiltonian: SpinHamiltonian, channels: tuple[str, ...]
 ) -> SpinHamiltonian:
     """Zeroth-order average Hamiltonian in the toggling frame, finite pulses included.

@@ -28,7 +28,7 @@ from quantum._checks import check_choice, check_count
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
 from quantum.nmr.strike import check_echo, keeps_probe, turn_spins
 from quantum.spins.action import SpinAction, complex_type, make_action, real_frame
-from quantum.spins.evolution import Plan, check_norms, make_plan, propagate, series
+from quantum.spins.evolution import SpinPlan, check_norms, evolve_action, make_plan, series
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian
 
 _AT_ONCE = 16  # random states propagated together: 4 MB of columns at 15 spins, which fits a cache
@@ -154,18 +154,18 @@ class _Walk:
     """Out, butterfly and back: W psi or W^dag psi."""
 
     action: SpinAction
-    plan: Plan
+    plan: SpinPlan
     struck: Sequence[int]
     turn: np.ndarray
 
     def __call__(self, states, times: np.ndarray, *, adjoint: bool = False):
         """W psi (or W^dag psi) for every time, (times, states, 2^n); every way back has a length of its own."""
-        there = propagate(self.action, states, times, self.plan)
+        there = evolve_action(self.action, states, times, self.plan)
         turn = self.turn.conj().T if adjoint else self.turn
         there = turn_spins(there, self.struck, jnp.asarray(turn, states.dtype))
         longest = len(series(self.plan, times)[0])
         back = [
-            propagate(self.action, state, np.array([-time]), self.plan, at_least=longest)[0]
+            evolve_action(self.action, state, np.array([-time]), self.plan, at_least=longest)[0]
             for state, time in zip(there, times, strict=True)
         ]
         found = jnp.stack(back)

@@ -43,7 +43,7 @@ _PADDING = 32  # pairs of terms: series of similar length share one compiled pro
 
 
 @dataclass(frozen=True)
-class Plan:
+class SpinPlan:
     """How to evolve under one Hamiltonian: the interval its spectrum lies in, and whether it is real.
 
     A plan is all that has to be known in numbers, so with one `evolve` works under `jax.jit` and `jax.grad`.
@@ -77,7 +77,7 @@ def make_plan(
     precision: str = "single",
     tolerance: float | None = None,
     bounds: Bounds | None = None,
-) -> Plan:
+) -> SpinPlan:
     """Finds the edges of the spectrum, which takes some ten to a hundred applications of H.
 
     Args:
@@ -100,7 +100,7 @@ def make_plan(
         bounds = spectral_bounds(make_action(hamiltonian, precision=precision))
     elif not (np.isfinite(bounds).all() and bounds[0] <= bounds[1]):
         raise ValueError(f"`bounds` must be finite and in order, but are {tuple(bounds)} rad/s.")
-    return Plan(Bounds(*bounds), is_real(hamiltonian), precision, tolerance)
+    return SpinPlan(Bounds(*bounds), is_real(hamiltonian), precision, tolerance)
 
 
 def evolve(
@@ -108,7 +108,7 @@ def evolve(
     states: Complex[Array, "*batch states"],
     times: float | int | Sequence[float] | Float[np.ndarray, " times"],
     *,
-    plan: Plan | None = None,
+    plan: SpinPlan | None = None,
     precision: str = "single",
     tolerance: float | None = None,
 ) -> Complex[Array, "..."]:
@@ -138,16 +138,16 @@ def evolve(
         raise ValueError(f"`times` must be finite, one or a list of them, but is {times!r}.")
     plan = plan or make_plan(hamiltonian, precision=precision, tolerance=tolerance)
     action = make_action(hamiltonian, precision=plan.precision, real=plan.real)
-    found = propagate(action, states, grid, plan)
+    found = evolve_action(action, states, grid, plan)
     check_norms(states, found, plan)
     return found[0] if np.ndim(times) == 0 else found
 
 
-def propagate(
+def evolve_action(
     action: SpinAction,
     states: Complex[Array, "*batch states"],
     times: Float[np.ndarray, " times"],
-    plan: Plan,
+    plan: SpinPlan,
     *,
     at_least: int = 0,
 ) -> Complex[Array, "times *batch states"]:
@@ -172,7 +172,7 @@ def propagate(
 
 
 def series(
-    plan: Plan, times: Float[np.ndarray, " times"]
+    plan: SpinPlan, times: Float[np.ndarray, " times"]
 ) -> tuple[Float[np.ndarray, "pairs 2 times"], Complex[np.ndarray, " times"]]:
     """Weights of even and odd Chebyshev terms, and the phase of each time.
 
@@ -199,7 +199,7 @@ def check_states(states, n_spins: int) -> None:
         )
 
 
-def check_norms(states, found, plan: Plan) -> None:
+def check_norms(states, found, plan: SpinPlan) -> None:
     """Raises FloatingPointError unless norms are those of before; traced states pass."""
     if isinstance(found, Tracer) or isinstance(states, Tracer):
         return

@@ -13,7 +13,7 @@ import numpy as np
 from quantum import estimates
 from quantum.estimates import Estimate
 from quantum.inference import decays, errors, likelihood
-from quantum.inference import fit as hamiltonian_learning
+from quantum.inference import fitting as hamiltonian_learning
 
 
 class Case(NamedTuple):

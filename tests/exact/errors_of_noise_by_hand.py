@@ -15,7 +15,7 @@ from quantum.circuits.pauli import PauliString
 from quantum.echoes import interference, pauli_growth, pauli_paths, wavefront
 from quantum.estimates import Estimate
 from quantum.nmr import methods, typicality
-from quantum.nmr.average_hamiltonian import average_hamiltonian
+from quantum.nmr.average_hamiltonian import reversible_hamiltonian
 from quantum.nmr.dipolar_sequences import tardis_2_like
 from quantum.noise import cross_entropy, mitigation, path_weight, strata, trajectories
 from quantum.noise.model import NoiseModel, add_noise
@@ -222,7 +222,7 @@ def _weighted() -> np.ndarray:
 
 def _two_states() -> float:
     table = 900.0 * np.array([[0, 1, 2], [1, 0, 3], [2, 3, 0]])
-    hamiltonian = average_hamiltonian(table, 0, "tardis-2")
+    hamiltonian = reversible_hamiltonian(table, 0, "tardis-2")
     found = typicality.echo_by_typicality(
         hamiltonian, (1,), 1.0, [2e-3], n_states=2, seed=0, precision="double"
     )
@@ -233,7 +233,7 @@ def _two_states() -> float:
 
 def _two_states_by_the_call() -> list[float]:
     table = 900.0 * np.array([[0, 1, 2], [1, 0, 3], [2, 3, 0]])
-    asked = average_hamiltonian(table, 0, "tardis-2"), (1,), 1.0, [2e-3]
+    asked = reversible_hamiltonian(table, 0, "tardis-2"), (1,), 1.0, [2e-3]
     chosen = methods.Typicality(2, 0, "double")
     samples = typicality.echo_by_typicality(*asked, n_states=2, seed=0, precision="double").samples
     difference = abs(samples[0, 0] - samples[1, 0])
@@ -241,7 +241,7 @@ def _two_states_by_the_call() -> list[float]:
 
 
 def _two_pulsed_states() -> float:
-    cycle, hamiltonian = tardis_2_like(1e-5, 1e-6), average_hamiltonian(np.zeros((2, 2)))
+    cycle, hamiltonian = tardis_2_like(1e-5, 1e-6), reversible_hamiltonian(np.zeros((2, 2)))
     drawn = np.array([[[1.0], [3.0]]])  # (strikes, states, times)
     with patch.object(methods, "pulsed_echo_by_typicality", lambda *_, **__: drawn):
         found = methods.echo(

@@ -106,7 +106,7 @@ def test_fifteen_spins_have_states_in_the_frame_of_their_hamiltonian(monkeypatch
     assert not is_real(bench.molecule(15)[0])
     assert bench.molecule(15)[1] == tuple(range(9, 15))
     assert bench.molecule(10)[1] == (4, 5, 6, 7, 8, 9)
-    small = average_hamiltonian.average_hamiltonian(np.asarray(_table(5)), 0, "tardis-1")
+    small = average_hamiltonian.reversible_hamiltonian(np.asarray(_table(5)), 0, "tardis-1")
     monkeypatch.setattr(bench, "molecule", lambda n: (small, (2, 3)))
     found = bench.run(dataclasses.replace(TINY, exact=(), engines=TINY.engines[3:]))
     assert not found.arrays["not_run"].size

@@ -96,7 +96,7 @@ def test_a_doped_gate_is_felt_and_lies_in_both_cones():
     assert len(changed) == 3
     assert set(changed) <= set(clifford.both_cones(circuit, 1, 2))
     # Each doped gate at most triples the strings.
-    evolved = pauli_propagation.propagate(doped, PauliString.on({2: "X"}))
+    evolved = pauli_propagation.propagate_paulis(doped, PauliString.on({2: "X"}))
     assert 1 < evolved.n_terms <= 27
     assert evolved.norm_squared == pytest.approx(1, abs=1e-12)
 
@@ -118,7 +118,7 @@ def test_both_cones_hold_all_that_the_echo_depends_on():
     struck, measured = PauliString.on({2: "X"}), PauliString.on({1: "Z"})
     values = [
         pauli_propagation.infinite_temperature_otoc(
-            pauli_propagation.propagate(unitary, struck), measured
+            pauli_propagation.propagate_paulis(unitary, struck), measured
         )
         for unitary in (circuit, Circuit(8, moments))
     ]

@@ -18,7 +18,7 @@ from quantum.compiling.echo_program import (
 )
 from quantum.compiling.swap_network import swap_network
 from quantum.compiling.trotter import pair_matrix, trotter_circuit
-from quantum.nmr.average_hamiltonian import average_hamiltonian
+from quantum.nmr.average_hamiltonian import reversible_hamiltonian
 from quantum.nmr.strike import butterfly
 from quantum.spins.dipolar import TOLUENE_SAUPE, molecule_couplings
 from quantum.spins.hamiltonian import dense, spin_product
@@ -32,7 +32,7 @@ TIME = 0.75e-3
 @pytest.fixture(scope="module")
 def molecule():
     table = np.asarray(molecule_couplings(toluene(), TOLUENE_SAUPE))[np.ix_(KEEP, KEEP)]
-    return average_hamiltonian(table)
+    return reversible_hamiltonian(table)
 
 
 def embedded(pair, matrix, n_spins):
@@ -189,7 +189,7 @@ def test_bad_input_is_named(molecule):
     with pytest.raises(ValueError, match="`hamiltonian` must have no fields"):
         program_circuit(
             first_order(6, STRUCK),
-            average_hamiltonian(np.zeros((6, 6)), offsets_hz=np.ones(6)),
+            reversible_hamiltonian(np.zeros((6, 6)), offsets_hz=np.ones(6)),
             TIME,
         )
     with pytest.raises(ValueError, match="`program` must name spins"):

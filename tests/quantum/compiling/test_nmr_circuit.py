@@ -19,7 +19,7 @@ def drawn(n, seed=0):
     """Average Hamiltonian of made-up couplings, rad/s."""
     rng = np.random.default_rng(seed)
     table = np.triu(rng.normal(size=(n, n)) * 400, 1)
-    return average_hamiltonian.average_hamiltonian(table + table.T)
+    return average_hamiltonian.reversible_hamiltonian(table + table.T)
 
 
 def exact(hamiltonian, struck):

@@ -19,7 +19,7 @@ from quantum.compiling.program_error import (
     task_arrays,
     with_parameters,
 )
-from quantum.nmr.average_hamiltonian import average_hamiltonian
+from quantum.nmr.average_hamiltonian import reversible_hamiltonian
 from quantum.nmr.strike import butterfly
 from quantum.spins.dipolar import TOLUENE_SAUPE, molecule_couplings
 from quantum.spins.hamiltonian import make_hamiltonian, spin_product
@@ -33,7 +33,7 @@ TIMES = (0.375e-3, 0.75e-3)
 @pytest.fixture(scope="module", params=["tardis-1", "tardis-2"])
 def task(request):
     table = np.asarray(molecule_couplings(toluene(), TOLUENE_SAUPE))[np.ix_(KEEP, KEEP)]
-    both = [average_hamiltonian(scale * table, variant=request.param) for scale in (1, 0.8)]
+    both = [reversible_hamiltonian(scale * table, variant=request.param) for scale in (1, 0.8)]
     return make_task(both, STRUCK, 2.5, TIMES)
 
 
@@ -124,8 +124,10 @@ def test_bad_input_is_named(task):
         make_task((), STRUCK, 2.5, TIMES)
     with pytest.raises(ValueError, match="`program` must have the task's probe"):
         error(first_order(5, (2,)), task)
-    field = average_hamiltonian(np.zeros((5, 5)), offsets_hz=np.ones(5))
+    field = reversible_hamiltonian(np.zeros((5, 5)), offsets_hz=np.ones(5))
     with pytest.raises(ValueError, match="must have no fields"):
         make_task([field], STRUCK, 2.5, TIMES)
     with pytest.raises(ValueError, match="must have as many spins"):
-        make_task([task.hamiltonians[0], average_hamiltonian(np.zeros((4, 4)))], STRUCK, 2.5, TIMES)
+        make_task(
+            [task.hamiltonians[0], reversible_hamiltonian(np.zeros((4, 4)))], STRUCK, 2.5, TIMES
+        )

@@ -11,7 +11,7 @@ from quantum.circuits.pauli import PauliString
 from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.pauli_growth import fit_growth, loop_spread, strings_for_share
 from quantum.echoes.pauli_paths import sum_loops
-from quantum.engines.pauli_propagation import PauliSum, propagate
+from quantum.engines.pauli_propagation import PauliSum, propagate_paulis
 
 
 def evolved_of(weights):
@@ -30,11 +30,11 @@ def test_clifford_circuits_keep_one_string():
         rectangle(2, 2), 12, seed=0, angles=(math.pi,), two_qubit=fsim(math.pi / 2, 0)
     )
     turned = Circuit(4, tuple(m for m in clifford.moments if len(m[0].qubits) == 2))
-    assert strings_for_share(propagate(turned, PauliString.parse("IIIX")), 1) == 1
+    assert strings_for_share(propagate_paulis(turned, PauliString.parse("IIIX")), 1) == 1
 
 
 def test_deep_circuits_keep_the_share_of_gaussian_coefficients():
-    deep = propagate(random_circuit(rectangle(2, 2), 24, seed=1), PauliString.parse("IIIX"))
+    deep = propagate_paulis(random_circuit(rectangle(2, 2), 24, seed=1), PauliString.parse("IIIX"))
     # |x| < z holds erf(z / sqrt 2) - 2 z phi(z) of the squares of a normal x: 1 % at z = 0.339.
     z = 0.339
     below = math.erf(z / math.sqrt(2))
@@ -68,7 +68,9 @@ def test_the_error_of_the_law_is_its_scatter_over_repetitions():
 
 def test_the_spread_of_a_loop_is_its_exact_second_moment():
     other = PauliString.parse("ZII")
-    evolved = propagate(random_circuit(rectangle(1, 3), 12, seed=2), PauliString.parse("IIX"))
+    evolved = propagate_paulis(
+        random_circuit(rectangle(1, 3), 12, seed=2), PauliString.parse("IIX")
+    )
     n_samples = 40_000
     spread = loop_spread(evolved, other, n_samples, seed=0)
     letters = [dict(s.factors) for s in evolved.strings()]

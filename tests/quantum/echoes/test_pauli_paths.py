@@ -13,7 +13,7 @@ from quantum.engines.pauli_propagation import (
     PauliSum,
     infinite_temperature_map,
     infinite_temperature_otoc,
-    propagate,
+    propagate_paulis,
 )
 
 Z0 = PauliString.on({0: "Z"})
@@ -31,7 +31,7 @@ def circuit():
 
 @pytest.fixture(scope="module")
 def evolved(circuit):
-    return propagate(circuit, STRUCK)
+    return propagate_paulis(circuit, STRUCK)
 
 
 def test_the_parts_of_the_second_order_add_up_to_the_trace(circuit, evolved):
@@ -45,7 +45,7 @@ def test_the_parts_of_the_second_order_add_up_to_the_trace(circuit, evolved):
 
 def test_small_loops_are_those_of_equal_pairs(circuit):
     # Every loop one by one, where there are few enough strings.
-    evolved = propagate(circuit[-4:], STRUCK)
+    evolved = propagate_paulis(circuit[-4:], STRUCK)
     bits, b = evolved.bits, evolved.coefficients
     strings = evolved.strings()
     assert 8 < len(b) < 40
@@ -96,7 +96,7 @@ def test_a_walk_adds_squares_over_paths(circuit):
     signs = np.array([1, -1, 1, -1] * 4)  # X and Y on qubit 0 anticommute with Z
     value, error = sample_paths(short, PauliString.on({0: "X"}), 40_000, seed=2).otoc(Z0)
     assert abs(value - chances @ signs) < 4 * error
-    exact = infinite_temperature_otoc(propagate(short, PauliString.on({0: "X"})), Z0)
+    exact = infinite_temperature_otoc(propagate_paulis(short, PauliString.on({0: "X"})), Z0)
     assert abs(value - exact) > 10 * error  # the interference that a walk leaves out
 
 
@@ -111,7 +111,7 @@ def test_a_clifford_circuit_has_one_path():
 
 def test_off_diagonal_loops_are_estimated_without_bias(circuit):
     # Few strings, so that four errors are small beside the value.
-    evolved = propagate(circuit[-6:], STRUCK)
+    evolved = propagate_paulis(circuit[-6:], STRUCK)
     for qubit in range(4):
         other = PauliString.on({qubit: "Z"})
         exact = sum_loops(evolved, other).off_diagonal
@@ -132,7 +132,9 @@ def test_signs_drown_the_second_order_but_not_the_first():
     noise, signs = [], []
     for lattice, cycles in ((rectangle(2, 2), 5), (rectangle(1, 5), 8)):
         last = PauliString.on({lattice.n_qubits - 1: "X"})
-        sums = [propagate(random_circuit(lattice, cycles, seed=seed), last) for seed in range(4)]
+        sums = [
+            propagate_paulis(random_circuit(lattice, cycles, seed=seed), last) for seed in range(4)
+        ]
         errors = [sample_off_diagonal(evolved, Z0, 10_000, seed=0)[1] for evolved in sums]
         noise.append(100 * np.mean(errors))
         signs.append(np.mean([abs(sum_loops(evolved, Z0).mean_sign) for evolved in sums]))
@@ -145,7 +147,7 @@ def test_signs_drown_the_second_order_but_not_the_first():
 def test_bad_input_is_named(circuit, evolved):
     with pytest.raises(ValueError, match="`n_samples` must be at least 1, but is 0"):
         sample_paths(circuit, STRUCK, 0, seed=0)
-    big = propagate(random_circuit(willow(), 1, seed=0), STRUCK)
+    big = propagate_paulis(random_circuit(willow(), 1, seed=0), STRUCK)
     with pytest.raises(ValueError, match="`evolved` must have at most 32 qubits, but has 105"):
         sample_off_diagonal(big, Z0, 10, seed=0)
     many = PauliSum(6, np.arange(4096, dtype=np.uint64)[:, None], np.full(4096, 1 / 64))

@@ -7,7 +7,7 @@ from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes import wavefront
 from quantum.echoes.otoc import Echo, echo_circuit
 from quantum.engines import statevector
-from quantum.engines.pauli_propagation import propagate, zero_state_map
+from quantum.engines.pauli_propagation import propagate_paulis, zero_state_map
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_the_chip_of_105_qubits_is_exact_inside_its_cone_and_one_outside():
     circuit = random_circuit(chip, 3, seed=5)
     cone = wavefront.cone_qubits(circuit, 52)
     found = wavefront.correlator_map(circuit, 52, engine="reference", precision="double")
-    expected = zero_state_map(propagate(circuit, PauliString.on({52: "X"})))
+    expected = zero_state_map(propagate_paulis(circuit, PauliString.on({52: "X"})))
     np.testing.assert_allclose(found, expected, atol=1e-12)
     outside = np.setdiff1d(np.arange(105), cone)
     np.testing.assert_array_equal(found[outside], 1)

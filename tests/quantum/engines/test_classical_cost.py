@@ -8,7 +8,7 @@ from quantum.circuits.pauli import PauliString
 from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.pauli_paths import sample_off_diagonal
 from quantum.engines import classical_cost as cost
-from quantum.engines.pauli_propagation import propagate
+from quantum.engines.pauli_propagation import propagate_paulis
 
 FRONTIER = cost.make_frontier()
 
@@ -44,7 +44,7 @@ def test_a_state_vector_is_bound_by_memory_and_a_contraction_by_arithmetic():
 
 def test_pauli_strings_fill_the_cone_and_never_more():
     circuit = random_circuit(rectangle(1, 4), 24, seed=3)
-    evolved = propagate(circuit, PauliString.parse("IIIX"))
+    evolved = propagate_paulis(circuit, PauliString.parse("IIIX"))
     # All but the identity, which keeps its weight of zero.
     assert evolved.n_terms == 4**4 - 1
     assert cost.pauli_strings_cost(4, 1, FRONTIER).flops == 32 * 4**4
@@ -52,7 +52,7 @@ def test_pauli_strings_fill_the_cone_and_never_more():
 
 @pytest.fixture(scope="module")
 def evolved():
-    return propagate(random_circuit(rectangle(2, 2), 24, seed=1), PauliString.parse("IIIX"))
+    return propagate_paulis(random_circuit(rectangle(2, 2), 24, seed=1), PauliString.parse("IIIX"))
 
 
 def test_the_spread_of_drawn_loops_follows_the_formula(evolved):

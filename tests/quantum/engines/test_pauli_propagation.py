@@ -10,7 +10,7 @@ from quantum.circuits.pauli import PauliString, random_paulis
 from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import Echo, echo_circuit
 from quantum.engines import pauli_propagation, statevector
-from quantum.engines.pauli_propagation import Truncation, propagate
+from quantum.engines.pauli_propagation import Truncation, propagate_paulis
 
 LATTICE = rectangle(2, 3)
 X2 = PauliString.on({2: "X"})
@@ -47,12 +47,12 @@ def circuit():
 
 @pytest.fixture(scope="module")
 def evolved(circuit):
-    return propagate(circuit, X2)
+    return propagate_paulis(circuit, X2)
 
 
 @pytest.fixture(scope="module")
 def truncated(circuit):
-    return propagate(circuit, X2, Truncation(min_coefficient=0.02))
+    return propagate_paulis(circuit, X2, Truncation(min_coefficient=0.02))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -99,8 +99,8 @@ def test_the_map_at_infinite_temperature_is_the_trace(circuit, evolved):
 def test_what_is_dropped_is_what_is_missing():
     # After a single gate, all that is missing from the whole sum was dropped at once.
     one = Circuit(2, ((Operation(fsim(0.3, 0.2), (0, 1)),),))
-    kept = propagate(one, PauliString.on({0: "X"}), Truncation(max_terms=2))
-    whole = propagate(one, PauliString.on({0: "X"}))
+    kept = propagate_paulis(one, PauliString.on({0: "X"}), Truncation(max_terms=2))
+    whole = propagate_paulis(one, PauliString.on({0: "X"}))
     assert (kept.n_terms, whole.n_terms > 3) == (2, True)
     both = [np.abs(k.coefficients).sum() for k in (whole, kept)]
     assert kept.dropped_sum == pytest.approx(both[0] - both[1], abs=1e-14)
@@ -127,18 +127,18 @@ def test_errors_of_truncation_stay_within_their_bounds(circuit, evolved, truncat
 def test_the_error_falls_as_less_is_dropped(circuit, evolved):
     errors = []
     for terms in (30, 300, 3000):
-        kept = propagate(circuit, X2, Truncation(max_terms=terms))
+        kept = propagate_paulis(circuit, X2, Truncation(max_terms=terms))
         assert kept.n_terms <= terms
         errors.append(1 - kept.norm_squared)
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
-    light = propagate(circuit, X2, Truncation(max_weight=2))
+    light = propagate_paulis(circuit, X2, Truncation(max_weight=2))
     assert max(s.weight for s in light.strings()) == 2
 
 
 def test_a_chip_of_105_qubits_costs_no_more_than_its_cone():
     chip = willow()
     struck = PauliString.on({52: "X"})
-    evolved = propagate(random_circuit(chip, 2, seed=0), struck)
+    evolved = propagate_paulis(random_circuit(chip, 2, seed=0), struck)
     assert evolved.norm_squared == pytest.approx(1, abs=1e-12)
     found = pauli_propagation.infinite_temperature_map(evolved)
     far = chip.distances(52) > 4
@@ -154,7 +154,7 @@ def test_a_circuit_cut_down_to_its_qubits_gives_the_same_echo():
     assert 104 in kept
     number = kept.index(52)
     state = statevector.run(small)
-    evolved = propagate(echo.unitary, PauliString.on({53: "X"}))
+    evolved = propagate_paulis(echo.unitary, PauliString.on({53: "X"}))
     found = statevector.expectation(state, PauliString.on({number: "Z"}))
     assert found == pytest.approx(pauli_propagation.zero_state_map(evolved)[52], abs=1e-12)
     assert abs(found) < 0.99
@@ -166,7 +166,7 @@ def test_propagation_can_stop_at_a_number_of_strings_and_go_on(circuit, evolved)
     assert 10 < part.n_terms <= 200
     total = 0.0
     for string, weight in zip(part.strings(), part.coefficients, strict=True):
-        total += weight * propagate(rest, string).zero_state_expectation()
+        total += weight * propagate_paulis(rest, string).zero_state_expectation()
     assert total == pytest.approx(evolved.zero_state_expectation(), abs=1e-12)
 
 
@@ -176,14 +176,16 @@ def test_bad_input_is_named(circuit):
     with pytest.raises(ValueError, match="`min_coefficient` must lie between 0 and 1"):
         Truncation(min_coefficient=-0.1)
     with pytest.raises(ValueError, match="`strings` must act on qubits 0 to 5"):
-        propagate(circuit, PauliString.on({6: "Z"}))
+        propagate_paulis(circuit, PauliString.on({6: "Z"}))
 
 
 def test_more_strings_than_memory_are_refused_before_they_are_made(circuit, monkeypatch):
     monkeypatch.setattr(pauli_propagation, "_MOST_TERMS", 500)
-    with pytest.raises(ValueError, match=r"at most 5\.0e\+02 Pauli strings .* give `propagate` a"):
+    with pytest.raises(
+        ValueError, match=r"at most 5\.0e\+02 Pauli strings .* give `propagate_paulis` a"
+    ):
         pauli_propagation.expectations([circuit], [X2])
-    assert propagate(circuit, X2, Truncation(max_terms=100)).dropped_sum > 0
+    assert propagate_paulis(circuit, X2, Truncation(max_terms=100)).dropped_sum > 0
     monkeypatch.setattr(pauli_propagation, "_MOST_TERMS", 100_000_000)
     monkeypatch.setattr(pauli_propagation, "available_bytes", lambda: 10**6)
     with pytest.raises(ValueError, match="to fit into memory"):

@@ -128,7 +128,7 @@ def test_a_sweep_costs_what_a_state_vector_costs(network):
 def test_the_cost_of_a_chain_is_counted_by_hand():
     # vector . matrix . vector: 4 + 2 complex multiply-adds in the best order.
     tensors = (np.ones(2), np.ones((2, 2)), np.ones(2))
-    chain = tensor_network.Network(tensors, (("a",), ("a", "b"), ("b",)))
+    chain = tensor_network.TensorNetwork(tensors, (("a",), ("a", "b"), ("b",)))
     plan = tensor_network.search_plan(chain, start="sweep")
     assert plan.flops == 8 * (4 + 2)
     assert tensor_network.contract(chain, plan) == pytest.approx(4)

@@ -49,7 +49,7 @@ def test_derivatives_are_those_of_the_curve(emulator):
 
 
 def test_the_model_learns(emulator):
-    from quantum.inference.fit import fit
+    from quantum.inference.fitting import fit
     from quantum.inference.likelihood import Gaussian
 
     truth = np.array([2.2, 0.7])

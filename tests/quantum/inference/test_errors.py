@@ -8,7 +8,7 @@ from quantum.inference.errors import (
     parametric_bootstrap,
     profile,
 )
-from quantum.inference.fit import ForwardModel, fit
+from quantum.inference.fitting import ForwardModel, fit
 from quantum.inference.likelihood import Binomial, Gaussian
 
 TIMES = np.linspace(0.1, 3, 25)

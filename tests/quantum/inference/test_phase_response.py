@@ -9,7 +9,7 @@ from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.engines import dispatch
 from quantum.engines.jax_engine import expectation_of_angles
-from quantum.inference.fit import fit
+from quantum.inference.fitting import fit
 from quantum.inference.likelihood import Gaussian
 from quantum.inference.phase_response import (
     curves,

@@ -25,7 +25,7 @@ def drawn_echo(seed, n):
     """Random couplings, J and offsets with a probe somewhere, and some struck spins."""
     rng = np.random.default_rng(seed)
     probe = int(rng.integers(n))
-    hamiltonian = average_hamiltonian.average_hamiltonian(
+    hamiltonian = average_hamiltonian.reversible_hamiltonian(
         drawn_couplings(n, seed), probe, ("tardis-1", "tardis-2")[seed % 2],
         scalar_hz=rng.normal(size=n) * 100, offsets_hz=rng.normal(size=n) * 300,
     )  # fmt: skip
@@ -69,7 +69,7 @@ def test_one_proton_has_a_closed_form():
     couplings = np.array([[0.0, -800.0], [-800.0, 0.0]])
     times = np.linspace(0, 4e-3, 30)
     for variant, eta in (("tardis-1", 2 / 3), ("tardis-2", 2 / 9)):
-        hamiltonian = average_hamiltonian.average_hamiltonian(
+        hamiltonian = average_hamiltonian.reversible_hamiltonian(
             couplings, 0, variant, scalar_hz=np.array([0, 100.0])
         )
         for angle in (0.4, math.pi, 5.0):
@@ -121,7 +121,7 @@ def turn_about_z(angle):
 
 @pytest.mark.parametrize("variant", ["tardis-1", "tardis-2"])
 def test_a_quarter_turn_of_the_phases_and_a_turned_probe_reverse_time(variant):
-    hamiltonian = average_hamiltonian.average_hamiltonian(drawn_couplings(5, 3), 0, variant)
+    hamiltonian = average_hamiltonian.reversible_hamiltonian(drawn_couplings(5, 3), 0, variant)
     turns = np.stack([np.diag([1.0, -1, -1])] + 4 * [turn_about_z(math.pi / 2)])
     reversed_one = hamiltonian.rotated(jnp.asarray(turns))
     np.testing.assert_allclose(reversed_one.couplings, -hamiltonian.couplings, atol=1e-9)
@@ -145,20 +145,20 @@ def test_averages_are_those_of_pulse_sequences(variant):
     couplings = drawn_couplings(4, 9)
     channels = ("C", "H", "H", "H")
     sequence = tardis_2_like(1e-5) if variant == "tardis-2" else tardis_1_like(1e-5)
-    mean = pulse_sequence.average_hamiltonian(
+    mean = pulse_sequence.cycle_average(
         sequence,
         average_hamiltonian.secular_hamiltonian(couplings, offsets_hz=np.full(4, 200.0)),
         channels,
     )
     scaling = None if variant == "tardis-2" else (1 / math.pi, 4 / (3 * math.pi))
-    wanted = average_hamiltonian.average_hamiltonian(couplings, 0, variant, scaling=scaling)
+    wanted = average_hamiltonian.reversible_hamiltonian(couplings, 0, variant, scaling=scaling)
     np.testing.assert_allclose(mean.couplings, wanted.couplings, atol=1e-6 * 500)
     np.testing.assert_allclose(np.asarray(mean.fields)[1:], 0, atol=1e-6 * 200)
 
 
 @pytest.fixture(scope="module")
 def toluene_hamiltonian():
-    return average_hamiltonian.average_hamiltonian(molecule_couplings(toluene(), TOLUENE_SAUPE))
+    return average_hamiltonian.reversible_hamiltonian(molecule_couplings(toluene(), TOLUENE_SAUPE))
 
 
 def test_toluene_is_the_curve_of_the_sheet(toluene_hamiltonian):
@@ -187,7 +187,7 @@ def test_the_derivative_from_coordinates_to_echo_is_that_of_differences():
     def curve(distance, angle):
         table = molecule_couplings(toluene(1e-10 * distance), TOLUENE_SAUPE)
         return exact_echo.echo_by_sectors(
-            average_hamiltonian.average_hamiltonian(table), METHYL, angle, times
+            average_hamiltonian.reversible_hamiltonian(table), METHYL, angle, times
         )
 
     start = (ORTHO_META * 1e10, 2.0)
@@ -208,7 +208,7 @@ def test_every_coordinate_moves_the_echo_as_differences_say():
     def value(places):  # in angstrom, so that all steps are of one size
         table = couplings(1e-10 * places, ratios, TOLUENE_SAUPE, ((3, 4, 5),))
         found = exact_echo.echo_by_sectors(
-            average_hamiltonian.average_hamiltonian(table), (3, 4, 5), 2.0, times
+            average_hamiltonian.reversible_hamiltonian(table), (3, 4, 5), 2.0, times
         )
         return found[0] - 2 * found[1]
 
@@ -285,7 +285,7 @@ def test_blocks_are_the_matrix_of_all_spins():
 )  # fmt: skip
 def test_bad_echoes_are_named(change, message):
     args = {"struck": (1,), "angle": 1.0, "times": np.array([1e-3])} | change
-    hamiltonian = average_hamiltonian.average_hamiltonian(drawn_couplings(4, 1))
+    hamiltonian = average_hamiltonian.reversible_hamiltonian(drawn_couplings(4, 1))
     with pytest.raises(ValueError, match=message):
         exact_echo.echo_by_sectors(hamiltonian, **args)
 
@@ -293,21 +293,21 @@ def test_bad_echoes_are_named(change, message):
 def test_bad_hamiltonians_are_named():
     couplings = drawn_couplings(3, 1)
     with pytest.raises(ValueError, match="`couplings_hz` must be finite and symmetric"):
-        average_hamiltonian.average_hamiltonian(np.triu(couplings))
+        average_hamiltonian.reversible_hamiltonian(np.triu(couplings))
     with pytest.raises(ValueError, match=r"`couplings_hz` must have shape \(spins, spins\)"):
         average_hamiltonian.homonuclear(couplings[:2])
     with pytest.raises(ValueError, match="`variant` must be one of tardis-1, tardis-2"):
-        average_hamiltonian.average_hamiltonian(couplings, variant="tardis-3")
+        average_hamiltonian.reversible_hamiltonian(couplings, variant="tardis-3")
     with pytest.raises(ValueError, match="`scalar_hz` must have shape"):
         average_hamiltonian.secular_hamiltonian(couplings, scalar_hz=np.zeros(2))
     with pytest.raises(ValueError, match="`offsets_hz` must have shape"):
         average_hamiltonian.secular_hamiltonian(couplings, offsets_hz=np.zeros(2))
-    turned = average_hamiltonian.average_hamiltonian(couplings, 1)
+    turned = average_hamiltonian.reversible_hamiltonian(couplings, 1)
     with pytest.raises(ValueError, match="`hamiltonian` must keep S_z of the probe"):
         exact_echo.echo_by_sectors(turned, (1,), 1.0, np.array([1e-3]), probe=0)
     with pytest.raises(ValueError, match="`hamiltonian` must have 2 to 11 spins, but has 12"):
         exact_echo.echo_by_sectors(
-            average_hamiltonian.average_hamiltonian(drawn_couplings(12, 1)),
+            average_hamiltonian.reversible_hamiltonian(drawn_couplings(12, 1)),
             (1,),
             1.0,
             np.array([1e-3]),

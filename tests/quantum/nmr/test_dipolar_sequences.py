@@ -6,7 +6,7 @@ from scipy.linalg import expm
 
 from quantum.nmr import dipolar_sequences as sequences
 from quantum.nmr.pulse_sequence import (
-    average_hamiltonian,
+    cycle_average,
     net_rotations,
     propagator,
     toggling_frames,
@@ -112,8 +112,8 @@ def test_blew_12_turns_a_spin_off_resonance_and_spares_one_on_resonance():
 def test_the_average_of_the_backward_cycle_is_the_negative(spins, name, pulse):
     make = {"tardis_2_like": lambda: sequences.tardis_2_like(3e-6, pulse)}
     cycle = make.get(name, lambda: sequences.tardis_1_like(3e-6))()
-    forth = average_hamiltonian(cycle, spins, CHANNELS)
-    back = average_hamiltonian(sequences.backward(cycle), spins, CHANNELS)
+    forth = cycle_average(cycle, spins, CHANNELS)
+    back = cycle_average(sequences.backward(cycle), spins, CHANNELS)
     np.testing.assert_allclose(forth.couplings, -back.couplings, atol=1e-9)
     assert np.abs(forth.couplings).max() > 1e3
 

@@ -10,7 +10,7 @@ from quantum.nmr.pulse_sequence import (
     Delay,
     Pulse,
     PulseSequence,
-    average_hamiltonian,
+    cycle_average,
     propagator,
 )
 from quantum.spins.hamiltonian import dense, make_hamiltonian
@@ -40,7 +40,7 @@ def spins():
 def test_the_zeroth_term_is_the_average(spins):
     for sequence in (LOPSIDED, tardis_2_like(3e-6, 2e-6)):
         found = magnus_terms(sequence, spins, CHANNELS)[0]
-        expected = dense(average_hamiltonian(sequence, spins, CHANNELS))
+        expected = dense(cycle_average(sequence, spins, CHANNELS))
         # Two routes to one integral; round-off of 1e4 rad/s.
         assert np.abs(found - expected).max() < 1e-9
 

@@ -9,7 +9,7 @@ import pytest
 
 from quantum.compiling.nmr_circuit import ProductFormula
 from quantum.nmr import methods
-from quantum.nmr.average_hamiltonian import average_hamiltonian, secular_hamiltonian
+from quantum.nmr.average_hamiltonian import reversible_hamiltonian, secular_hamiltonian
 from quantum.nmr.dipolar_sequences import scale_factors, tardis_2_like
 from quantum.nmr.methods import PulsedStates, Pulses, Sectors, Typicality, echo
 from quantum.spins.hamiltonian import SpinHamiltonian, make_hamiltonian
@@ -18,7 +18,7 @@ TIMES = (0.0, 3e-4, 1.1e-3)  # s
 STRUCK = (1, 3)
 TABLE = np.triu(np.random.default_rng(4).normal(size=(5, 5)) * 400, 1)
 TABLE += TABLE.T
-AVERAGE = average_hamiltonian(TABLE)
+AVERAGE = reversible_hamiltonian(TABLE)
 EXACT = np.asarray(echo(AVERAGE, STRUCK, 1.4, TIMES).values)
 
 
@@ -26,7 +26,7 @@ EXACT = np.asarray(echo(AVERAGE, STRUCK, 1.4, TIMES).values)
 @pytest.mark.parametrize("variant", ["tardis-1", "tardis-2"])
 @pytest.mark.parametrize("probe", [0, 2])
 def test_real_and_complex_sectors_give_one_echo(variant, probe, axis):
-    hamiltonian = average_hamiltonian(TABLE, probe, variant)
+    hamiltonian = reversible_hamiltonian(TABLE, probe, variant)
     both = [
         echo(hamiltonian, STRUCK, 1.4, TIMES, method=name, axis=axis, probe=probe)
         for name in ("sectors", "real_sectors")
@@ -70,7 +70,7 @@ def test_pulses_give_the_echo_of_their_average(pulsed):
     found = echo(secular, (1, 3), 1.4, times, method=Pulses(cycle))
     tensor, _, heter = scale_factors(cycle)
     factors = float(tensor[1, 1]), float(heter[2])
-    average = average_hamiltonian(TABLE[:4, :4] / 4, scaling=factors)
+    average = reversible_hamiltonian(TABLE[:4, :4] / 4, scaling=factors)
     wanted = echo(average, (1, 3), 1.4, times)
     # Odd Magnus terms vanish; of second order some (2 pi D_eff tau)^2 = (2 pi 30 Hz x 0.4 ms)^2 = 0.6 % of the fall of
     # 0.24 remain, at most.

@@ -24,7 +24,7 @@ PLACES = 2e-10 * np.arange(9.0).reshape(3, 3)
 RATIOS = np.full(3, 2.675e8)
 TABLE = np.array([[0.0, 100.0, 50.0], [100.0, 0.0, 30.0], [50.0, 30.0, 0.0]])
 TENSOR = np.zeros((2, 2, 3, 3))
-AVERAGE = average_hamiltonian.average_hamiltonian(TABLE)
+AVERAGE = average_hamiltonian.reversible_hamiltonian(TABLE)
 TRACEFUL = np.diag([-0.1, -0.1, 0.3])
 WATER = "3\nwater\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
 CURVE = "time_s,value,standard_error\n"
@@ -134,7 +134,7 @@ CASES = {
         "couplings", "be zero from a spin to itself", "reach 3 rad/s", "use `fields`.",
     ),
     "one order of each pair": (
-        lambda _: average_hamiltonian.average_hamiltonian(np.triu(TABLE)),
+        lambda _: average_hamiltonian.reversible_hamiltonian(np.triu(TABLE)),
         "couplings_hz", "be finite and symmetric", "differ by 100 Hz", "give every pair in both orders.",
     ),
     "complex D": (
@@ -233,15 +233,15 @@ CASES = {
         "couplings_hz", "be finite", "holds nan Hz at (0, 1)", "give D_ij of every pair.",
     ),
     "J": (
-        lambda _: average_hamiltonian.average_hamiltonian(TABLE, scalar_hz=np.array([0, np.nan, 0])),
+        lambda _: average_hamiltonian.reversible_hamiltonian(TABLE, scalar_hz=np.array([0, np.nan, 0])),
         "scalar_hz", "be finite", "holds nan Hz at (1,)", "0 where it is not known.",
     ),
     "offset": (
-        lambda _: average_hamiltonian.average_hamiltonian(TABLE, offsets_hz=np.array([0, 0, np.inf])),
+        lambda _: average_hamiltonian.reversible_hamiltonian(TABLE, offsets_hz=np.array([0, 0, np.inf])),
         "offsets_hz", "be finite", "holds inf Hz at (2,)", "one for each spin.",
     ),
     "scaling": (
-        lambda _: average_hamiltonian.average_hamiltonian(TABLE, scaling=(1.0, math.nan)),
+        lambda _: average_hamiltonian.reversible_hamiltonian(TABLE, scaling=(1.0, math.nan)),
         "scaling", "be finite", "holds nan", "give eta_homo and eta_heter.",
     ),
     "tensor": (
@@ -279,11 +279,11 @@ CASES = {
         "saupe", "have shape (3, 3)", "has (2, 2)", "in the frame of the molecule.",
     ),
     "table": (
-        lambda _: average_hamiltonian.average_hamiltonian(TABLE[:2]),
+        lambda _: average_hamiltonian.reversible_hamiltonian(TABLE[:2]),
         "couplings_hz", "have shape (spins, spins)", "has (2, 3)", "give D_ij of every pair.",
     ),
     "J of some": (
-        lambda _: average_hamiltonian.average_hamiltonian(TABLE, scalar_hz=np.zeros(2)),
+        lambda _: average_hamiltonian.reversible_hamiltonian(TABLE, scalar_hz=np.zeros(2)),
         "scalar_hz", "have shape (3,)", "has (2,)", "0 where it is not known.",
     ),
     "offsets of some": (

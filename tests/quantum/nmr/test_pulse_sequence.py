@@ -9,7 +9,7 @@ from quantum.nmr.pulse_sequence import (
     Delay,
     Pulse,
     PulseSequence,
-    average_hamiltonian,
+    cycle_average,
     net_rotations,
     propagator,
     rf_generator,
@@ -60,7 +60,7 @@ def _integrated(sequence, hamiltonian, steps=400):
 
 
 def test_the_average_hamiltonian_is_the_integral_over_the_toggling_frame(tensors):
-    found = dense(average_hamiltonian(MIXED, tensors, CHANNELS))
+    found = dense(cycle_average(MIXED, tensors, CHANNELS))
     # Midpoint rule, (angle / steps)^2 / 24 = 1e-6 of 1e3 rad/s.
     assert np.abs(found - _integrated(MIXED, tensors)).max() < 2e-3
 
@@ -78,7 +78,7 @@ def test_the_average_gives_the_propagator_of_short_sequences_to_second_order(ten
     turn = propagator(MIXED, 0.0 * tensors, channels)
     for scale in scales:
         internal = scale * tensors
-        mean = dense(average_hamiltonian(MIXED, internal, channels))
+        mean = dense(cycle_average(MIXED, internal, channels))
         predicted = turn @ expm(-1j * mean * MIXED.duration)
         errors.append(np.linalg.norm(predicted - propagator(MIXED, internal, channels)))
     slope = np.polyfit(np.log(scales), np.log(errors), 1)[0]
@@ -136,7 +136,7 @@ def test_the_average_keeps_single_precision(tensors):
     single = type(tensors)(
         tensors.couplings.astype(jnp.float32), tensors.fields.astype(jnp.float32)
     )
-    assert average_hamiltonian(MIXED, single, CHANNELS).couplings.dtype == jnp.float32
+    assert cycle_average(MIXED, single, CHANNELS).couplings.dtype == jnp.float32
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_the_average_keeps_single_precision(tensors):
         (lambda: toggling_frames(MIXED, ("H", "H")), "`channels` must name every channel.*lack C"),
         (lambda: toggling_frames(PulseSequence((Pulse(1.0),)), ("H",)), "`sequence` must take time"),
         (
-            lambda: average_hamiltonian(
+            lambda: cycle_average(
                 MIXED, make_hamiltonian(np.zeros((2, 2, 3, 3))), CHANNELS
             ),
             "`channels` must name each of the 2 spins",

@@ -12,7 +12,7 @@ from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian, make_hamiltonian
 def drawn_hamiltonian(n, seed=0, variant="tardis-2"):
     rng = np.random.default_rng(seed)
     table = np.triu(rng.normal(size=(n, n)) * 500, 1)
-    return average_hamiltonian.average_hamiltonian(
+    return average_hamiltonian.reversible_hamiltonian(
         table + table.T, 0, variant, offsets_hz=rng.normal(size=n) * 200
     )
 

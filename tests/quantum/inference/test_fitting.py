@@ -8,7 +8,7 @@ from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.engines import statevector
 from quantum.engines.jax_engine import expectation_of_angles
-from quantum.inference.fit import ForwardModel, fisher_information, fit, log_likelihood
+from quantum.inference.fitting import ForwardModel, fisher_information, fit, log_likelihood
 from quantum.inference.likelihood import Binomial, Gaussian
 
 TIMES = np.linspace(0.1, 3, 25)
