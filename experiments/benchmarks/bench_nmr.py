@@ -45,11 +45,11 @@ from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure, style
 from quantum.nmr import average_hamiltonian
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
-from quantum.nmr.typicality import random_states
 from quantum.spins.action import real_frame
 from quantum.spins.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
 from quantum.spins.hamiltonian import SpinHamiltonian
 from quantum.spins.molecule import dimethylbiphenyl, toluene
+from quantum.spins.random_states import random_states
 
 CLAIM = "An echo of 9 spins is faster than dense propagation and dynamiqs, one of 15 spins takes seconds."
 PAPER_FIGURE = "none (our benchmark)"

@@ -42,18 +42,17 @@ from quantum.echoes.interference import draw_insertions
 from quantum.echoes.otoc import echo_circuit, make_echo
 from quantum.echoes.reference import reference_circuit
 from quantum.estimates import Estimate, ratio_error, std_with_error
+from quantum.noise.extrapolation import LAWS, fit_extrapolation
 from quantum.noise.mitigation import (
     DECOUPLED_DEPHASING,
-    LAWS,
     correct_readout,
     device_signal_to_noise,
-    fit_extrapolation,
     fit_rescale,
-    pauli_frame,
     rescale_exponent,
     with_decoupling,
 )
 from quantum.noise.model import PRESETS, NoiseModel, add_noise, device_noise, echo_fidelity
+from quantum.noise.pauli_frames import pauli_frame
 from quantum.noise.strata import stratified
 from quantum.noise.trajectories import Ensemble, expectation
 

@@ -41,15 +41,9 @@ from quantum.compiling.swap_network import swap_network
 from quantum.compiling.trotter import spin_matrix
 from quantum.engines import density_matrix
 from quantum.estimates import root_mean_with_error
-from quantum.noise.mitigation import fit_extrapolation
+from quantum.noise.extrapolation import fit_extrapolation, fit_gaussian, richardson
 from quantum.noise.model import PRESETS, add_noise, device_noise
-from quantum.noise.path_weight import (
-    PathWeights,
-    fit_gaussian,
-    matching_noise,
-    path_weights,
-    richardson,
-)
+from quantum.noise.path_weight import PathWeights, matching_noise, path_weights
 from quantum.spins.hamiltonian import SpinHamiltonian, make_hamiltonian
 
 CLAIM = "The normal law of path weights undoes most of the noise; where paths of both signs cancel, no law stands out."

@@ -24,9 +24,9 @@ from quantum._checks import check_count
 from quantum.nmr.dipolar_sequences import backward
 from quantum.nmr.pulse_sequence import Delay, Pulse, PulseSequence
 from quantum.nmr.strike import turn_spins
-from quantum.nmr.typicality import random_states
 from quantum.spins.evolution import evolve, make_plan
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian
+from quantum.spins.random_states import random_states
 
 States = Complex[jax.Array, "*batch states"]
 

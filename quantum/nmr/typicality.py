@@ -15,28 +15,24 @@ relaxation.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Float
 
-from quantum._checks import check_choice, check_count
+from quantum._checks import check_count
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
 from quantum.nmr.strike import check_echo, keeps_probe, turn_spins
-from quantum.spins.action import SpinAction, complex_type, make_action, real_frame
+from quantum.spins.action import SpinAction, make_action, real_frame
 from quantum.spins.evolution import SpinPlan, check_norms, evolve_action, make_plan, series
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian
+from quantum.spins.random_states import random_states
 
 _AT_ONCE = 16  # random states propagated together: 4 MB of columns at 15 spins, which fits a cache
-_KINDS: dict[str, Callable] = {
-    "phase": lambda rng, size: np.exp(2j * np.pi * rng.random(size)),
-    "complex": lambda rng, size: rng.normal(size=size) + 1j * rng.normal(size=size),
-    "real": lambda rng, size: rng.normal(size=size),
-}
 
 
 class TypicalEcho(NamedTuple):
@@ -51,39 +47,6 @@ class TypicalEcho(NamedTuple):
     mean: Float[np.ndarray, " times"]
     error: Float[np.ndarray, " times"]
     samples: Float[np.ndarray, "n_states times"]
-
-
-def random_states(
-    n_spins: int,
-    n_states: int,
-    *,
-    seed: int,
-    kind: str = "phase",
-    precision: str = "single",
-    first: int = 0,
-) -> Complex[Array, "n_states states"]:
-    """Normalised random states whose mean projector is the identity over the dimension.
-
-    Args:
-        n_spins: Number of spins.
-        n_states: Number of states.
-        seed: Seed; state k is the same in any batch that holds it.
-        kind: "phase" (random phases, least spread), "complex" or "real" (Gaussian entries; real ones spread by sqrt 2
-            more).
-        precision: "single" or "double".
-        first: k of the first state.
-
-    Raises:
-        ValueError: If a number is too small, or kind or precision unknown.
-    """
-    check_count(n_spins, "n_spins", 1)
-    check_count(n_states, "n_states", 1)
-    check_choice(kind, "kind", _KINDS)
-    found = np.empty((n_states, 2**n_spins), complex)
-    for k in range(n_states):
-        found[k] = _KINDS[kind](np.random.default_rng([seed, first + k]), 2**n_spins)
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
-    return jnp.asarray(found, complex_type(precision))
 
 
 def echo_by_typicality(

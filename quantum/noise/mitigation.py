@@ -5,40 +5,24 @@
   (2021), DOI 10.1126/science.abg5029; the formula of the 2025 experiment is not known to us).
 - Dynamical decoupling: fewer idle errors. The pulses are not simulated; pure dephasing while idle is slowed down by a
   factor (our choice of 4, a parameter), relaxation stays.
-- Pauli twirling (randomised compiling; J. Wallman and J. Emerson, Phys. Rev. A 94, 052325 (2016),
-  DOI 10.1103/PhysRevA.94.052325): a random Pauli P before a gate G, and after it what undoes it, G P^dagger G^dagger.
-  That must be a product of one-qubit gates, or it could not be played. All 16 Paulis qualify for CZ and iSWAP. For
-  fsim(pi/2, phi) with another phi only 8 do, {I, Z} x {I, Z} times {II, XX}: they make errors of the swap angle and of
-  the one-qubit phases stochastic, while the ZZ part of an error of the controlled phase commutes with all of them and
-  stays coherent.
 - Global rescale: one factor for all circuits, by least squares on sizes that can be simulated; `rescale_exponent`
   carries it to larger ones as F^-c with the fidelity estimate F of `noise.echo_fidelity`.
-- Zero-noise extrapolation: signals at amplified noise lambda, continued to lambda = 0. A signal that is a sum over
-  Pauli paths of weight h, each damped by exp(-lambda h), with weights normally distributed (mean mu, variance s^2),
-  decays as S_0 exp(-mu lambda + s^2 lambda^2 / 2): log S is quadratic ("gaussian"; the law of the NMR companion, arXiv
-  2510.19550, second-hand). Also linear and exponential.
 
-Leaves out probabilistic error cancellation, symmetry verification and the statistics of calibration data.
+Pauli twirling is in `pauli_frames`, zero-noise extrapolation in `extrapolation`. Leaves out probabilistic error
+cancellation, symmetry verification and the statistics of calibration data.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import least_squares
 
-from quantum._checks import check_choice, check_in_range
-from quantum.circuits.channels import PAULI_LETTERS, pauli_matrices
-from quantum.circuits.circuit import Moment, Operation
-from quantum.circuits.gates import Gate, matrix_gate, pauli_gate
+from quantum._checks import check_in_range
 from quantum.estimates import Estimate, ratio_with_error, signal_to_noise
-from quantum.noise.model import Frame, NoiseModel
+from quantum.noise.model import NoiseModel
 
 DECOUPLED_DEPHASING = 0.25  # our choice
-LAWS = ("linear", "exponential", "gaussian")
 _MOST_SAMPLING = 0.8  # no more of a noise power than this is put down to sampling (our choice)
-_PRODUCT_TOLERANCE = 1e-9  # second singular value of a product of one-qubit gates, up to rounding
 
 
 def normalise(signal: Estimate, reference: Estimate) -> Estimate:
@@ -76,34 +60,6 @@ def with_decoupling(model: NoiseModel, factor: float | int = DECOUPLED_DEPHASING
     """
     check_in_range(factor, "factor", 0, 1)
     return replace(model, idle_dephasing=model.idle_dephasing * factor)
-
-
-@lru_cache(maxsize=256)
-def frames(gate: Gate) -> tuple[tuple[tuple[str, str], tuple[Gate, Gate]], ...]:
-    """Pauli letters that may precede a two-qubit gate, each with the one-qubit gates that undo it afterwards."""
-    matrix, found = gate.matrix(), []
-    for number, pauli in enumerate(pauli_matrices(2)):
-        undo = _factors(matrix @ pauli @ matrix.conj().T)
-        if undo is not None:
-            letters = (PAULI_LETTERS[number // 4], PAULI_LETTERS[number % 4])
-            found.append((letters, undo))
-    return tuple(found)
-
-
-def pauli_frame(*, seed: int) -> Frame:
-    """Random Pauli frames for `noise.add_noise`: another valid one around every two-qubit gate."""
-    rng = np.random.default_rng(seed)
-
-    def frame(operation: Operation) -> tuple[Moment, Moment]:
-        valid = frames(operation.gate)
-        letters, undo = valid[rng.integers(len(valid))]
-        before = tuple(
-            Operation(pauli_gate(p), (q,)) for p, q in zip(letters, operation.qubits, strict=True)
-        )
-        after = tuple(Operation(g, (q,)) for g, q in zip(undo, operation.qubits, strict=True))
-        return before, after
-
-    return frame
 
 
 def fit_rescale(exact: np.ndarray, estimate: np.ndarray) -> Estimate:
@@ -144,110 +100,6 @@ def rescale_exponent(factors: Sequence[Estimate], fidelities: Sequence[float]) -
     return Estimate(float(weight @ (loss * log_factor)) / norm, norm**-0.5)
 
 
-@dataclass(frozen=True)
-class Extrapolation:
-    """How signals at several noise scales are combined into the one at zero: S_0 = sum_i coefficients_i S_i.
-
-    Attributes:
-        coefficients: One for each scale.
-        rate: mu of the law, 0 for the linear one.
-        spread: s^2 of the law, 0 unless it is gaussian.
-    """
-
-    coefficients: np.ndarray
-    rate: float = 0.0
-    spread: float = 0.0
-
-    def apply(self, values: np.ndarray, covariance: np.ndarray) -> Estimate:
-        """Zero-noise value of one circuit from its values at all scales and their covariance."""
-        c = self.coefficients
-        return Estimate(float(c @ values), float(np.sqrt(c @ covariance @ c)))
-
-
-def fit_extrapolation(
-    scales: Sequence[float | int] | np.ndarray, values: np.ndarray, law: str = "gaussian"
-) -> Extrapolation:
-    """Learns the law of decay from an ensemble, which all its circuits share, each with an S_0 of its own.
-
-    One circuit alone hardly fixes a curvature, and OTOC(2) signals have either sign, so a logarithm of each is no way.
-    The linear law has nothing to share; its coefficients are those of the straight line through the scales.
-
-    Args:
-        scales: Noise scales lambda, 1 for the device as it is.
-        values: Signals, (circuits, scales).
-        law: linear, exponential or gaussian.
-
-    Raises:
-        ValueError: If the law is unknown, scales are too few or repeat, or shapes do not fit.
-    """
-    check_choice(law, "law", LAWS)
-    x, y = np.asarray(scales, float), np.atleast_2d(np.asarray(values, float))
-    needed = 3 if law == "gaussian" else 2
-    if x.ndim != 1 or len(np.unique(x)) != x.size or x.size < needed or y.shape[1] != x.size:
-        raise ValueError(
-            f"`scales` must be {needed} or more different noise scales, one for each column of `values`, "
-            f"but are {list(scales)} for shape {y.shape}."
-        )
-    if law == "linear":
-        return Extrapolation(np.linalg.pinv(np.stack([np.ones_like(x), x], axis=1))[0])
-
-    def shape(parameters: np.ndarray) -> np.ndarray:
-        rate, spread = parameters if law == "gaussian" else (parameters[0], 0.0)
-        return np.exp(-rate * x + spread * x**2 / 2)
-
-    def residuals(parameters: np.ndarray) -> np.ndarray:
-        g = shape(parameters)
-        # For a given shape the best S_0 of every circuit is a projection, so only the shape is searched.
-        return (y - np.outer(y @ g / (g @ g), g)).ravel() / np.abs(y).max()
-
-    found = least_squares(residuals, [0.5, 0.0] if law == "gaussian" else [0.5]).x
-    g = shape(found)
-    return Extrapolation(
-        g / (g @ g), float(found[0]), float(found[1]) if law == "gaussian" else 0.0
-    )
-
-
-def extrapolate_to_zero(
-    scales: Sequence[float | int] | np.ndarray,
-    values: np.ndarray,
-    errors: np.ndarray,
-    law: str = "gaussian",
-) -> Estimate:
-    """Zero-noise value of one signal of constant sign: log S is a polynomial in lambda, weighted by the errors.
-
-    Args:
-        scales: Noise scales lambda.
-        values: Signals, all of one sign unless the law is linear.
-        errors: Their standard errors, independent of one another, positive.
-        law: linear (in S), exponential (log S linear) or gaussian (log S quadratic).
-
-    Raises:
-        ValueError: If the law is unknown, there are too few points, an error is not positive or the sign changes.
-    """
-    check_choice(law, "law", LAWS)
-    x, y, e = (np.asarray(a, float) for a in (scales, values, errors))
-    degree = 2 if law == "gaussian" else 1
-    if not x.shape == y.shape == e.shape or x.ndim != 1 or len(np.unique(x)) <= degree:
-        raise ValueError(
-            f"`scales` must hold {degree + 1} or more different scales like `values`, but is {x.shape}."
-        )
-    if not np.all(e > 0):
-        raise ValueError(f"`errors` must be positive, but the least is {e.min():g}.")
-    if law != "linear":
-        if np.ptp(np.sign(y)) > 0 or not np.all(y):
-            raise ValueError(
-                "`values` must have one sign for a law in the logarithm, but have two."
-            )
-        x, y, e, sign = x, np.log(np.abs(y)), e / np.abs(y), np.sign(y[0])
-    design = np.vander(x, degree + 1, increasing=True) / e[:, None]
-    covariance = np.linalg.inv(design.T @ design)
-    start = float((covariance @ design.T @ (y / e))[0])
-    error = float(np.sqrt(covariance[0, 0]))
-    if law == "linear":
-        return Estimate(start, error)
-    return Estimate(float(sign * np.exp(start)), float(np.exp(start)) * error)
-
-
 def device_signal_to_noise(
     exact: np.ndarray, estimate: np.ndarray, sampling_error: np.ndarray, kind: str = "raw"
 ) -> tuple[Estimate, float]:
@@ -272,14 +124,3 @@ def device_signal_to_noise(
     share = slope**2 * float(np.mean(np.square(sampling_error)) / np.mean(residual**2))
     gain = (1 - min(share, _MOST_SAMPLING)) ** -0.5
     return Estimate(gain * found.value, gain * found.stderr), share
-
-
-def _factors(matrix: np.ndarray) -> tuple[Gate, Gate] | None:
-    """Inverse of a two-qubit unitary as two one-qubit gates, or None if it is no product of such."""
-    table = matrix.conj().T.reshape(2, 2, 2, 2).transpose(0, 2, 1, 3).reshape(4, 4)
-    left, values, right = np.linalg.svd(table)
-    if values[1] > _PRODUCT_TOLERANCE:
-        return None
-    # The one singular value left is |A| |B| = 2, a root of 2 for each factor.
-    first, second = np.sqrt(2) * left[:, 0].reshape(2, 2), np.sqrt(2) * right[0].reshape(2, 2)
-    return matrix_gate(first), matrix_gate(second)

@@ -165,7 +165,7 @@ def device_noise(name: str) -> NoiseModel:
     return PRESETS[name]()
 
 
-# For a gate of the circuit what is played before and after it, such as a Pauli frame; see `mitigation.pauli_frame`.
+# For a gate of the circuit what is played before and after it, such as a Pauli frame; see `pauli_frames.pauli_frame`.
 Frame = Callable[[Operation], tuple[Moment, Moment]]
 
 

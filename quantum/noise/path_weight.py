@@ -1,4 +1,4 @@
-"""Pauli paths by their weight: the exact damping of a noisy circuit, and zero-noise extrapolation from a normal law.
+"""Pauli paths by their weight: the exact damping of a noisy circuit, behind the laws of `extrapolation`.
 
 Every gate carries a depolarising channel of n qubits with Pauli error e; it multiplies all Pauli strings but the
 identity on its qubits by 1 - p, p = e / (1 - 4^-n). Backwards from the observable the signal is a sum over Pauli paths,
@@ -12,14 +12,10 @@ and only its sum is the noiseless signal S_0. With the cumulants k_1, k_2, k_3, 
     ln S(lambda) = ln S_0 - k_1 lambda + k_2 lambda^2 / 2 - k_3 lambda^3 / 6 + ...
 
 so the law S_0 exp(-mu lambda + s^2 lambda^2 / 2) is exact where c(h) is normal, and otherwise wrong from the third
-cumulant on; for a signed c(h), s^2 may well be negative. `fit_gaussian` fits the law to one signal as it stands, not
-to its logarithm, so that noise may carry a point across zero; `richardson` is a polynomial through all points.
+cumulant on; for a signed c(h), s^2 may well be negative.
 
-Sources: law as described second-hand for the NMR companion, arXiv 2510.19550, Eq. 2, its exact form to be checked;
-L. F. Richardson, Phil. Trans. R. Soc. A 210, 307 (1911), DOI 10.1098/rsta.1911.0009, for noise K. Temme, S. Bravyi,
-J. M. Gambetta, Phys. Rev. Lett. 119, 180509 (2017), DOI 10.1103/PhysRevLett.119.180509. Laws that an ensemble of
-circuits shares, and fits of the logarithm, are in `quantum.noise.mitigation`. Leaves out relaxation and coherent
-errors, which damp strings by their letters too.
+Source: as described second-hand for the NMR companion, arXiv 2510.19550, Eq. 2, its exact form to be checked. Leaves
+out relaxation and coherent errors, which damp strings by their letters too.
 """
 
 import math
@@ -27,23 +23,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares
 from scipy.stats import norm
 
-from quantum._checks import check_choice, check_count, check_in_range
+from quantum._checks import check_count, check_in_range
 from quantum.circuits.circuit import Circuit, Operation, light_cone, restrict
 from quantum.circuits.packed_pauli import transfer_matrix
 from quantum.circuits.pauli import PauliString
-from quantum.estimates import Estimate
-from quantum.noise.mitigation import Extrapolation
 from quantum.noise.model import VIRTUAL, NoiseModel
 
 _MOST_NUMBERS = 3e7  # coefficients of all strings by weight, 240 MB a copy
 _LETTERS = "IXZY"  # order of `packed_pauli.transfer_matrix`
 _UP = (1, 0, 1, 0)  # expectation of each letter in |0>
 _MIXED = (1, 0, 0, 0)  # and in the maximally mixed state
-# The law is sought as a rate per largest scale; a sum of paths can hardly fall or bend faster (our choice).
-_STEEPEST = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,135 +150,6 @@ def matching_noise(rate: float | int, weights: tuple[int, int] = (0, 1)) -> Nois
     return NoiseModel(one_qubit_error=lost[0], two_qubit_error=lost[1])
 
 
-def richardson(scales: Sequence[float | int] | np.ndarray) -> Extrapolation:
-    """Coefficients of the polynomial through all points at noise 0, prod_(j != i) x_j / (x_j - x_i).
-
-    Raises:
-        ValueError: If there are fewer than two scales, or two are equal.
-    """
-    x = _scales(scales, 2)
-    apart = x[None, :] - x[:, None] + np.eye(x.size)
-    ratio = np.where(np.eye(x.size, dtype=bool), 1, x[None, :] / apart)
-    return Extrapolation(ratio.prod(axis=1))
-
-
-@dataclass(frozen=True, eq=False)
-class GaussianDecay:
-    """The law S_0 exp(-mu lambda + s^2 lambda^2 / 2) as fitted to one signal.
-
-    Attributes:
-        parameters: S_0, mu and s^2 in units of the scales.
-        covariance: Their covariance, (3, 3); nothing for s^2 under the exponential law.
-        chi_squared: Of the fit, with `degrees_of_freedom` degrees.
-        degrees_of_freedom: Points and priors minus free parameters.
-    """
-
-    parameters: np.ndarray
-    covariance: np.ndarray
-    chi_squared: float
-    degrees_of_freedom: int
-
-    @property
-    def start(self) -> Estimate:
-        """S_0 with its error."""
-        return Estimate(float(self.parameters[0]), float(np.sqrt(self.covariance[0, 0])))
-
-    def __call__(self, scales: np.ndarray) -> np.ndarray:
-        """The law at some noise scales."""
-        return self.parameters[0] * _shape(np.asarray(scales, float), *self.parameters[1:])
-
-
-def fit_gaussian(
-    scales: Sequence[float | int] | np.ndarray,
-    values: np.ndarray,
-    covariance: np.ndarray,
-    *,
-    law: str = "gaussian",
-    prior: tuple[Estimate, Estimate] | None = None,
-    most_damping: float | int | None = None,
-    most_signal: float | int = np.inf,
-) -> GaussianDecay:
-    """Weighted least squares in the signal itself, so that values of either sign and values near 0 are welcome.
-
-    Args:
-        scales: Noise scales lambda, three or more (two for the exponential law).
-        values: Signal at each.
-        covariance: Covariance of the values, or their standard errors.
-        law: "gaussian", or "exponential" for s^2 = 0.
-        prior: What is known beforehand of mu and s^2, such as from an ensemble of like circuits.
-        most_damping: Lambda times the number of noisy gates at scale 1. Weights of a true distribution lie between 0
-            and that, so mu does, and s^2 stays below its square over 4 (T. Popoviciu, Mathematica 9, 129 (1935)).
-            None leaves both free, which a signal near 0 does not survive.
-        most_signal: Largest |S_0|, 1 for a Pauli string.
-
-    Raises:
-        ValueError: If the law is unknown, scales are too few or repeat, shapes do not fit, or an error is not positive.
-    """
-    check_choice(law, "law", ("gaussian", "exponential"))
-    n_free = 3 if law == "gaussian" else 2
-    x, y = _scales(scales, n_free), np.asarray(values, float)
-    root = _root(covariance, x.size)
-    if y.shape != x.shape or not np.isfinite(y).all():
-        raise ValueError(
-            f"`values` must be {x.size} finite numbers like `scales`, but are {values}."
-        )
-    unit = x.max()
-    known = list(enumerate(prior or ()))[: n_free - 1]
-
-    def residuals(free: np.ndarray) -> np.ndarray:
-        start, *bends = free
-        mismatch = np.linalg.solve(root, start * _shape(x / unit, *bends) - y)
-        pulls = [(bends[k] / unit ** (1 + k) - e.value) / e.stderr for k, e in known]
-        return np.concatenate([mismatch, pulls])
-
-    def slopes(free: np.ndarray) -> np.ndarray:
-        shape = _shape(x / unit, *free[1:])
-        columns = [shape, -free[0] * shape * x / unit, free[0] * shape * (x / unit) ** 2 / 2]
-        pulls = np.zeros((len(known), n_free))
-        for k, e in known:
-            pulls[k, 1 + k] = 1 / (unit ** (1 + k) * e.stderr)
-        return np.concatenate([np.linalg.solve(root, np.stack(columns[:n_free], axis=1)), pulls])
-
-    low, high = _limits(unit, most_damping, most_signal)
-    starts = [
-        np.clip([y[0] * math.exp(mu * x[0] / unit), mu, bend], low, high)
-        for mu, bend in ((0.3, 0.0), (1.5, 0.5))
-    ]
-    bounds = (low[:n_free], high[:n_free])
-    ends = [
-        least_squares(residuals, s[:n_free], slopes, bounds=bounds, x_scale="jac")  # type: ignore[arg-type]
-        for s in starts
-    ]
-    best = min(ends, key=lambda end: end.cost)
-    back = np.array([1, 1 / unit, 1 / unit**2])
-    parameters, spread = np.zeros(3), np.zeros((3, 3))
-    parameters[:n_free] = best.x
-    spread[:n_free, :n_free] = np.linalg.pinv(best.jac.T @ best.jac, rcond=1e-14, hermitian=True)
-    freedom = x.size - n_free + len(known)
-    return GaussianDecay(
-        back * parameters, back[:, None] * spread * back, 2 * float(best.cost), freedom
-    )
-
-
-def _shape(x: np.ndarray, rate: float, spread: float = 0.0) -> np.ndarray:
-    return np.exp(-rate * x + spread * x**2 / 2)
-
-
-def _limits(
-    unit: float, most_damping: float | int | None, most_signal: float | int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of S_0, and of mu and s^2 in units of the largest scale."""
-    if not most_signal > 0 or (most_damping is not None and not most_damping > 0):
-        raise ValueError(
-            f"`most_damping` and `most_signal` must be positive, but are {most_damping} and {most_signal}."
-        )
-    if most_damping is None:
-        high = np.array([most_signal, _STEEPEST, _STEEPEST])
-        return -high, high
-    damping = float(most_damping * unit)
-    return np.array([-most_signal, 0, 0]), np.array([most_signal, damping, damping**2 / 4])
-
-
 def _weight(operation: Operation, weights: tuple[int, int]) -> int:
     return 0 if operation.gate.name in VIRTUAL else int(weights[len(operation.qubits) - 1])
 
@@ -312,25 +174,3 @@ def _back(table: np.ndarray, operation: Operation) -> np.ndarray:
     matrix = transfer_matrix(operation.gate).reshape((4,) * (2 * k))
     moved = np.tensordot(matrix, table, axes=(range(k), axes))
     return np.moveaxis(moved, range(k), axes)
-
-
-def _scales(scales, needed: int) -> np.ndarray:
-    x = np.asarray(scales, float)
-    if x.ndim != 1 or x.size < needed or len(np.unique(x)) != x.size or not (x >= 0).all():
-        raise ValueError(
-            f"`scales` must be {needed} or more different noise scales from 0 on, but are {list(x.ravel())}."
-        )
-    return x
-
-
-def _root(covariance: np.ndarray, n: int) -> np.ndarray:
-    given = np.asarray(covariance, float)
-    matrix = np.diag(given**2) if given.ndim == 1 else given
-    try:
-        if matrix.shape != (n, n) or (given.ndim == 1 and not (given > 0).all()):
-            raise np.linalg.LinAlgError
-        return np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError as error:
-        raise ValueError(
-            f"`covariance` must be {n} positive errors or a positive definite ({n}, {n}) matrix, but is not."
-        ) from error

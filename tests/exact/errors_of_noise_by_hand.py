@@ -17,7 +17,7 @@ from quantum.estimates import Estimate
 from quantum.nmr import methods, typicality
 from quantum.nmr.average_hamiltonian import reversible_hamiltonian
 from quantum.nmr.dipolar_sequences import tardis_2_like
-from quantum.noise import cross_entropy, mitigation, path_weight, strata, trajectories
+from quantum.noise import cross_entropy, extrapolation, mitigation, strata, trajectories
 from quantum.noise.model import NoiseModel, add_noise
 from quantum.noise.noisy_expectation import noisy_expectation
 from tests.exact.errors_by_hand import HALF, Case, stderr
@@ -30,13 +30,13 @@ def _fitted(law: str, scales, prior=None) -> Callable[[], float]:
     """Error of S_0 of an exact decay from 2 with 1 % errors."""
     x = np.asarray(scales, float)
     y = 2 * np.exp(-0.3 * x)
-    return lambda: path_weight.fit_gaussian(x, y, 0.01 * y, law=law, prior=prior).start.stderr
+    return lambda: extrapolation.fit_gaussian(x, y, 0.01 * y, law=law, prior=prior).start.stderr
 
 
 def _to_zero(law: str, scales) -> Callable[[], float]:
     x = np.asarray(scales, float)
     y = -2 * np.exp(-0.3 * x)
-    return lambda: mitigation.extrapolate_to_zero(x, y, -0.01 * y, law).stderr
+    return lambda: extrapolation.extrapolate_to_zero(x, y, -0.01 * y, law).stderr
 
 
 MITIGATION = (
@@ -62,19 +62,19 @@ MITIGATION = (
     ),
     # c C c^T = 4 - 2 * 2 * 0.5 + 4.
     Case(
-        mitigation.Extrapolation.apply,
-        stderr(mitigation.Extrapolation(np.array([2.0, -1.0])).apply, np.ones(2), np.array([[1, 0.5], [0.5, 4]])),
+        extrapolation.Extrapolation.apply,
+        stderr(extrapolation.Extrapolation(np.array([2.0, -1.0])).apply, np.ones(2), np.array([[1, 0.5], [0.5, 4]])),
         6**0.5,
     ),
     # 2 S_1 - S_2.
     Case(
-        mitigation.extrapolate_to_zero,
-        lambda: mitigation.extrapolate_to_zero([1, 2], np.zeros(2), np.full(2, 0.1), "linear").stderr,
+        extrapolation.extrapolate_to_zero,
+        lambda: extrapolation.extrapolate_to_zero([1, 2], np.zeros(2), np.full(2, 0.1), "linear").stderr,
         0.1 * 5**0.5,
     ),
     # In the logarithm 2 y_1 - y_2 and 3 y_1 - 3 y_2 + y_3, of relative errors of 1 %, times 2; of a negative signal.
-    Case(mitigation.extrapolate_to_zero, _to_zero("exponential", [1, 2]), 0.02 * 5**0.5),
-    Case(mitigation.extrapolate_to_zero, _to_zero("gaussian", [1, 2, 3]), 0.02 * 19**0.5),
+    Case(extrapolation.extrapolate_to_zero, _to_zero("exponential", [1, 2]), 0.02 * 5**0.5),
+    Case(extrapolation.extrapolate_to_zero, _to_zero("gaussian", [1, 2, 3]), 0.02 * 19**0.5),
     # Rescaled: 1/8 of the noise power is sampling of error 1 (slope 1/4, so 1/16 over 1/2), and the rest brings
     # sqrt(8/7) of the ratio and of its error.
     Case(
@@ -89,15 +89,15 @@ MITIGATION = (
         [3 / 4, 2 * 42**0.5 / 4],
     ),
     Case(
-        path_weight.GaussianDecay.start,
-        lambda: path_weight.GaussianDecay(np.ones(3), np.diag([9.0, 4.0, 1.0]), 0.0, 1).start.stderr,
+        extrapolation.GaussianDecay.start,
+        lambda: extrapolation.GaussianDecay(np.ones(3), np.diag([9.0, 4.0, 1.0]), 0.0, 1).start.stderr,
         3,
     ),
-    Case(path_weight.fit_gaussian, _fitted("exponential", [1, 2]), 0.02 * 5**0.5),
-    Case(path_weight.fit_gaussian, _fitted("gaussian", [1, 2, 3]), 0.02 * 19**0.5),
+    Case(extrapolation.fit_gaussian, _fitted("exponential", [1, 2]), 0.02 * 5**0.5),
+    Case(extrapolation.fit_gaussian, _fitted("gaussian", [1, 2, 3]), 0.02 * 19**0.5),
     # Known mu and s^2 leave one scale: at 1 and 3 the mean of two logarithms.
     Case(
-        path_weight.fit_gaussian,
+        extrapolation.fit_gaussian,
         _fitted("exponential", [1, 3], (Estimate(0.3, 1e-7), Estimate(0.0, 1.0))),
         0.02 / 2**0.5,
     ),

@@ -8,7 +8,8 @@ from experiments.molecules import nmr_mitigation as experiment
 from quantum.circuits.noisy_circuit import NoisyCircuit
 from quantum.compiling.swap_network import swap_network
 from quantum.compiling.trotter import spin_matrix
-from quantum.noise.path_weight import PathWeights, richardson
+from quantum.noise.extrapolation import richardson
+from quantum.noise.path_weight import PathWeights
 from quantum.spins.hamiltonian import dense, spin_product
 from tests.exact.drawn import columns
 

@@ -7,7 +7,7 @@ from quantum.nmr import average_hamiltonian, strike
 from quantum.nmr.dipolar_sequences import pulsed_echo, tardis_1_like, tardis_2_like
 from quantum.nmr.pulse_sequence import Delay, Pulse, PulseSequence, propagator
 from quantum.nmr.pulsed_states import make_train, pulsed_echo_by_typicality, rotation
-from quantum.nmr.typicality import random_states
+from quantum.spins.random_states import random_states
 
 CHANNELS = ("C", "H", "H", "H", "H")
 

@@ -7,6 +7,7 @@ import pytest
 from quantum.nmr import average_hamiltonian, exact_echo, strike, typicality
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian, make_hamiltonian
+from quantum.spins.random_states import random_states
 
 
 def drawn_hamiltonian(n, seed=0, variant="tardis-2"):
@@ -77,19 +78,8 @@ def _dense_echo(hamiltonian, struck, angle, time):
     return np.trace(probe @ walk @ probe @ walk.conj().T).real / np.trace(probe @ probe).real
 
 
-def test_random_states_are_normalised_their_own_and_average_to_the_identity():
-    for kind in ("phase", "complex", "real"):
-        psi = np.asarray(typicality.random_states(3, 6000, seed=4, kind=kind, precision="double"))
-        np.testing.assert_allclose(np.linalg.norm(psi, axis=1), 1, atol=1e-12)
-        mean = np.einsum("si,sj->ij", psi, psi.conj()) / len(psi)
-        # Entries of the projector have a standard deviation of about 1/8 (0.18 for real ones).
-        np.testing.assert_allclose(mean, np.eye(8) / 8, atol=5 * 0.18 / math.sqrt(6000))
-    both = typicality.random_states(3, 5, seed=4)
-    np.testing.assert_array_equal(both[2:], typicality.random_states(3, 3, seed=4, first=2))
-
-
 def test_turning_spins_is_the_kronecker_product():
-    psi = typicality.random_states(3, 2, seed=0, precision="double")
+    psi = random_states(3, 2, seed=0, precision="double")
     turn = math.cos(0.4) * np.eye(2) - 1j * math.sin(0.4) * np.asarray(PAULIS[1])
     wanted = np.asarray(psi) @ np.kron(np.kron(turn, np.eye(2)), turn).T
     np.testing.assert_allclose(
