@@ -43,12 +43,16 @@ from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure, style
-from quantum.nmr import average_hamiltonian
-from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
-from quantum.spins.action import real_frame
-from quantum.spins.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
-from quantum.spins.hamiltonian import SpinHamiltonian
-from quantum.spins.molecule import dimethylbiphenyl, toluene
+from quantum.nmr import BLEW_12_AXIS, average_hamiltonian
+from quantum.spins import (
+    DIMETHYLBIPHENYL_SAUPE,
+    TOLUENE_SAUPE,
+    SpinHamiltonian,
+    dimethylbiphenyl,
+    molecule_couplings,
+    real_frame,
+    toluene,
+)
 from quantum.spins.random_states import random_states
 
 CLAIM = "An echo of 9 spins is faster than dense propagation and dynamiqs, one of 15 spins takes seconds."

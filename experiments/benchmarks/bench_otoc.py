@@ -31,14 +31,17 @@ from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure, style
-from quantum.circuits.circuit import Circuit
-from quantum.circuits.lattice import rectangle
-from quantum.circuits.layouts import EchoLayout, echo_layout
-from quantum.circuits.pauli import PauliString, random_paulis
+from quantum.circuits import (
+    Circuit,
+    EchoLayout,
+    PauliString,
+    echo_layout,
+    random_circuit,
+    random_paulis,
+    rectangle,
+)
 from quantum.circuits.program import blocks, make_program
-from quantum.circuits.random_circuits import random_circuit
-from quantum.echoes.otoc import Echo, echo_circuit, make_echo
-from quantum.echoes.otoc_batch import correlators
+from quantum.echoes import Echo, correlators, echo_circuit, make_echo
 from quantum.engines import cirq_engine, dispatch, jax_engine
 
 CLAIM = "A pruned OTOC(2) takes at most 0.6 of the literal circuit on qsim, an ensemble of insertions 0.4."

@@ -36,20 +36,28 @@ from experiments.harness.fields import at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
-from quantum.circuits.circuit import Circuit, light_cone
-from quantum.circuits.layouts import EchoLayout, echo_layout, rectangle_layout
-from quantum.circuits.random_circuits import DEFAULT_ORDER, random_circuit
-from quantum.echoes.otoc import echo_circuit, make_echo
-from quantum.inference.errors import group_bootstrap
-from quantum.inference.fitting import Fit, ForwardModel, fisher_information, fit
-from quantum.inference.likelihood import Binomial, Gaussian
-from quantum.inference.phase_response import (
-    curves,
-    middle_coupler,
+from quantum.circuits import (
+    DEFAULT_ORDER,
+    Circuit,
+    EchoLayout,
+    echo_layout,
+    light_cone,
+    random_circuit,
+    rectangle_layout,
+)
+from quantum.echoes import echo_circuit, make_echo
+from quantum.inference import (
+    Binomial,
+    Fit,
+    ForwardModel,
+    Gaussian,
+    fisher_information,
+    fit,
+    group_bootstrap,
     phase_model,
-    phase_response,
     with_phase,
 )
+from quantum.inference.phase_response import curves, middle_coupler, phase_response
 
 CLAIM = "Noiseless costs of TOC, OTOC and OTOC(2) vanish at the true phase alone; with shots none always wins."
 PAPER_FIGURE = "learning of a two-qubit phase from OTOC(2); panel unknown to us"

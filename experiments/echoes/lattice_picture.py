@@ -14,7 +14,7 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.patches import Rectangle
 
 from experiments.harness.plotting import GREY
-from quantum.circuits.lattice import Lattice
+from quantum.circuits import Lattice
 
 CORRELATOR_COLORS = "RdBu"  # +1 blue, -1 red, 0 white: the sign of a correlator at a glance
 _SIZE = 0.92  # side of a qubit's square in lattice steps, so that neighbours stay apart

@@ -25,14 +25,16 @@ from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
 from quantum._checks import check_choice, check_count, check_in_range
-from quantum.circuits.lattice import Lattice
-from quantum.circuits.layouts import EchoLayout, echo_layout, rectangle_layout
-from quantum.circuits.pauli import PauliString
-from quantum.circuits.random_circuits import random_circuit
-from quantum.echoes import pauli_growth
-from quantum.echoes.otoc import echo_circuit, make_echo
-from quantum.engines import classical_cost, tensor_network
-from quantum.engines.pauli_propagation import propagate_paulis
+from quantum.circuits import (
+    EchoLayout,
+    Lattice,
+    PauliString,
+    echo_layout,
+    random_circuit,
+    rectangle_layout,
+)
+from quantum.echoes import echo_circuit, make_echo, pauli_growth
+from quantum.engines import classical_cost, propagate_paulis, tensor_network
 
 CLAIM = "What 65 qubits cost within Frontier's memory hangs on the layer order by more than ten decades."
 PAPER_FIGURE = "Google Quantum AI, Nature 646, 825 (2025), Fig. 4c"

@@ -40,14 +40,12 @@ from experiments.harness.fields import among, at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
-from quantum.circuits.circuit import light_cone
-from quantum.circuits.layouts import EchoLayout, read_layout
-from quantum.circuits.random_circuits import DEFAULT_ORDER, random_circuit
-from quantum.echoes.interference import measure_interference
-from quantum.echoes.otoc import echo_circuit, make_echo
+from quantum.circuits import DEFAULT_ORDER, EchoLayout, light_cone, random_circuit, read_layout
+from quantum.echoes import echo_circuit, make_echo, measure_interference
 from quantum.engines import dispatch
 from quantum.estimates import std_with_error
-from quantum.inference.decays import DecayComparison, compare_decays, scrambled_std
+from quantum.inference import compare_decays, scrambled_std
+from quantum.inference.decays import DecayComparison
 
 CLAIM = "TOC fluctuations decay exponentially; the power law of OTOC(2) is tested and not seen up to 18 qubits."
 PAPER_FIGURE = "decay of the standard deviation; panel unknown to us"

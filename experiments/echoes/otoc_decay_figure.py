@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, new_figure
 from quantum.estimates import std_with_error
-from quantum.inference.decays import scrambled_std
+from quantum.inference import scrambled_std
 
 NAMES = {"toc": "TOC", "otoc": "OTOC", "otoc2": "OTOC(2)", "off_diagonal": "OTOC(2), off-diag."}
 _MARKERS = "osD^v"

@@ -40,10 +40,9 @@ from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
-from quantum.circuits.layouts import EchoLayout, read_layout
-from quantum.circuits.random_circuits import DEFAULT_ORDER, random_circuit
-from quantum.echoes.interference import Interference, measure_interference
-from quantum.echoes.otoc import make_echo
+from quantum.circuits import DEFAULT_ORDER, EchoLayout, random_circuit, read_layout
+from quantum.echoes import make_echo, measure_interference
+from quantum.echoes.interference import Interference
 from quantum.estimates import bootstrap, correlation_with_error
 
 CLAIM = "Random Pauli strings cancel the interference in OTOC(2), mostly negative; the layer order decides its size."

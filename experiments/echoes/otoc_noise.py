@@ -36,24 +36,25 @@ from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import new_figure, style
-from quantum.circuits.layouts import EchoLayout, read_layout
-from quantum.circuits.random_circuits import random_circuit
+from quantum.circuits import EchoLayout, random_circuit, read_layout
+from quantum.echoes import echo_circuit, make_echo, reference_circuit
 from quantum.echoes.interference import draw_insertions
-from quantum.echoes.otoc import echo_circuit, make_echo
-from quantum.echoes.reference import reference_circuit
 from quantum.estimates import Estimate, ratio_error, std_with_error
-from quantum.noise.extrapolation import LAWS, fit_extrapolation
-from quantum.noise.mitigation import (
-    DECOUPLED_DEPHASING,
+from quantum.noise import (
+    PRESETS,
+    NoiseModel,
+    add_noise,
     correct_readout,
+    device_noise,
     device_signal_to_noise,
-    fit_rescale,
-    rescale_exponent,
+    echo_fidelity,
+    fit_extrapolation,
+    pauli_frame,
+    stratified,
     with_decoupling,
 )
-from quantum.noise.model import PRESETS, NoiseModel, add_noise, device_noise, echo_fidelity
-from quantum.noise.pauli_frames import pauli_frame
-from quantum.noise.strata import stratified
+from quantum.noise.extrapolation import LAWS
+from quantum.noise.mitigation import DECOUPLED_DEPHASING, fit_rescale, rescale_exponent
 from quantum.noise.trajectories import Ensemble, expectation
 
 CLAIM = "Willow noise damps OTOC(2) about as it damps the undisturbed echo, so dividing by that echo restores its size."

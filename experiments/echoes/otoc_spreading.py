@@ -27,18 +27,20 @@ from experiments.harness.context import Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
-from quantum.circuits import clifford
-from quantum.circuits.circuit import Circuit
-from quantum.circuits.lattice import GROUPS, Lattice, rectangle, willow
-from quantum.circuits.pauli import PauliString
-from quantum.circuits.random_circuits import DEFAULT_ORDER, random_circuit
-from quantum.echoes import wavefront
-from quantum.echoes.pauli_paths import sample_paths
-from quantum.engines.pauli_propagation import (
-    Truncation,
-    infinite_temperature_otoc,
-    propagate_paulis,
+from quantum._checks import check_choice, check_count
+from quantum.circuits import (
+    DEFAULT_ORDER,
+    Circuit,
+    Lattice,
+    PauliString,
+    clifford,
+    random_circuit,
+    rectangle,
+    willow,
 )
+from quantum.circuits.lattice import GROUPS
+from quantum.echoes import sample_paths, wavefront
+from quantum.engines import Truncation, infinite_temperature_otoc, propagate_paulis
 from quantum.estimates import std_with_error
 
 __all__ = ["CLAIM", "EXPECTED_TIME", "PAPER_FIGURE", "REFERENCES", "SCALES", "Config", "plot", "run"]  # fmt: skip

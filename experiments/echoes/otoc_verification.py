@@ -27,11 +27,9 @@ from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
 from quantum._checks import check_count, check_in_range
-from quantum.circuits.gates import WILLOW_PHASE, fsim
-from quantum.circuits.layouts import read_layout
-from quantum.circuits.pauli import random_paulis
-from quantum.circuits.random_circuits import random_circuit
-from quantum.echoes.otoc import Echo, echo_circuit, make_echo
+from quantum.circuits import fsim, random_circuit, random_paulis, read_layout
+from quantum.circuits.gates import WILLOW_PHASE
+from quantum.echoes import Echo, echo_circuit, make_echo
 from quantum.engines import dispatch
 
 CLAIM = "Cirq, Qiskit and JAX give one echo to rounding; devices that measure it agree, or betray a gate error."

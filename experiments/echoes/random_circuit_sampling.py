@@ -30,17 +30,10 @@ from experiments.harness.fields import at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from quantum.circuits.lattice import rectangle, willow
-from quantum.circuits.random_circuits import random_circuit
-from quantum.noise.cross_entropy import (
-    circuit_fidelity,
-    digital_fidelity,
-    linear_xeb,
-    log_xeb,
-    noisy_output,
-    sample,
-)
-from quantum.noise.model import NoiseModel, willow_rcs
+from quantum.circuits import random_circuit, rectangle, willow
+from quantum.noise import NoiseModel, linear_xeb, noisy_output
+from quantum.noise.cross_entropy import circuit_fidelity, digital_fidelity, log_xeb, sample
+from quantum.noise.model import willow_rcs
 
 CLAIM = "XEB fidelity of noisy random circuits falls with cycles as the digital error model says."
 PAPER_FIGURE = "Willow's RCS figures; no figure of the echo paper"

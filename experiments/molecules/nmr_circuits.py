@@ -34,15 +34,25 @@ from experiments.harness.fields import at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, new_figure, style
-from quantum.compiling.circuit_compiler import compile_circuit, count_gates
-from quantum.compiling.nmr_circuit import circuit_echo, nearest_only, nmr_echo_circuit
-from quantum.compiling.program_error import make_task
-from quantum.compiling.program_search import ablation, draw_molecules
-from quantum.nmr import average_hamiltonian
-from quantum.nmr.methods import echo
-from quantum.spins.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
-from quantum.spins.hamiltonian import SpinHamiltonian
-from quantum.spins.molecule import dimethylbiphenyl, toluene
+from quantum.compiling import (
+    ablation,
+    circuit_echo,
+    compile_circuit,
+    count_gates,
+    draw_molecules,
+    make_task,
+    nearest_only,
+    nmr_echo_circuit,
+)
+from quantum.nmr import average_hamiltonian, echo
+from quantum.spins import (
+    DIMETHYLBIPHENYL_SAUPE,
+    TOLUENE_SAUPE,
+    SpinHamiltonian,
+    dimethylbiphenyl,
+    molecule_couplings,
+    toluene,
+)
 
 CLAIM = "Echoes of toluene take about 500 fSim gates; programs fitted to molecules alike cut the error at equal gates."
 PAPER_FIGURE = "gate counts and program errors of arXiv 2510.19550 (errors: Fig. S43, second-hand)"

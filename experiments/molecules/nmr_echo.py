@@ -59,12 +59,17 @@ from experiments.molecules.nmr_echo_pulses import (
     trains,
     whole_molecule,
 )
-from quantum.nmr import average_hamiltonian
-from quantum.nmr.dipolar_sequences import scale_factors
-from quantum.nmr.methods import Typicality, echo
+from quantum.nmr import Typicality, average_hamiltonian, echo, scale_factors
 from quantum.nmr.reversal import Reversal
-from quantum.spins.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
-from quantum.spins.molecule import ANGSTROM, ORTHO_META, dimethylbiphenyl, toluene
+from quantum.spins import (
+    ANGSTROM,
+    DIMETHYLBIPHENYL_SAUPE,
+    TOLUENE_SAUPE,
+    dimethylbiphenyl,
+    molecule_couplings,
+    toluene,
+)
+from quantum.spins.molecule import ORTHO_META
 
 CLAIM = "Coordinates give the echo; pulses reverse it but for the second Magnus term; the bump hangs on a factor of 2."
 PAPER_FIGURE = "echo curves of toluene and DMBP of arXiv 2510.19550, panels unknown to us"

@@ -9,20 +9,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantum.nmr import average_hamiltonian
+from quantum.nmr import (
+    PulseSequence,
+    average_hamiltonian,
+    butterfly,
+    echo,
+    examine,
+    propagator,
+    scale_factors,
+    tardis_2_like,
+)
 from quantum.nmr.dipolar_sequences import (
     BLEW_12_SCALE,
     pulsed_butterfly,
     pulsed_echo,
-    scale_factors,
     tardis_1_like,
-    tardis_2_like,
 )
-from quantum.nmr.methods import echo
-from quantum.nmr.pulse_sequence import PulseSequence, propagator
 from quantum.nmr.pulsed_states import pulsed_echo_by_typicality, rotation
-from quantum.nmr.reversal import examine
-from quantum.nmr.strike import butterfly
 
 MOLECULES = {"two_blocks": "toluene", "one_block": "toluene", "tardis_1": "biphenyl"}
 SEQUENCES = tuple(MOLECULES)

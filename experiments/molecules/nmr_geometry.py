@@ -41,20 +41,12 @@ from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.molecules.nmr_geometry_figure import plot
-from quantum.inference.curve_emulator import CurveEmulator, emulate
-from quantum.inference.errors import parametric_bootstrap
-from quantum.inference.fitting import ForwardModel, fit
-from quantum.inference.likelihood import Gaussian
-from quantum.inference.measured_curve import read_curve
-from quantum.nmr.methods import echo
-from quantum.nmr.molecular_ruler import (
-    DIMETHYLBIPHENYL_LABELS,
-    dimethylbiphenyl_ruler,
-    double_quantum,
-    toluene_ruler,
-)
-from quantum.spins.molecule import ANGSTROM
-from quantum.spins.torsion import candidates, torsion_weights
+from quantum._checks import check_count, check_in_range
+from quantum.inference import ForwardModel, Gaussian, emulate, fit, parametric_bootstrap, read_curve
+from quantum.inference.curve_emulator import CurveEmulator
+from quantum.nmr import dimethylbiphenyl_ruler, echo, toluene_ruler
+from quantum.nmr.molecular_ruler import DIMETHYLBIPHENYL_LABELS, double_quantum
+from quantum.spins import ANGSTROM, candidates, torsion_weights
 
 CLAIM = (
     "Noisy echoes give a distance and a dihedral angle blind, with errors that mean what they say "

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
-from quantum.spins.torsion import candidates
+from quantum.spins import candidates
 
 _TITLES = {"toluene": "Toluene", "dmbp": "Dimethylbiphenyl"}
 

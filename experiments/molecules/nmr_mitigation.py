@@ -32,19 +32,19 @@ from experiments.harness.fields import among, at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, new_figure, style
+from quantum.circuits import Circuit, PauliString, light_cone
 from quantum.circuits.channels import depolarizing
-from quantum.circuits.circuit import Circuit, Operation, cancel_inverses, light_cone
+from quantum.circuits.circuit import Operation, cancel_inverses
 from quantum.circuits.gates import matrix_gate, phased_x
 from quantum.circuits.noisy_circuit import Fault, NoisyCircuit
-from quantum.circuits.pauli import PauliString
+from quantum.compiling import spin_matrix
 from quantum.compiling.swap_network import swap_network
-from quantum.compiling.trotter import spin_matrix
 from quantum.engines import density_matrix
 from quantum.estimates import root_mean_with_error
-from quantum.noise.extrapolation import fit_extrapolation, fit_gaussian, richardson
-from quantum.noise.model import PRESETS, add_noise, device_noise
-from quantum.noise.path_weight import PathWeights, matching_noise, path_weights
-from quantum.spins.hamiltonian import SpinHamiltonian, make_hamiltonian
+from quantum.noise import PRESETS, add_noise, device_noise, fit_extrapolation, path_weights
+from quantum.noise.extrapolation import fit_gaussian, richardson
+from quantum.noise.path_weight import PathWeights, matching_noise
+from quantum.spins import SpinHamiltonian, make_hamiltonian
 
 CLAIM = "The normal law of path weights undoes most of the noise; where paths of both signs cancel, no law stands out."
 PAPER_FIGURE = "zero-noise extrapolation of arXiv 2510.19550, panel unknown to us"

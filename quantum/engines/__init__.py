@@ -4,3 +4,21 @@ Reading order: `dispatch` (the call, and the table of engines), `statevector` (t
 `qiskit_engine`, `jax_engine`, `sharding`, `density_matrix`, `pauli_propagation`, `tensor_network` with
 `tree_annealing`; `memory` (what fits), `classical_cost` (what it would cost elsewhere). Stands on `circuits`.
 """
+
+# Order of dependency, which ruff would sort away.
+# ruff: noqa: I001, RUF022
+from quantum.engines.dispatch import Precision, expectation, expectations
+from quantum.engines.pauli_propagation import (
+    Truncation,
+    propagate_paulis,
+    infinite_temperature_otoc,
+)
+
+__all__ = [
+    "Precision",
+    "expectation",
+    "expectations",
+    "Truncation",
+    "propagate_paulis",
+    "infinite_temperature_otoc",
+]

@@ -5,3 +5,31 @@ Reading order: `pulse_sequence`, `dipolar_sequences`, `magnus`, `reversal` (wher
 `pulsed_states`, `methods` (one call for the echo), `molecular_ruler` (a distance or an angle read off an echo). Stands
 on `spins`.
 """
+
+# Order of dependency, which ruff would sort away.
+# ruff: noqa: I001, RUF022
+from quantum.nmr.pulse_sequence import PulseSequence, propagator
+from quantum.nmr.dipolar_sequences import BLEW_12_AXIS, tardis_2_like, scale_factors, loschmidt_echo
+from quantum.nmr.reversal import examine
+from quantum.nmr.average_hamiltonian import GRID_STEP, secular_hamiltonian, reversible_hamiltonian
+from quantum.nmr.strike import butterfly
+from quantum.nmr.methods import Typicality, echo
+from quantum.nmr.molecular_ruler import toluene_ruler, dimethylbiphenyl_ruler
+
+__all__ = [
+    "PulseSequence",
+    "propagator",
+    "BLEW_12_AXIS",
+    "tardis_2_like",
+    "scale_factors",
+    "loschmidt_echo",
+    "examine",
+    "GRID_STEP",
+    "secular_hamiltonian",
+    "reversible_hamiltonian",
+    "butterfly",
+    "Typicality",
+    "echo",
+    "toluene_ruler",
+    "dimethylbiphenyl_ruler",
+]

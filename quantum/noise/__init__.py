@@ -4,3 +4,30 @@ Reading order: `model` (what a gate, an idle moment and a readout do), `batched_
 `noisy_expectation` (one call), `cross_entropy`, `mitigation`,
 `pauli_frames`, `extrapolation`, `path_weight`. Stands on `engines`.
 """
+
+# Order of dependency, which ruff would sort away.
+# ruff: noqa: I001, RUF022
+from quantum.noise.model import PRESETS, NoiseModel, device_noise, add_noise, echo_fidelity
+from quantum.noise.strata import stratified
+from quantum.noise.cross_entropy import linear_xeb, noisy_output
+from quantum.noise.mitigation import correct_readout, with_decoupling, device_signal_to_noise
+from quantum.noise.pauli_frames import pauli_frame
+from quantum.noise.extrapolation import fit_extrapolation
+from quantum.noise.path_weight import path_weights
+
+__all__ = [
+    "PRESETS",
+    "NoiseModel",
+    "device_noise",
+    "add_noise",
+    "echo_fidelity",
+    "stratified",
+    "linear_xeb",
+    "noisy_output",
+    "correct_readout",
+    "with_decoupling",
+    "device_signal_to_noise",
+    "pauli_frame",
+    "fit_extrapolation",
+    "path_weights",
+]

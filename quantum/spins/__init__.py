@@ -5,3 +5,27 @@ Reading order: `molecule` (coordinates), `dipolar` (couplings of an oriented mol
 `random_states`. Imports `quantum._checks` and
 `quantum.estimates` only.
 """
+
+# Order of dependency, which ruff would sort away.
+# ruff: noqa: I001, RUF022
+from quantum.spins.molecule import ANGSTROM, toluene, dimethylbiphenyl
+from quantum.spins.dipolar import TOLUENE_SAUPE, DIMETHYLBIPHENYL_SAUPE, molecule_couplings
+from quantum.spins.torsion import candidates, torsion_weights
+from quantum.spins.hamiltonian import SpinHamiltonian, make_hamiltonian
+from quantum.spins.action import real_frame
+from quantum.spins.krylov import evolve_krylov
+
+__all__ = [
+    "ANGSTROM",
+    "toluene",
+    "dimethylbiphenyl",
+    "TOLUENE_SAUPE",
+    "DIMETHYLBIPHENYL_SAUPE",
+    "molecule_couplings",
+    "candidates",
+    "torsion_weights",
+    "SpinHamiltonian",
+    "make_hamiltonian",
+    "real_frame",
+    "evolve_krylov",
+]

@@ -21,10 +21,9 @@ def build(task, arrays):
 
     from threadpoolctl import threadpool_limits
 
-    from quantum.nmr.methods import echo
+    from quantum.nmr import echo
     from quantum.nmr.typicality import echo_by_typicality
-    from quantum.spins.hamiltonian import make_hamiltonian
-    from quantum.spins.krylov import evolve_krylov
+    from quantum.spins import evolve_krylov, make_hamiltonian
 
     hamiltonian = make_hamiltonian(arrays["couplings"], arrays["fields"])
     spins, angle, axis, times = task["struck"], task["angle"], arrays["axis"], arrays["times"]
