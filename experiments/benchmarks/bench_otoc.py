@@ -42,7 +42,7 @@ from quantum.circuits import (
 )
 from quantum.circuits.program import blocks, make_program
 from quantum.echoes import Echo, correlators, echo_circuit, make_echo
-from quantum.engines import cirq_engine, dispatch, jax_engine
+from quantum.engines import cirq_engine, expectation, jax_engine
 
 CLAIM = "A pruned OTOC(2) takes at most 0.6 of the literal circuit on qsim, an ensemble of insertions 0.4."
 PAPER_FIGURE = "none (our benchmark)"
@@ -175,7 +175,7 @@ def _time_one(config: Config, context: Context, echo: Echo) -> dict[str, np.ndar
     tasks = {f"qsim f={f} t={t}": _qsim(literal, echo, f, t) for f, t in config.qsim_options}
     if literal.n_qubits <= config.slow_qubits:
         tasks["Cirq"] = _cirq(literal, echo)
-        tasks["Aer"] = lambda: dispatch.expectation(literal, echo.observable, engine="qiskit")
+        tasks["Aer"] = lambda: expectation(literal, echo.observable, engine="qiskit")
     tasks["ours: JAX literal"] = _jax(lambda: literal, echo)
     tasks["ours: JAX pruned"] = _jax(lambda: echo_circuit(echo), echo)
     tasks["ours: qsim pruned"] = lambda: _pruned_on_qsim(echo)

@@ -24,7 +24,7 @@ from experiments.harness.fields import among, at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
-from quantum._checks import check_choice, check_count, check_in_range
+from quantum._checks import check_choice
 from quantum.circuits import (
     EchoLayout,
     Lattice,

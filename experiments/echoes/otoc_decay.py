@@ -42,7 +42,7 @@ from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
 from quantum.circuits import DEFAULT_ORDER, EchoLayout, light_cone, random_circuit, read_layout
 from quantum.echoes import echo_circuit, make_echo, measure_interference
-from quantum.engines import dispatch
+from quantum.engines import expectations
 from quantum.estimates import std_with_error
 from quantum.inference import compare_decays, scrambled_std
 from quantum.inference.decays import DecayComparison
@@ -168,7 +168,7 @@ def _point(config: Config, size: str, order: str, cycles: int) -> dict[str, np.n
         else:
             circuits = [echo_circuit(echo) for echo in echoes]
         observable = echoes[0].observable
-        values[name] = dispatch.expectations(circuits, [observable], engine=config.engine)[:, 0]
+        values[name] = expectations(circuits, [observable], engine=config.engine)[:, 0]
     if config.n_strings:
         echoes = [make_echo(layout, unitary, order=2) for unitary in unitaries]
         measured = measure_interference(

@@ -27,7 +27,6 @@ from experiments.harness.context import Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
-from quantum._checks import check_choice, check_count
 from quantum.circuits import (
     DEFAULT_ORDER,
     Circuit,

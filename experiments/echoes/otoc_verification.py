@@ -26,11 +26,10 @@ from experiments.harness.fields import at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
-from quantum._checks import check_count, check_in_range
 from quantum.circuits import fsim, random_circuit, random_paulis, read_layout
 from quantum.circuits.gates import WILLOW_PHASE
 from quantum.echoes import Echo, echo_circuit, make_echo
-from quantum.engines import dispatch
+from quantum.engines import Precision, expectation, expectations
 
 CLAIM = "Cirq, Qiskit and JAX give one echo to rounding; devices that measure it agree, or betray a gate error."
 PAPER_FIGURE = "Nature 646, 825 (2025), text: verifiable by another device"
@@ -46,7 +45,7 @@ TOLERANCES = {
     "shots.gate_error_found": 0.5,
 }
 # Engine and precision; Cirq in single precision is qsim, in double its own simulator.
-PRECISIONS: tuple[dispatch.Precision, ...] = ("single", "double")
+PRECISIONS: tuple[Precision, ...] = ("single", "double")
 METHODS = tuple((name, precision) for name in ("cirq", "qiskit", "jax") for precision in PRECISIONS)
 NAMES = ("qsim", "Cirq", "Aer, single", "Aer, double", "JAX, single", "JAX, double")
 QUANTITIES = ("c2", "c4", "off_diagonal")
@@ -162,7 +161,7 @@ def _on_every_engine(config: Config, number: int) -> dict[str, np.ndarray]:
 def _measure(echo: Echo, inserted=(), *, method, prune: bool) -> float:
     engine, precision = method
     circuit = echo_circuit(echo, inserted, prune=prune)
-    return dispatch.expectation(circuit, echo.observable, engine=engine, precision=precision)
+    return expectation(circuit, echo.observable, engine=engine, precision=precision)
 
 
 def _pairwise(values: np.ndarray) -> np.ndarray:
@@ -186,7 +185,7 @@ def _devices(config: Config) -> dict[str, np.ndarray]:
     for kind, error in (("ideal", 0.0), ("faulty", config.gate_error)):
         echoes = [_echo(config, 5_000 + k, error) for k in range(config.n_devices_circuits)]
         circuits = [echo_circuit(echo) for echo in echoes]
-        exact[kind] = dispatch.expectations(circuits, [echoes[0].observable])[:, 0]
+        exact[kind] = expectations(circuits, [echoes[0].observable])[:, 0]
     rng = np.random.default_rng([config.seed, 7])
     found = {"exact_ideal": exact["ideal"], "exact_faulty": exact["faulty"]}
     for name, other in (("ideal", exact["ideal"]), ("gate_error", exact["faulty"])):

@@ -41,7 +41,6 @@ from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.molecules.nmr_geometry_figure import plot
-from quantum._checks import check_count, check_in_range
 from quantum.inference import ForwardModel, Gaussian, emulate, fit, parametric_bootstrap, read_curve
 from quantum.inference.curve_emulator import CurveEmulator
 from quantum.nmr import dimethylbiphenyl_ruler, echo, toluene_ruler

@@ -8,18 +8,18 @@ their text), `random_circuits`, `program` (gates merged into blocks), `clifford`
 # Order of dependency, which ruff would sort away.
 # ruff: noqa: I001, RUF022
 from quantum.circuits.gates import fsim
-from quantum.circuits.pauli import PauliString, random_paulis
 from quantum.circuits.circuit import Circuit, light_cone
+from quantum.circuits.pauli import PauliString, random_paulis
 from quantum.circuits.lattice import Lattice, rectangle, willow
 from quantum.circuits.layouts import EchoLayout, echo_layout, rectangle_layout, read_layout
 from quantum.circuits.random_circuits import random_circuit, DEFAULT_ORDER
 
 __all__ = [
     "fsim",
-    "PauliString",
-    "random_paulis",
     "Circuit",
     "light_cone",
+    "PauliString",
+    "random_paulis",
     "Lattice",
     "rectangle",
     "willow",
