@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.stats import chi2
 
 from experiments.harness.context import Context
 from experiments.harness.fields import at_least, rising, within
@@ -30,6 +29,7 @@ from quantum.circuits import fsim, random_circuit, random_paulis, read_layout
 from quantum.circuits.gates import WILLOW_PHASE
 from quantum.echoes import Echo, echo_circuit, make_echo
 from quantum.engines import Precision, expectation, expectations
+from quantum.inference.agreement import agreement_limit, share_caught, squared_pulls
 
 CLAIM = "Cirq, Qiskit and JAX give one echo to rounding; devices that measure it agree, or betray a gate error."
 PAPER_FIGURE = "Nature 646, 825 (2025), text: verifiable by another device"
@@ -190,20 +190,12 @@ def _devices(config: Config) -> dict[str, np.ndarray]:
     found = {"exact_ideal": exact["ideal"], "exact_faulty": exact["faulty"]}
     for name, other in (("ideal", exact["ideal"]), ("gate_error", exact["faulty"])):
         found[f"z2_{name}"] = np.stack(
-            [_compare(exact["ideal"], other, n, config.repeats, rng) for n in config.shots]
+            [
+                squared_pulls(exact["ideal"], other, n, config.repeats, seed=rng)
+                for n in config.shots
+            ]
         )
     return found
-
-
-def _compare(first, second, shots: int, repeats: int, rng) -> np.ndarray:
-    """z^2 of two measurements with `shots` shots each, (repeats, circuits)."""
-    means = []
-    for exact in (first, second):
-        ups = rng.binomial(shots, np.clip((1 + exact) / 2, 0, 1), size=(repeats, exact.size))
-        means.append(2 * ups / shots - 1)
-    # Variance of the difference under the hypothesis of one value; 1/shots keeps it from 0 where all shots agree.
-    pooled = (means[0] + means[1]) / 2
-    return (means[0] - means[1]) ** 2 / (2 * (1 - pooled**2 + 1 / shots) / shots)
 
 
 def _metrics(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, Measurement]:
@@ -220,7 +212,7 @@ def _metrics(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, Measure
     metrics["agreement.gate_error"] = Measurement.from_samples(last)
     shift = np.abs(arrays["exact_faulty"] - arrays["exact_ideal"])
     metrics["shift.gate_error"] = Measurement.from_samples(shift)
-    caught = _caught(arrays["z2_gate_error"], _limit(config))
+    caught = share_caught(arrays["z2_gate_error"], _limit(config))
     found = [n for n, share in zip(config.shots, caught, strict=True) if share >= 0.95]
     if found:
         metrics["shots.gate_error_found"] = Measurement(found[0])
@@ -232,11 +224,7 @@ def _metrics(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, Measure
 
 def _limit(config: Config) -> float:
     """Mean z^2 that two equal devices pass in 1 % of comparisons (chi-square)."""
-    return float(chi2.ppf(0.99, config.n_devices_circuits) / config.n_devices_circuits)
-
-
-def _caught(z2: np.ndarray, limit: float) -> np.ndarray:
-    return (z2.mean(axis=2) > limit).mean(axis=1)
+    return agreement_limit(config.n_devices_circuits)
 
 
 @style()

@@ -32,8 +32,6 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness.context import Context
@@ -41,8 +39,9 @@ from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.molecules.nmr_geometry_figure import plot
-from quantum.inference import ForwardModel, Gaussian, emulate, fit, parametric_bootstrap, read_curve
+from quantum.inference import Gaussian, emulate, fit, parametric_bootstrap, read_curve
 from quantum.inference.curve_emulator import CurveEmulator
+from quantum.inference.normalised_curve import fit_normalised, profile_normalised
 from quantum.nmr import dimethylbiphenyl_ruler, echo, toluene_ruler
 from quantum.nmr.molecular_ruler import DIMETHYLBIPHENYL_LABELS, double_quantum
 from quantum.spins import ANGSTROM, candidates, torsion_weights
@@ -254,13 +253,14 @@ def _learn(
     """Fits every measurement without its truth; the bootstrap on the first."""
     model = emulator.model()
     fits = [
-        _fit(model, curve, np.full(len(curve), sigma), config.seed, normalised=True)
+        fit_normalised(model, curve, np.full(len(curve), sigma), N_STARTS, seed=config.seed)
         for curve in data
     ]
     values = np.array([found.values for found, _ in fits])
     errors = np.array([np.sqrt(np.diag(found.covariance)) for found, _ in fits])
     first, likelihood = fits[0]
     refits = parametric_bootstrap(model, likelihood, first, config.refits, seed=config.seed)
+    at, profiles = profile_normalised(emulator, data, float(sigma), PROFILE_GRID)
     result = {
         "values": values,
         "errors": errors,
@@ -268,48 +268,14 @@ def _learn(
         "p_value": np.array([found.p_value for found, _ in fits]),
         "bootstrap": refits.std(axis=0, ddof=1),
         "line": model.predict(first.values),
-        **_profiles(emulator, data, sigma),
+        "profile_at": at,
+        "profile": profiles,
     }
     if name == "dmbp":
         lines = [model.predict(np.array([c])) for c in np.rad2deg(candidates())]
         costs = [[like.log_likelihood(line) for line in lines] for _, like in fits]
         result["candidate"] = np.argmax(costs, axis=1)
     return result
-
-
-def _profiles(emulator: CurveEmulator, data, sigma: float) -> dict[str, np.ndarray]:
-    """-2 log L of every measurement along its first parameter, least over the other: (measurements, grid)."""
-    axes = [
-        np.linspace(low, high, n)
-        for low, high, n in zip(emulator.lower, emulator.upper, PROFILE_GRID, strict=False)
-    ]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
-    lines = np.asarray(
-        jax.lax.map(emulator, jnp.asarray(points.reshape(-1, len(axes))), batch_size=1024)
-    )
-    square = np.sum(lines**2, axis=1)
-    found = []
-    for curve in data:
-        rest = curve - lines
-        # The inverse and the determinant of sigma^2 (1 + m m^T), m the line itself.
-        spread = np.sum(rest**2, axis=1) - np.sum(lines * rest, axis=1) ** 2 / (1 + square)
-        cost = (spread / sigma**2 + np.log1p(square)).reshape(points.shape[:-1])
-        found.append(cost.reshape(len(axes[0]), -1).min(axis=1) - cost.min())
-    return {"profile_at": axes[0], "profile": np.array(found)}
-
-
-def _fit(model: ForwardModel, curve, sigmas, seed: int, normalised: bool):
-    """Least squares with independent errors first; then with the covariance of the curve found, not of the data.
-
-    From all starts each time: which of two maxima is the higher one may depend on the covariance.
-    """
-    likelihood = Gaussian(curve, sigmas)
-    found = fit(model, likelihood, N_STARTS, seed=seed)
-    for _ in range(2 if normalised else 0):
-        line = model.predict(found.values)
-        likelihood = Gaussian(curve, np.diag(sigmas**2) + sigmas[0] ** 2 * np.outer(line, line))
-        found = fit(model, likelihood, N_STARTS, seed=seed)
-    return found, likelihood
 
 
 def _compare(name: str, suffix: str, learned, truth: np.ndarray) -> dict[str, Measurement]:
@@ -354,9 +320,8 @@ def _measured(config: Config) -> dict[str, Measurement]:
     made = emulate(
         lambda p: _curve(config, "toluene", curve.times, p), names, lower, upper, degrees
     )
-    found, _ = _fit(
-        made.model(), curve.values, curve.standard_errors, config.seed, normalised=False
-    )
+    likelihood = Gaussian(curve.values, curve.standard_errors)
+    found = fit(made.model(), likelihood, N_STARTS, seed=config.seed)
     error = float(np.sqrt(found.covariance[0, 0]))
     return {
         "measured.value": Measurement(found.values[0], error, "A"),

@@ -32,19 +32,18 @@ from experiments.harness.fields import among, at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, new_figure, style
-from quantum.circuits import Circuit, PauliString, light_cone
+from quantum.circuits import Circuit, PauliString
 from quantum.circuits.channels import depolarizing
-from quantum.circuits.circuit import Operation, cancel_inverses
-from quantum.circuits.gates import matrix_gate, phased_x
 from quantum.circuits.noisy_circuit import Fault, NoisyCircuit
-from quantum.compiling import spin_matrix
-from quantum.compiling.swap_network import swap_network
+from quantum.compiling import nmr_echo_circuit
 from quantum.engines import density_matrix
 from quantum.estimates import root_mean_with_error
+from quantum.nmr import reversible_hamiltonian
 from quantum.noise import PRESETS, add_noise, device_noise, fit_extrapolation, path_weights
 from quantum.noise.extrapolation import fit_gaussian, richardson
 from quantum.noise.path_weight import PathWeights, matching_noise
-from quantum.spins import SpinHamiltonian, make_hamiltonian
+from quantum.spins import ANGSTROM, SpinHamiltonian
+from quantum.spins.random_molecules import scattered_couplings
 
 CLAIM = "The normal law of path weights undoes most of the noise; where paths of both signs cancel, no law stands out."
 PAPER_FIGURE = "zero-noise extrapolation of arXiv 2510.19550, panel unknown to us"
@@ -58,10 +57,6 @@ METHODS = (
     "raw", "linear", "richardson", "exponential", "gaussian", "gaussian_free", "exponential_shared", "gaussian_shared",
 )  # fmt: skip
 SHOTS = (1e4, 1e5, 1e6, 1e7)
-# Dipolar constants in Hz A^3 and the order along the long axis, from the sheet of the NMR experiment.
-_PROTONS, _PROBE, _ORDER = 120_120.0, 30_211.0, 0.1758
-_RADIUS, _NEAREST = 2.5, 1.7  # A, of a made-up molecule
-_STRIKE = np.array([0, 2, 1]) / np.sqrt(5)  # axis of the butterfly, second-hand
 _MOST_WEIGHTED = 7  # spins; beyond, the density matrix alone
 
 
@@ -156,35 +151,19 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     )
 
 
-def molecule(n_spins: int, bond: float, rng: np.random.Generator) -> SpinHamiltonian:
+def molecule(config: Config, index: int) -> SpinHamiltonian:
     """TARDIS-2 Hamiltonian of a probe, a proton bound to it along z, and others at random within a cube."""
-    places = np.zeros((n_spins, 3))
-    apart = np.zeros((n_spins, n_spins))
-    while apart[1:].min() < _NEAREST:
-        places[2:] = rng.uniform(-_RADIUS, _RADIUS, (n_spins - 2, 3))
-        places[1] = 0, 0, bond
-        apart = np.linalg.norm(places[:, None] - places, axis=-1) + 9 * np.eye(n_spins)
-        apart[1, 0] = 9  # the bond alone may be shorter
-    apart[1, 0] = apart[0, 1]
-    cosine = (places[:, None, 2] - places[:, 2]) / apart
-    constant = np.full((n_spins, n_spins), _PROTONS)
-    constant[0] = constant[:, 0] = _PROBE
-    coupling_hz = -constant * _ORDER * (3 * cosine**2 - 1) / 2 / apart**3
-    np.fill_diagonal(coupling_hz, 0)
-    form = np.broadcast_to(np.diag([-1.0, 1.0, 0.0]), (n_spins, n_spins, 3, 3)).copy()
-    form[0] = form[:, 0] = np.diag([0, 0, 4 / 9])  # 2/9 of 2 D I_z S_z
-    return make_hamiltonian(2 * np.pi * coupling_hz[..., None, None] * form)
+    couplings_hz = scattered_couplings(
+        config.n_spins, config.bond * ANGSTROM, seed=[config.seed, index]
+    )
+    return reversible_hamiltonian(couplings_hz)
 
 
 def echo_circuit(config: Config, steps: int, index: int) -> Circuit:
     """Preparation, U, strike and U^dagger of one molecule, what cannot matter taken out."""
-    n, rng = config.n_spins, np.random.default_rng([config.seed, index])
-    network = swap_network(molecule(n, config.bond, rng), steps * STEP, steps)
-    turned = Operation(phased_x(np.pi / 2, np.pi / 2), (0,))
-    gate = matrix_gate(spin_matrix(config.strike * _STRIKE, 1.0))
-    struck = tuple(Operation(gate, (network.places[spin],)) for spin in (n - 2, n - 1))
-    echo = network.circuit + Circuit(n, (struck,)) + network.circuit.inverse()
-    return Circuit(n, ((turned,),)) + light_cone(cancel_inverses(echo), (0,))
+    struck = config.n_spins - 2, config.n_spins - 1
+    hamiltonian, time = molecule(config, index), steps * STEP
+    return nmr_echo_circuit(hamiltonian, struck, config.strike, time, steps, prepared=True)
 
 
 def _echo(config: Config, steps: int, index: int) -> dict[str, np.ndarray]:

@@ -7,14 +7,12 @@ fewer gates). Stands on `nmr` and `engines`.
 
 # Order of dependency, which ruff would sort away.
 # ruff: noqa: I001, RUF022
-from quantum.compiling.trotter import spin_matrix
 from quantum.compiling.nmr_circuit import nmr_echo_circuit, nearest_only, circuit_echo
 from quantum.compiling.circuit_compiler import compile_circuit, count_gates
 from quantum.compiling.program_error import make_task
 from quantum.compiling.program_search import draw_molecules, ablation
 
 __all__ = [
-    "spin_matrix",
     "nmr_echo_circuit",
     "nearest_only",
     "circuit_echo",

@@ -29,7 +29,7 @@ import numpy as np
 
 from quantum._checks import check_choice, check_count, check_in_range
 from quantum.circuits.circuit import Circuit, Moment, Operation, cancel_inverses, light_cone
-from quantum.circuits.gates import matrix_gate
+from quantum.circuits.gates import matrix_gate, phased_x
 from quantum.compiling.swap_network import swap_network, sweep_moments
 from quantum.compiling.trotter import pair_matrix, spin_matrix
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
@@ -38,6 +38,7 @@ from quantum.nmr.strike import check_times
 from quantum.spins.hamiltonian import SpinHamiltonian
 
 LAYOUTS = ("all", "nearest")
+_ALONG_X = Operation(phased_x(math.pi / 2, math.pi / 2), (0,))
 _MOST_EXACT = 11  # spins: the unitary of more takes over 64 MB
 
 
@@ -52,6 +53,7 @@ def nmr_echo_circuit(
     layout: str = "all",
     axis: Sequence[float] | np.ndarray = BLEW_12_AXIS,
     pruned: bool = True,
+    prepared: bool = False,
 ) -> Circuit:
     """Circuit of W; spin q starts and ends on qubit q, and spin 0 is the probe.
 
@@ -66,6 +68,7 @@ def nmr_echo_circuit(
         layout: "all" or "nearest".
         axis: Unit vector that the butterfly turns about.
         pruned: Whether gates that cannot change the echo are taken out.
+        prepared: Whether the probe is first turned from |0> along x; its X is then the echo, the others mixed.
 
     Raises:
         ValueError: If the layout is unknown or does not fit, a struck spin is the probe or not there, a number is out
@@ -90,7 +93,9 @@ def nmr_echo_circuit(
     turn = matrix_gate(spin_matrix(float(angle) * np.asarray(axis, float), 1.0))
     strike = tuple(Operation(turn, (places[spin],)) for spin in struck)
     circuit = Circuit(n, (*out, strike, *Circuit(n, tuple(out)).inverse().moments))
-    return light_cone(cancel_inverses(circuit), (0,)) if pruned else circuit
+    if pruned:
+        circuit = light_cone(cancel_inverses(circuit), (0,))
+    return Circuit(n, ((_ALONG_X,),)) + circuit if prepared else circuit
 
 
 def nearest_only(hamiltonian: SpinHamiltonian, spin: int = 1) -> SpinHamiltonian:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import minimize
 
-from quantum._checks import check_count, check_in_range
+from quantum._checks import check_count
 from quantum.compiling.echo_program import EchoProgram, decomposed, first_order
 from quantum.compiling.program_error import (
     EchoTask,
@@ -33,9 +33,9 @@ from quantum.compiling.program_error import (
     with_parameters,
 )
 from quantum.nmr.average_hamiltonian import reversible_hamiltonian
-from quantum.spins.dipolar import molecule_couplings
 from quantum.spins.hamiltonian import SpinHamiltonian
 from quantum.spins.molecule import Molecule
+from quantum.spins.random_molecules import moved_couplings
 
 INGREDIENTS = ("rescaling", "modulation", "decomposition", "budgeting", "symmetry", "pruning")
 _LIMIT = 0.5  # of modulation and rescaling: beyond, a program is no product formula any more
@@ -90,20 +90,13 @@ def draw_molecules(
     Raises:
         ValueError: If there is no molecule to draw, or a drawn one is not valid.
     """
-    check_count(n_molecules, "n_molecules", 1)
-    check_in_range(shift, "shift", 0, 1e-10, "m")
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(n_molecules):
-        places = np.asarray(molecule.positions)
-        moved = replace(molecule, positions=jnp.asarray(rng.normal(places, shift)))
-        noise = rng.normal(0, order_shift, (3, 3))
-        noise = (noise + noise.T) / 2
-        tensor = saupe + noise - np.trace(noise) / 3 * np.eye(3)
-        table = np.asarray(molecule_couplings(moved, tensor))
-        spins = np.arange(len(table)) if keep is None else np.asarray(keep)
-        found.append(reversible_hamiltonian(table[np.ix_(spins, spins)], variant=variant))
-    return tuple(found)
+    drawn = moved_couplings(
+        molecule, saupe, n_molecules, seed=seed, shift=shift, order_shift=order_shift
+    )
+    spins = np.arange(len(drawn[0])) if keep is None else np.asarray(keep)
+    return tuple(
+        reversible_hamiltonian(table[np.ix_(spins, spins)], variant=variant) for table in drawn
+    )
 
 
 def at_budget(program: EchoProgram, times: Sequence[float], mean: float | int) -> EchoProgram:

@@ -1,7 +1,7 @@
 """What an experiment tells of an unknown: likelihoods, fits, their errors, decays.
 
 Reading order: `likelihood`, `fitting`, `errors` (bootstrap, profiles, coverage), `decays`, `phase_response`,
-`curve_emulator`, `measured_curve`. Stands on `engines` and `nmr`.
+`curve_emulator`, `normalised_curve`, `measured_curve`, `agreement` (of two devices). Stands on `engines` and `nmr`.
 """
 
 # Order of dependency, which ruff would sort away.

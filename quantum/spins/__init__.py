@@ -2,7 +2,7 @@
 
 Reading order: `molecule` (coordinates), `dipolar` (couplings of an oriented molecule), `torsion`, `hamiltonian`,
 `action` (H on a state, matrix-free), `evolution` (Chebyshev), `krylov`,
-`random_states`. Imports `quantum._checks` and
+`random_states`, `random_molecules`. Imports `quantum._checks` and
 `quantum.estimates` only.
 """
 

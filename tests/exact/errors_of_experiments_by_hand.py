@@ -23,6 +23,7 @@ from quantum.echoes.pauli_growth import Growth
 from quantum.engines.classical_cost import Machine
 from quantum.estimates import Bootstrap, Estimate
 from quantum.inference.decays import DecayComparison, DecayFit
+from quantum.inference.normalised_curve import fit_normalised
 from tests.exact.errors_by_hand import FLAT, HALF, LEVEL, Case
 
 PUBLISHED = Reference("x", 1.0, 4.0, "", "", "table", True)
@@ -79,7 +80,7 @@ def _learned() -> list[float | None]:
 
 def _normalised_fit() -> np.ndarray:
     sigmas = np.full(4, 0.4)
-    return nmr_geometry._fit(LEVEL, FLAT.data, sigmas, 0, normalised=True)[0].covariance
+    return fit_normalised(LEVEL, FLAT.data, sigmas, 4, seed=0)[0].covariance
 
 
 def _whole_molecule() -> np.ndarray:
@@ -100,7 +101,7 @@ MOLECULES = (
         [2, 5**0.5 / 2, 0.5, 5**0.5 / 4, *[(0.683 * 0.317 / 2) ** 0.5] * 2],
     ),
     # sigma^2 / n, and sigma^2 of the common factor times the level 1 squared.
-    Case(nmr_geometry._fit, _normalised_fit, [[0.4**2 / 4 + 0.4**2]]),
+    Case(fit_normalised, _normalised_fit, [[0.4**2 / 4 + 0.4**2]]),
     Case(nmr_echo_pulses.whole_molecule, _whole_molecule, [[1], [0]]),
 )
 

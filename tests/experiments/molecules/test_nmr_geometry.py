@@ -2,12 +2,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
 
 from experiments.harness.context import Context
 from experiments.harness.settings import precision
 from experiments.molecules import nmr_geometry
-from quantum.inference.curve_emulator import CurveEmulator
 
 TINY = nmr_geometry.Config(
     repeats=4, noise=(0.01,), n_times=8, time_step=1.1e-3, dmbp_time_step=0.4e-3, degree=10,
@@ -54,34 +52,6 @@ def test_the_profile_has_its_valley_at_the_fit_as_wide_as_its_error(outcome, nam
         low, high = at[profile < 1][[0, -1]]
         assert (low + high) / 2 == pytest.approx(value, abs=0.4 * error + at[1] - at[0])
         assert (high - low) / 2 == pytest.approx(error, abs=0.25 * error + at[1] - at[0])
-
-
-def test_the_profile_takes_the_best_of_the_other_parameter():
-    """A model that is a line in both: -2 log L is a parabola, whose profile is known."""
-    lines = np.zeros((2, 2, 3))
-    lines[1, 0], lines[0, 1] = [0.1, 0, 0], [0.05, 0.1, 0]
-    emulator = CurveEmulator(("a", "b"), (-1, -1), (1, 1), lines)
-    exact = 0.2 * lines[1, 0] + 0.3 * lines[0, 1]
-    found = nmr_geometry._profiles(emulator, [exact], 1e-3)
-    # m is small, so that the covariance is sigma^2; b makes up for the part along its own line.
-    free = lines[1, 0] - lines[0, 1] * (lines[1, 0] @ lines[0, 1]) / (lines[0, 1] @ lines[0, 1])
-    expected = (found["profile_at"] - 0.2) ** 2 * (free @ free) / 1e-6
-    near = np.abs(found["profile_at"] - 0.2) < 0.3
-    np.testing.assert_allclose(found["profile"][0][near], expected[near], rtol=0.05, atol=2)
-
-
-def test_the_profile_is_that_of_the_normal_law_with_the_line_in_its_covariance():
-    """Noise as large as the signal, so that the determinant counts: scipy's density on the same grid."""
-    lines = np.array([[0.0, 0.0, 0.0], [1.0, 0.5, -0.5]])
-    emulator = CurveEmulator(("a",), (-1,), (1,), lines)
-    data, sigma = np.array([0.7, 0.1, 0.2]), 0.8
-    found = nmr_geometry._profiles(emulator, [data], sigma)
-    means = np.asarray([emulator(np.array([a])) for a in found["profile_at"]])
-    cost = [
-        -2 * multivariate_normal(m, sigma**2 * (np.eye(3) + np.outer(m, m))).logpdf(data)
-        for m in means
-    ]
-    np.testing.assert_allclose(found["profile"][0], np.array(cost) - min(cost), atol=1e-9)
 
 
 def test_the_emulator_is_finer_than_the_noise(outcome):
