@@ -40,7 +40,7 @@ from experiments.harness.fields import among, at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
-from quantum.circuits import DEFAULT_ORDER, EchoLayout, light_cone, random_circuit, read_layout
+from quantum.circuits import DEFAULT_ORDER, EchoLayout, light_cone, parse_layout, random_circuit
 from quantum.echoes import echo_circuit, make_echo, measure_interference
 from quantum.engines import expectations
 from quantum.estimates import std_with_error
@@ -100,7 +100,7 @@ class Config:
 
     def layout(self, size: str) -> EchoLayout:
         """Lattice, measured qubit and butterfly."""
-        return read_layout(size, n_cycles=max(self.n_cycles), name="sizes")
+        return parse_layout(size, n_cycles=max(self.n_cycles), name="sizes")
 
     def n_qubits(self, size: str) -> int:
         """Qubits of a layout."""

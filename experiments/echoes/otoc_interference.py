@@ -40,7 +40,7 @@ from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
-from quantum.circuits import DEFAULT_ORDER, EchoLayout, random_circuit, read_layout
+from quantum.circuits import DEFAULT_ORDER, EchoLayout, parse_layout, random_circuit
 from quantum.echoes import make_echo, measure_interference
 from quantum.echoes.interference import Interference
 from quantum.estimates import bootstrap, correlation_with_error
@@ -105,7 +105,7 @@ class Config:
 
     def layout(self, size: str) -> EchoLayout:
         """Lattice, measured qubit and butterfly."""
-        return read_layout(size, n_cycles=self.rectangle_cycles, name="sizes")
+        return parse_layout(size, n_cycles=self.rectangle_cycles, name="sizes")
 
 
 SCALES = {

@@ -36,7 +36,7 @@ from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import new_figure, style
-from quantum.circuits import EchoLayout, random_circuit, read_layout
+from quantum.circuits import EchoLayout, parse_layout, random_circuit
 from quantum.echoes import echo_circuit, make_echo, reference_circuit
 from quantum.echoes.interference import draw_insertions
 from quantum.estimates import Estimate, ratio_error, std_with_error
@@ -131,7 +131,7 @@ class Config:
 
     def layout(self, text: str) -> EchoLayout:
         """One of the layouts."""
-        return read_layout(text, name="layouts")
+        return parse_layout(text, name="layouts")
 
 
 SCALES = {

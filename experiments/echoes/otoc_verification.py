@@ -25,7 +25,7 @@ from experiments.harness.fields import at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
-from quantum.circuits import fsim, random_circuit, random_paulis, read_layout
+from quantum.circuits import fsim, parse_layout, random_circuit, random_paulis
 from quantum.circuits.gates import WILLOW_PHASE
 from quantum.echoes import Echo, echo_circuit, make_echo
 from quantum.engines import Precision, expectation, expectations
@@ -53,7 +53,7 @@ FORMS = ("literal", "pruned")
 
 
 def _echo(config: "Config", number: int, gate_error: float = 0.0) -> Echo:
-    layout = read_layout(config.n_qubits, n_cycles=config.n_cycles, name="n_qubits")
+    layout = parse_layout(config.n_qubits, n_cycles=config.n_cycles, name="n_qubits")
     gate = fsim(math.pi / 2 + gate_error, WILLOW_PHASE)
     seed = 10_000 * config.seed + number
     return make_echo(

@@ -11,7 +11,7 @@ from quantum.circuits.gates import fsim
 from quantum.circuits.circuit import Circuit, light_cone
 from quantum.circuits.pauli import PauliString, random_paulis
 from quantum.circuits.lattice import Lattice, rectangle, willow
-from quantum.circuits.layouts import EchoLayout, echo_layout, rectangle_layout, read_layout
+from quantum.circuits.layouts import EchoLayout, echo_layout, rectangle_layout, parse_layout
 from quantum.circuits.random_circuits import random_circuit, DEFAULT_ORDER
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "EchoLayout",
     "echo_layout",
     "rectangle_layout",
-    "read_layout",
+    "parse_layout",
     "random_circuit",
     "DEFAULT_ORDER",
 ]

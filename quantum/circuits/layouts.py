@@ -1,6 +1,6 @@
 """Where an echo experiment measures and where it strikes: published sub-lattices, rectangles, their text.
 
-Text of a layout, read by `read_layout`: a size, then "@" and a number of cycles where it is to differ. The size is one
+Text of a layout, read by `parse_layout`: a size, then "@" and a number of cycles where it is to differ. The size is one
 of the published sub-lattices (18, 23, 27, 31, 36), a rectangle by its rows x columns (3x4), or a small rectangle by its
 number of qubits (4, 6, 9, 12 stand for 2x2, 2x3, 3x3, 3x4). A rectangle is measured in one corner and struck in the
 opposite one, which is our choice, as are its cycles.
@@ -81,7 +81,7 @@ def rectangle_layout(n_rows: int, n_columns: int, n_cycles: int) -> EchoLayout:
     return EchoLayout(lattice, 0, (lattice.n_qubits - 1,), n_cycles)
 
 
-def read_layout(
+def parse_layout(
     text: str | int, *, n_cycles: int | None = None, name: str = "layout"
 ) -> EchoLayout:
     """Layout from its text, such as 18, "3x4@12" or "3x4" (grammar in the module's docstring).

@@ -40,6 +40,7 @@ from quantum.spins.random_molecules import moved_couplings
 INGREDIENTS = ("rescaling", "modulation", "decomposition", "budgeting", "symmetry", "pruning")
 _LIMIT = 0.5  # of modulation and rescaling: beyond, a program is no product formula any more
 _SHARES = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0)
+_FIRST_SHARES = (2, 1, 0.5)  # where the search for the decomposition starts
 _GROWTHS = (0.0, 0.5, 1.0, 1.5)
 _SYMMETRIC = (None, 1, 2, 4)
 _BISECTIONS = 20
@@ -73,7 +74,6 @@ def draw_molecules(
     shift: float | int = 2e-12,
     order_shift: float | int = 0.01,
     keep: Sequence[int] | None = None,
-    variant: str = "tardis-2",
 ) -> tuple[SpinHamiltonian, ...]:
     """Average Hamiltonians of molecules with atoms and order tensor moved at random, normally distributed.
 
@@ -85,7 +85,6 @@ def draw_molecules(
         shift: Standard deviation of each coordinate in metres.
         order_shift: Standard deviation of each entry of the order tensor, before its trace is taken off.
         keep: Spins that are kept, all by default.
-        variant: Of `reversible_hamiltonian`.
 
     Raises:
         ValueError: If there is no molecule to draw, or a drawn one is not valid.
@@ -94,9 +93,7 @@ def draw_molecules(
         molecule, saupe, n_molecules, seed=seed, shift=shift, order_shift=order_shift
     )
     spins = np.arange(len(drawn[0])) if keep is None else np.asarray(keep)
-    return tuple(
-        reversible_hamiltonian(table[np.ix_(spins, spins)], variant=variant) for table in drawn
-    )
+    return tuple(reversible_hamiltonian(table[np.ix_(spins, spins)]) for table in drawn)
 
 
 def at_budget(program: EchoProgram, times: Sequence[float], mean: float | int) -> EchoProgram:
@@ -249,7 +246,6 @@ def ablation(
     seed: int,
     n_mutations: int = 40,
     n_iterations: int = 30,
-    shares: Sequence[float | int] = (2, 1, 0.5),
     names: Sequence[str] | None = None,
 ) -> tuple[Trial, ...]:
     """Product formulas, the program with all ingredients, and with each taken away, at one budget.
@@ -261,7 +257,6 @@ def ablation(
         seed: Of the search.
         n_mutations: Mutations tried for each, product formulas included.
         n_iterations: Steps of the gradient search for each.
-        shares: Where the search for the decomposition starts.
         names: Which to make, of "first order, as published", "order 1", "order 2", "order 4", "all", and "without ..."
             and "only ..." of each ingredient; all but the last by default.
     """
@@ -288,7 +283,7 @@ def ablation(
             chosen = {"all": INGREDIENTS, "only": (rest,)}.get(kind) or tuple(
                 i for i in INGREDIENTS if i != rest
             )
-            own = shares if "decomposition" in chosen else None
+            own = _FIRST_SHARES if "decomposition" in chosen else None
             start = decomposed(plain, mean, shares=own)
             if "symmetry" in chosen:
                 start = replace(start, symmetric_from=1)

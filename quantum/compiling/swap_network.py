@@ -2,7 +2,16 @@
 
 n layers of neighbours, even and odd in turn, hold n (n - 1) / 2 steps exp(-i I_1 . T . I_2 t) SWAP and end with the
 line reversed; a second network turns it back. Steps are fused 4 x 4 matrices, and every circuit equals its product
-formula exactly once the spins are put back in order.
+formula exactly once the spins are put back in order. Four spins, time to the right, a crossing a fused step:
+
+    qubit 0   0 --. .-- 1 --------- 1 --. .-- 3 --------- 3
+                   X                     X
+    qubit 1   1 --' '-- 0 --. .-- 3 --' '-- 1 --. .-- 2
+                             X                   X
+    qubit 2   2 --. .-- 3 --' '-- 0 --. .-- 2 --' '-- 1
+                   X                     X
+    qubit 3   3 --' '-- 2 --------- 2 --' '-- 0 --------- 0
+              layer 0   layer 1     layer 2   layer 3
 
 Source: I. D. Kivlichan et al., Phys. Rev. Lett. 120, 110501 (2018), DOI 10.1103/PhysRevLett.120.110501. Left out:
 compiling the fused steps to fsim or CZ, grids and other graphs.

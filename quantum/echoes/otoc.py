@@ -115,7 +115,6 @@ def echo_circuit(echo: Echo, strings: Sequence[PauliString] = (), *, prune: bool
     return light_cone(cancel_inverses(circuit), (echo.measured,))
 
 
-def correlator(echo: Echo, strings: Sequence[PauliString] = (), *, engine: str = "auto") -> float:
+def correlator(echo: Echo, *, engine: str = "auto") -> float:
     """C^(2k) of one echo, exact."""
-    circuit = echo_circuit(echo, strings)
-    return dispatch.expectation(circuit, echo.observable, engine=engine)
+    return dispatch.expectation(echo_circuit(echo), echo.observable, engine=engine)

@@ -65,7 +65,6 @@ def correlator_map(
     circuit: Circuit,
     butterfly: int,
     *,
-    letter: str = "X",
     engine: str = "auto",
     precision: dispatch.Precision = "single",
 ) -> np.ndarray:
@@ -73,12 +72,11 @@ def correlator_map(
 
     Args:
         circuit: U.
-        butterfly: Qubit of B.
-        letter: Letter of B.
+        butterfly: Qubit of B = X.
         engine: Engine that makes the state.
         precision: single or double.
     """
-    return four_steps(circuit, butterfly, letter=letter, engine=engine, precision=precision, steps=(3,))[0]  # fmt: skip
+    return four_steps(circuit, butterfly, engine=engine, precision=precision, steps=(3,))[0]
 
 
 def four_steps(

@@ -103,17 +103,16 @@ def make_frontier(efficiency: float | int = 0.2) -> Machine:
 
 
 def contraction_cost(
-    flops: float | int, largest_tensor: float | int, machine: Machine, *, element_bytes: int = 8
+    flops: float | int, largest_tensor: float | int, machine: Machine
 ) -> ClassicalCost:
     """Cost of a contraction plan; its largest tensor stands for the memory.
 
     Args:
         flops: Real floating point operations of the plan, all slices together.
-        largest_tensor: Elements of its largest tensor.
+        largest_tensor: Elements of its largest tensor, complex64.
         machine: Where it runs; all of it works on one slice at a time.
-        element_bytes: Bytes of an element, 8 for complex64.
     """
-    return _cost(float(flops), float(largest_tensor) * element_bytes, 0.0, machine)
+    return _cost(float(flops), 8.0 * largest_tensor, 0.0, machine)
 
 
 def state_vector_cost(n_qubits: int, n_two_qubit: int, machine: Machine) -> ClassicalCost:
@@ -181,13 +180,15 @@ def loop_sample_sd(n_strings: float | int) -> float:
     return float((2 / math.pi) ** 1.5 * n_strings / math.sqrt(2))
 
 
+_FLOP_PER_LOOP = 100.0  # some table look-ups and products, our choice
+
+
 def monte_carlo_cost(
     n_qubits: int,
     signal_sd: float | int,
     machine: Machine,
     *,
     signal_to_noise: float | int = 1.0,
-    flop_per_sample: float | int = 100.0,
     sample_sd: float | int | None = None,
 ) -> ClassicalCost:
     """Cost of drawing loops of four strings from the cached strings of B(t), all 4^n of them.
@@ -197,14 +198,13 @@ def monte_carlo_cost(
         signal_sd: Standard deviation over circuits of the off-diagonal OTOC(2).
         machine: Where it runs.
         signal_to_noise: Wanted SNR, standard deviation over circuits / rms error.
-        flop_per_sample: Operations for one loop; 100, some table look-ups and products, is our choice.
         sample_sd: Spread of one drawn loop; that of 4^n Gaussian coefficients by default.
     """
     check_count(n_qubits, "n_qubits", 1)
     strings = 4.0**n_qubits
     spread = loop_sample_sd(strings) if sample_sd is None else sample_sd
     samples = samples_needed(signal_to_noise, spread, signal_sd)
-    return _cost(samples * float(flop_per_sample), strings * (4 + n_qubits / 4), 0.0, machine)
+    return _cost(_FLOP_PER_LOOP * samples, strings * (4 + n_qubits / 4), 0.0, machine)
 
 
 def _cost(flops: float, memory: float, traffic: float, machine: Machine) -> ClassicalCost:

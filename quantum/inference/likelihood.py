@@ -269,15 +269,13 @@ def identify(
     return Identifiability(tuple(names), values, (unit[:, None] * vectors).T, rank)
 
 
-def cramer_rao(
-    fisher: np.ndarray, names: Sequence[str], tolerance: float | int = _RANK_TOLERANCE
-) -> np.ndarray:
+def cramer_rao(fisher: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """Least covariance of unbiased estimates, F^-1, (parameters, parameters).
 
     Raises:
         ValueError: If the data leave a direction undetermined; it is named.
     """
-    found = identify(fisher, names, tolerance)
+    found = identify(fisher, names)
     if found.rank < len(names):
         raise ValueError(
             f"`fisher` must have full rank for an error of every parameter, but the data do not determine "
@@ -291,10 +289,9 @@ def combination_error(
     fisher: np.ndarray,
     names: Sequence[str],
     combination: dict[str, float | int],
-    tolerance: float | int = _RANK_TOLERANCE,
 ) -> float:
     """Cramer-Rao error of a linear combination such as {"D": 1, "J": 0.5}; infinite if the data do not determine it."""
-    found = identify(fisher, names, tolerance)
+    found = identify(fisher, names)
     unknown = set(combination) - set(names)
     if unknown:
         raise ValueError(

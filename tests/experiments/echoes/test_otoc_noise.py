@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.echoes import otoc_noise
-from quantum.circuits.layouts import read_layout
+from quantum.circuits.layouts import parse_layout
 from quantum.noise.mitigation import device_signal_to_noise
 from quantum.noise.model import device_noise
 
@@ -95,7 +95,7 @@ def test_the_off_diagonal_part_is_what_is_left_of_the_same_strings(outcome):
 
 def test_strings_share_the_trajectories():
     """Four strings with 25 trajectories each are as good for an undisturbed echo as 100 without strings."""
-    layout = read_layout("2x2@6")
+    layout = parse_layout("2x2@6")
     found = [otoc_noise._circuit(TINY, layout, index) for index in range(6)]
     power = [
         np.mean([f[f"{name}_covariance"][0, 0] for f in found])

@@ -1,7 +1,7 @@
 import pytest
 
 from quantum.circuits.lattice import Lattice, rectangle
-from quantum.circuits.layouts import EchoLayout, echo_layout, read_layout, rectangle_layout
+from quantum.circuits.layouts import EchoLayout, echo_layout, parse_layout, rectangle_layout
 
 
 @pytest.mark.parametrize("n", [18, 23, 27, 31, 36])
@@ -36,11 +36,11 @@ def test_the_corner_layout_spans_the_rectangle():
     ],
 )
 def test_all_ways_to_write_a_layout_are_read(text, same):
-    assert read_layout(text, n_cycles=7) == same
+    assert parse_layout(text, n_cycles=7) == same
 
 
 def test_named_cycles_change_nothing_else_of_a_published_layout():
-    published, longer = echo_layout(23), read_layout("23@40")
+    published, longer = echo_layout(23), parse_layout("23@40")
     assert longer.n_cycles == 40
     assert (longer.lattice, longer.measured, longer.butterflies, longer.cut_shift) == (
         published.lattice, published.measured, published.butterflies, published.cut_shift,
@@ -54,7 +54,7 @@ def test_other_text_is_refused_in_one_line(text):
     with pytest.raises(
         ValueError, match=r"^`sizes` must be a size \(4, 6, .*36\) or rows x columns.*but is"
     ) as refused:
-        read_layout(text, n_cycles=7, name="sizes")
+        parse_layout(text, n_cycles=7, name="sizes")
     assert "\n" not in str(refused.value)
     assert repr(text) in str(refused.value)
 
@@ -64,7 +64,7 @@ def test_a_rectangle_needs_cycles(text):
     with pytest.raises(
         ValueError, match="`layout` must say the cycles of a rectangle as in 3x4@12, but is"
     ):
-        read_layout(text)
+        parse_layout(text)
 
 
 @pytest.mark.parametrize(
