@@ -36,6 +36,8 @@ TESTED_ELSEWHERE = {
     "nmr.methods.Pulses.curve": "test_methods.py::test_pulses_give_the_echo_of_their_average",
     "compiling.nmr_circuit.ProductFormula.curve":
         "test_methods.py::test_a_circuit_gives_the_echo_to_second_order_in_the_step",
+    "inference.normalised_curve.profile_normalised":
+        "test_normalised_curve.py::test_the_profile_is_that_of_the_normal_law_with_the_line_in_its_covariance",
     "inference.errors.group_bootstrap":
         "test_errors.py::test_the_group_bootstrap_of_a_line_gives_the_sandwich_of_its_residuals",
     "inference.errors.parametric_bootstrap":
