@@ -69,10 +69,10 @@ def scattered_couplings(
         seed: Of the places.
 
     Raises:
-        ValueError: If there are fewer than 3 spins, or the bond is no length between 0.5 and 3 A.
+        ValueError: If there are fewer than 3 spins, or the bond is no length between 0.5 and 5 A.
     """
     check_count(n_spins, "n_spins", 3)
-    check_in_range(bond, "bond", 0.5 * ANGSTROM, 3 * ANGSTROM, "m", "Is it in metres?")
+    check_in_range(bond, "bond", 0.5 * ANGSTROM, 5 * ANGSTROM, "m", "Is it in metres?")
     rng, bond_in_angstrom = np.random.default_rng(seed), bond / ANGSTROM
     places = np.zeros((n_spins, 3))
     apart = np.zeros((n_spins, n_spins))

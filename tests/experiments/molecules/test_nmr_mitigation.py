@@ -99,8 +99,15 @@ def test_weights_of_both_signs_are_counted(outcome):
     assert 0 < found.value < 0.5
 
 
-def test_all_panels_are_drawn(outcome):
-    assert len(outcome.figure().axes) == 4
+def test_all_panels_are_drawn_with_the_errors_of_the_metrics(outcome):
+    axes = outcome.figure().axes
+    assert len(axes) == 4
+    shown = columns(axes[2])
+    kinds = [(kind, noise) for noise in TINY.noises for kind in ("bias", "rms")]
+    for (heights, halves), (kind, noise) in zip(shown, kinds, strict=True):
+        metrics = [outcome.metrics[f"{kind}.{name}.{noise}"] for name in experiment.METHODS]
+        np.testing.assert_allclose(heights, [m.value for m in metrics])
+        np.testing.assert_allclose(halves, [m.stderr for m in metrics], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -89,3 +89,14 @@ def test_richardson_is_exact_for_polynomials_up_to_its_points():
             float(degree == 0), abs=1e-12
         )
     assert richardson(SCALES).coefficients @ SCALES**4 == pytest.approx(-9.0)  # -prod of the scales
+
+
+def test_a_prior_weighs_as_much_as_its_error_says():
+    # Errors of 1 % at 1 and 3 know mu to 0.01 / sqrt 2; a prior as sharp beside it moves mu by half of what it is off.
+    x, error = np.array([1.0, 3.0]), 0.01 / 2**0.5
+    y = 2 * np.exp(-0.3 * x)
+    prior = Estimate(0.3 + 2e-4, error), Estimate(0.0, 1.0)
+    found = fit_gaussian(x, y, 0.01 * y, law="exponential", prior=prior)
+    assert found.parameters[1] == pytest.approx(0.3 + 1e-4, abs=1e-6)
+    assert found.covariance[1, 1] == pytest.approx(error**2 / 2, rel=1e-3)
+    assert found.degrees_of_freedom == 1  # two points and a prior for two numbers

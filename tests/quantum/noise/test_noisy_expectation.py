@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import Circuit, Operation
+from quantum.circuits.circuit import Circuit, Operation, light_cone, restrict
 from quantum.circuits.gates import Gate, pauli_gate
 from quantum.circuits.lattice import rectangle, willow
 from quantum.circuits.layouts import rectangle_layout
