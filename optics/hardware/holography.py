@@ -247,7 +247,7 @@ def _from_differences(amplitude, peak, reference, reference_phase, gain, camera,
     # A branch of its own, for XLA would draw the same numbers again in each loop that reads the result.
     noise = jax.lax.cond(
         jnp.any(peak > 0),
-        lambda: complex_normals(key, amplitude.shape, amplitude.dtype),
+        lambda: complex_normals(amplitude.shape, amplitude.dtype, key=key),
         lambda: jnp.zeros(amplitude.shape, amplitude.dtype),
     )
     cosine, sine = jnp.cos(drift).astype(real.dtype), jnp.sin(drift).astype(real.dtype)

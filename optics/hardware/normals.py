@@ -17,16 +17,16 @@ _PARITY = np.uint32(0x1BD11BDA)
 
 
 def complex_normals(
-    key: PRNGKeyArray, shape: tuple[int, ...], dtype=jnp.complex64
+    shape: tuple[int, ...], dtype=jnp.complex64, *, key: PRNGKeyArray
 ) -> Complex[Array, "..."]:
     """Independent complex variables whose real and imaginary parts are normal with mean 0 and variance 1.
 
     The modulus has 23 random bits and stays below 5.8; both are far below what a camera resolves.
 
     Args:
-        key: Random key of the default kind (two words).
         shape: Shape, fewer than 2^32 values.
         dtype: complex64, or complex128, whose values are those of complex64.
+        key: Random key of the default kind (two words).
 
     Raises:
         ValueError: If the shape has too many values, or the key is of another kind.
@@ -51,10 +51,10 @@ def complex_normals(
 
 
 def threefry(
-    key: UInt32[Array, " two"], first: UInt32[Array, "*shape"], second: UInt32[Array, "*shape"]
+    words: UInt32[Array, " two"], first: UInt32[Array, "*shape"], second: UInt32[Array, "*shape"]
 ) -> tuple[UInt32[Array, "*shape"], UInt32[Array, "*shape"]]:
     """Threefry-2x32 with 20 rounds: the words of `jax.extend.random.threefry_2x32` for the same counters."""
-    keys = (key[0], key[1], key[0] ^ key[1] ^ _PARITY)
+    keys = (words[0], words[1], words[0] ^ words[1] ^ _PARITY)
     first, second = first + keys[0], second + keys[1]
     for block in range(5):
         for rotation in _ROTATIONS[block % 2]:

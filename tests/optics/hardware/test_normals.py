@@ -11,7 +11,10 @@ from optics.hardware.normals import complex_normals, threefry
 
 KEY = jax.random.key(3)
 N = 2**18
-draw = jax.jit(complex_normals, static_argnums=(1, 2))
+draw = jax.jit(
+    lambda key, shape, dtype=jnp.complex64: complex_normals(shape, dtype, key=key),
+    static_argnums=(1, 2),
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,4 +86,4 @@ def test_the_same_key_gives_the_same_values_in_any_shape_and_precision():
 )
 def test_bad_input_is_named(key, shape, name):
     with pytest.raises(ValueError, match=f"`{name}` must"):
-        complex_normals(key, shape)
+        complex_normals(shape, key=key)
