@@ -54,6 +54,7 @@ from optics.imaging.weak_light import (
     photon_levels,
 )
 from optics.learning import ForwardMode
+from optics.waves.field import intensity
 
 CLAIM = "A layer trained by forward mode classifies with less than one photon per pixel; operations per joule follow."
 PAPER_FIGURE = "Fig. 4 (weak light)"
@@ -228,25 +229,25 @@ def _repeat(config: Config, session: Context, task, repeat: int) -> dict[str, np
     ).network
     quiet = make_bench(optics, config.gap, bench_key, camera=False)
     fields = optics.encode(task.x_test)
-    intensity = quiet.measure_intensity(fields, network.phase[0], key=test_key)
+    clean = quiet.measure_intensity(fields, network.phase[0], key=test_key)
     regions = network.readout.regions
     levels = np.array(config.levels)
-    sent = float(jnp.mean(jnp.sum(jnp.abs(fields) ** 2, axis=(-2, -1))))
+    sent = float(jnp.mean(jnp.sum(intensity(fields), axis=(-2, -1))))
     n_image = int(np.prod(task.x_test.shape[1:]))
     unit = photon_levels(
-        intensity, regions, per_camera_pixel=1.0, power_from_object=sent, object_pixels=n_image
+        clean, regions, per_camera_pixel=1.0, power_from_object=sent, object_pixels=n_image
     )
     found = {
         "level.regions": np.array(unit.regions),
         "level.object": np.array(unit.object),
-        "noiseless": 100 * np.mean(network.readout.correct(jnp.sqrt(intensity) + 0j, task.y_test)),
+        "noiseless": 100 * np.mean(network.readout.correct(jnp.sqrt(clean) + 0j, task.y_test)),
     }
     # The normal law stands for Poisson where read noise dominates, as it does here below 20 electrons.
     cameras = {"": config.counter, "ordinary_": flir_bfs_u3_89s6m("gaussian")}
     frames = np.zeros(0)
     for prefix, camera in cameras.items():
         found[f"accuracy.{prefix}bench"], seen = optical_accuracies(
-            intensity, regions, task.y_test, levels, camera, test_key
+            clean, regions, task.y_test, levels, camera, test_key
         )
         frames = frames if prefix else seen
         with session.progress(f"{name}: {prefix}digital", len(levels)) as ticker:

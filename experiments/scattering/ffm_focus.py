@@ -54,6 +54,7 @@ from optics.imaging.focusing import (
 from optics.media.geometry import Geometry
 from optics.media.scattering import mirrored, phase_screen, place_scatterer
 from optics.metrics import cosine_similarity
+from optics.waves.field import intensity
 
 CLAIM = "Forward mode focuses through a symmetric medium in tens of iterations; a swarm needs hundreds for less."
 PAPER_FIGURE = "Fig. 3"
@@ -302,7 +303,7 @@ def _methods(config: Config, context: Context, medium: int, draw: int) -> dict[s
         "matrix": (_by_matrix, config.matrix_blocks**2),
         "conjugation": (_conjugate, n**2),
     }
-    before = jnp.abs(_measure(bench, light, jnp.zeros((n, n), jnp.float32), key)) ** 2
+    before = intensity(_measure(bench, light, jnp.zeros((n, n), jnp.float32), key))
     found: dict[str, np.ndarray] = {"picture.before": np.asarray(before)}
     numbers = []
     with context.progress(f"{list(config.lengths)[medium]} {draw + 1}", len(calls)) as ticker:
@@ -310,7 +311,7 @@ def _methods(config: Config, context: Context, medium: int, draw: int) -> dict[s
             result = call(config, bench, light, target, key)
             field = _measure(bench, light, result.phase, jax.random.fold_in(key, 1))
             numbers.append(judge(config, field, target, before, result, n_modes))
-            found[f"picture.{name}"] = np.asarray(jnp.abs(field) ** 2)
+            found[f"picture.{name}"] = np.asarray(intensity(field))
             if name in ("ffm", "swarm"):
                 found[f"curve.{name}"] = np.asarray(result.losses)
             if result.pictures is not None:

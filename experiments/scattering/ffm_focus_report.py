@@ -3,7 +3,6 @@
 import math
 from typing import Any, cast
 
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -19,6 +18,7 @@ from optics.imaging.focusing import (
     ideal_enhancement,
     iterations_to_converge,
 )
+from optics.waves.field import intensity
 
 METHODS = ("ffm", "swarm", "stepwise", "matrix", "conjugation")
 QUANTITIES = ("loss", "iterations", "frames", "fwhm", "psnr", "enhancement", "law_share")
@@ -27,7 +27,7 @@ UNITS = {"fwhm": "um", "psnr": "dB"}
 
 def judge(config, field, target, before, result: FocusResult, n_modes: int) -> list[float]:
     """The numbers of `QUANTITIES`; iterations are zero for a method that has none."""
-    after = jnp.abs(field) ** 2
+    after = intensity(field)
     gain = enhancement(after, target, before)
     return [
         float(focus_loss(field, target)),

@@ -32,6 +32,7 @@ from optics.hardware.detectors import (
     photons_from_counts,
 )
 from optics.hardware.normals import complex_normals
+from optics.waves.field import intensity
 
 FRAMES_PER_FIELD = 4  # Four-step holography: one camera frame per phase step.
 Draws = Literal["frames", "differences"]
@@ -60,7 +61,7 @@ def four_step_frames(
     reference = _reference_like(reference, amplitude) * _phasor(drift, amplitude.dtype)
     step = jnp.pi / 2 + jnp.asarray(step_error)
     frames = [
-        _intensity(amplitude * _phasor(k * step, amplitude.dtype) + reference) for k in range(4)
+        intensity(amplitude * _phasor(k * step, amplitude.dtype) + reference) for k in range(4)
     ]
     return jnp.stack(frames, axis=-3)
 
@@ -165,7 +166,7 @@ def off_axis_frame(
     drift = _per_batch(reference_phase, amplitude, "reference_phase")
     tilt = _carrier_phasor(amplitude.shape, carrier, amplitude.dtype)
     tilted = _reference_like(reference, amplitude) * jnp.broadcast_to(tilt, amplitude.shape)
-    return _intensity(amplitude + tilted * _phasor(drift, amplitude.dtype))
+    return intensity(amplitude + tilted * _phasor(drift, amplitude.dtype))
 
 
 def reconstruct_off_axis(
@@ -257,10 +258,6 @@ def _from_differences(amplitude, peak, reference, reference_phase, gain, camera,
     )
 
 
-def _intensity(amplitude: Array) -> Array:
-    return jnp.real(amplitude) ** 2 + jnp.imag(amplitude) ** 2
-
-
 def _real_dtype(amplitude: Array):
     return jnp.finfo(amplitude.dtype).dtype
 
@@ -301,7 +298,7 @@ def _per_batch(value: ArrayLike, amplitude: Array, name: str) -> Array:
 
 
 def _divide_by_conjugate(product: Array, reference: Array) -> Array:
-    power = _intensity(reference)
+    power = intensity(reference)
     return jnp.where(power > 0, product * reference / jnp.where(power > 0, power, 1), 0)
 
 

@@ -24,6 +24,7 @@ from optics._checks import check_shape
 from optics.hardware.mesh_bench import MeshBench
 from optics.meshes.decomposition import decompose_unitary
 from optics.meshes.mesh import Mesh
+from optics.waves.field import intensity
 
 READINGS = 3  # Per phase and sweep; a sinusoid has three unknowns.
 
@@ -75,7 +76,7 @@ def self_configure(
     def set_phase(phases, which, field, detector, key, when):
         def power(reading, key, when):
             taps = bench.measure_taps(field, phases.at[which].set(reading), key=key, time=when)
-            return jnp.abs(mesh.pack_fields(taps)[detector]) ** 2
+            return intensity(mesh.pack_fields(taps)[detector])
 
         keys = jax.random.split(key, READINGS)
         powers = jax.vmap(power)(readings, keys, when + jnp.arange(READINGS))

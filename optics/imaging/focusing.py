@@ -32,6 +32,7 @@ from optics._checks import check_in_range, check_positive, check_shape
 from optics.hardware.bench import OpticalBench
 from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.metrics import full_width_at_half_maximum
+from optics.waves.field import intensity
 
 LEAST_SHARE = (
     1e-9  # A target without a count has no logarithm; below this share the loss stays at 20.7.
@@ -90,7 +91,7 @@ def focus_loss(
 
     Its cotangent is conj(y) times the real map 2 (1 / P - target / P_target), with P the power on the camera.
     """
-    return intensity_loss(jnp.real(field) ** 2 + jnp.imag(field) ** 2, target)
+    return intensity_loss(intensity(field), target)
 
 
 @partial(eqx.filter_jit)
@@ -164,13 +165,13 @@ def forward_mode_focus(
             bench, illumination, target, phase, noise, time + 2 * index
         )
         updates, state = optimiser.update(gradient, state)
-        return (jnp.mod(phase + jnp.asarray(updates), 2 * jnp.pi), state), jnp.abs(field) ** 2
+        return (jnp.mod(phase + jnp.asarray(updates), 2 * jnp.pi), state), intensity(field)
 
     start = (phase, optimiser.init(phase))
     (phase, _), pictures = jax.lax.scan(step, start, jnp.arange(n_iterations))
     noise = jax.random.fold_in(key, n_iterations)
     last = bench.measure_field(illumination, phase, key=noise, time=time + 2 * n_iterations)
-    pictures = jnp.concatenate([pictures, jnp.abs(last)[None] ** 2])
+    pictures = jnp.concatenate([pictures, intensity(last)[None]])
     losses = intensity_loss(pictures, target)
     evaluations = 2 * n_iterations + 1
     return FocusResult(phase, losses, evaluations, FRAMES_PER_FIELD * evaluations, pictures)

@@ -38,7 +38,7 @@ from optics.networks.diffractive import (
     Readout,
     make_network,
 )
-from optics.waves.field import over_batch
+from optics.waves.field import intensity, over_batch
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def power_on_object(
     modulated = twin.modulation(phase) * field * twin.input_face
     hidden = twin.free_space
     assert isinstance(hidden, RoundTrip), "made by make_hidden_bench"
-    return jnp.sum(jnp.abs(hidden.illuminate(modulated)) ** 2)
+    return jnp.sum(intensity(hidden.illuminate(modulated)))
 
 
 class CellReadout(eqx.Module):
@@ -236,7 +236,7 @@ class CellReadout(eqx.Module):
 
     def powers(self, field: Complex[Array, "*batch y x"]) -> Float[Array, "*batch cells"]:
         """Power in each region."""
-        return read_regions(jnp.real(field) ** 2 + jnp.imag(field) ** 2, self.regions)
+        return read_regions(intensity(field), self.regions)
 
     def loss(
         self, field: Complex[Array, "batch y x"], targets: Float[Array, "batch cells"]

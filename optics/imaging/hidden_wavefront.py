@@ -31,6 +31,7 @@ from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.imaging.hidden_scene import picture_loss, place, read_regions
 from optics.learning.protocols import AbstractLearningRule, weights_of, with_weights
 from optics.networks.diffractive import DiffractiveNetwork
+from optics.waves.field import intensity
 
 CHUNK = 32  # Objects in one call; a matter of memory and compilation, not of physics.
 FLAT_PHASE = np.pi  # Mid-range, as in `ForwardMode`: our choice.
@@ -180,7 +181,7 @@ def phase_conjugation(
         key: PRNG key of camera noise.
     """
     rows = _measure_rows(bench, cells, regions, key)
-    rows = rows / jnp.sqrt(jnp.sum(jnp.abs(rows) ** 2, axis=(-2, -1), keepdims=True))
+    rows = rows / jnp.sqrt(jnp.sum(intensity(rows), axis=(-2, -1), keepdims=True))
     phase = jnp.mod(-jnp.angle(jnp.sum(rows, axis=0)), 2 * jnp.pi)
     return WavefrontFit(phase, np.zeros(0), FRAMES_PER_FIELD * len(cells), len(cells))
 
@@ -238,7 +239,7 @@ def _fit_rows(rows, belongs, reflectivities, phase, n_steps, learning_rate):
 
     def loss(phase):
         single = jnp.einsum("crn,n->cr", rows, jnp.exp(1j * phase))  # fields by cell
-        return picture_loss(jnp.abs(shown @ single) ** 2 @ belongs, reflectivities)
+        return picture_loss(intensity(shown @ single) @ belongs, reflectivities)
 
     def step(state, _):
         phase, optimiser_state = state
@@ -278,16 +279,14 @@ def picture_frames(
     """One plain camera frame of each object under the programmed wavefront; no phase is measured."""
     light = jnp.ones((CHUNK, *objects.shape[1:]), jnp.result_type(phase, jnp.complex64))
     frames = [
-        _intensity(
-            bench, light, phase, jnp.asarray(shown, phase.dtype), chunk_key, jnp.asarray(time)
-        )
+        _frame(bench, light, phase, jnp.asarray(shown, phase.dtype), chunk_key, jnp.asarray(time))
         for (shown,), chunk_key in _chunks(key, objects)
     ]
     return jnp.asarray(np.concatenate(frames)[: objects.shape[0]])
 
 
 @eqx.filter_jit
-def _intensity(bench, light, phase, objects, key, time):
+def _frame(bench, light, phase, objects, key, time):
     return place(bench, objects).measure_intensity(light, phase, key=key, time=time)
 
 

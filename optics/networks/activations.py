@@ -9,36 +9,34 @@ is part of the function, and of its derivative.
 import jax.numpy as jnp
 from jaxtyping import Array, Complex
 
+from optics.waves.field import intensity
+
 Field = Complex[Array, "*batch y x"]
 
 
 def _normalised(field):
-    power = jnp.mean(jnp.real(field) ** 2 + jnp.imag(field) ** 2, axis=(-2, -1), keepdims=True)
+    power = jnp.mean(intensity(field), axis=(-2, -1), keepdims=True)
     return field / jnp.sqrt(power + 1e-12)
-
-
-def _intensity(field):
-    return jnp.real(field) ** 2 + jnp.imag(field) ** 2
 
 
 def saturable(field: Field, saturation: float = 1.0) -> Field:
     """Amplitude loss that bleaches: y I / (I + I_s), with I_s in units of the mean intensity."""
     y = _normalised(field)
-    intensity = _intensity(y)
-    return y * (intensity / (intensity + saturation))
+    power = intensity(y)
+    return y * (power / (power + saturation))
 
 
 def complex_relu(field: Field, threshold: float = 0.5) -> Field:
     """Passes what exceeds a threshold on |y|^2 (in mean intensities), keeping the phase: y max(1 - theta / I, 0)."""
     y = _normalised(field)
-    intensity = _intensity(y)
-    return y * jnp.maximum(1 - threshold / (intensity + 1e-12), 0)
+    power = intensity(y)
+    return y * jnp.maximum(1 - threshold / (power + 1e-12), 0)
 
 
 def square_law(field: Field) -> Field:
     """Camera read-out re-loaded as amplitude: |y|^2, phase dropped."""
-    intensity = _intensity(_normalised(field))
-    return (intensity + 0j * intensity).astype(field.dtype)
+    power = intensity(_normalised(field))
+    return (power + 0j * power).astype(field.dtype)
 
 
 def photorefractive(field: Field, saturation: float = 1.0, stroke: float = jnp.pi) -> Field:
@@ -47,8 +45,8 @@ def photorefractive(field: Field, saturation: float = 1.0, stroke: float = jnp.p
     Form as in diffractive networks with an SBN layer; `stroke` phi_max (rad) and `saturation` are our choice.
     """
     y = _normalised(field)
-    intensity = _intensity(y)
-    return y * jnp.exp(1j * stroke * intensity / (intensity + saturation))
+    power = intensity(y)
+    return y * jnp.exp(1j * stroke * power / (power + saturation))
 
 
 ACTIVATIONS = {

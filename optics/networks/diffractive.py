@@ -18,7 +18,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 from optics._checks import check_positive, check_shape
 from optics.media.free_space import FreeSpace
 from optics.media.geometry import Geometry
-from optics.waves.field import computed_once, over_batch
+from optics.waves.field import computed_once, intensity, over_batch
 
 Activation = Callable[[Array], Array]
 
@@ -36,8 +36,8 @@ class Readout(eqx.Module):
 
     def powers(self, field: Complex[Array, "*batch y x"]) -> Float[Array, "*batch classes"]:
         """Power in each region."""
-        intensity = jnp.real(field) ** 2 + jnp.imag(field) ** 2
-        flat = intensity.reshape(*intensity.shape[:-2], -1)
+        power = intensity(field)
+        flat = power.reshape(*power.shape[:-2], -1)
         return flat @ self.regions.reshape(self.regions.shape[0], -1).T
 
     def logits(self, field: Complex[Array, "*batch y x"]) -> Float[Array, "*batch classes"]:
@@ -64,8 +64,7 @@ class IntensityTarget(eqx.Module):
         self, field: Complex[Array, "batch y x"], targets: Float[Array, "batch y x"]
     ) -> Float[Array, ""]:
         """Mean over the batch of sum (|y|^2 - t)^2 (fact sheet, section 3.4, with s = 1)."""
-        intensity = jnp.real(field) ** 2 + jnp.imag(field) ** 2
-        return jnp.mean(jnp.sum((intensity - targets) ** 2, axis=(-2, -1)))
+        return jnp.mean(jnp.sum((intensity(field) - targets) ** 2, axis=(-2, -1)))
 
 
 class DiffractiveNetwork(eqx.Module):

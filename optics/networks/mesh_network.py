@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
 from optics._checks import check_positive
+from optics.waves.field import intensity
 
 Activation = Callable[[Array], Array]
 
@@ -43,7 +44,7 @@ def electro_optic(
         modulation: Phase g per power, rad over the square of the unit of `field`.
         bias: Phase b without light, rad; pi blocks weak light.
     """
-    psi = 0.5 * (modulation * (jnp.real(field) ** 2 + jnp.imag(field) ** 2) + bias)
+    psi = 0.5 * (modulation * intensity(field) + bias)
     return (1j * np.sqrt(1 - tapped) * jnp.exp(-1j * psi) * jnp.cos(psi) * field).astype(
         field.dtype
     )
@@ -62,13 +63,13 @@ class PortReadout(eqx.Module):
 
     def powers(self, field: Complex[Array, "*batch port"]) -> Float[Array, "*batch classes"]:
         """Power at each class port."""
-        return _intensity(field)[..., : self.n_classes]
+        return intensity(field)[..., : self.n_classes]
 
     def logits(self, field: Complex[Array, "*batch port"]) -> Float[Array, "*batch classes"]:
         """Class powers over the norm of all powers, times the gain; free of the brightness of the input."""
-        intensity = _intensity(field)
-        norm = jnp.sqrt(jnp.sum(intensity**2, axis=-1, keepdims=True) + 1e-24)
-        return self.gain * intensity[..., : self.n_classes] / norm
+        power = intensity(field)
+        norm = jnp.sqrt(jnp.sum(power**2, axis=-1, keepdims=True) + 1e-24)
+        return self.gain * power[..., : self.n_classes] / norm
 
     def loss(
         self, field: Complex[Array, "*batch port"], labels: Int[Array, "*batch"]
@@ -193,7 +194,3 @@ def encode_low_frequencies(
     ports = spectrum.reshape(*images.shape[:-2], side * side)
     mean = jnp.mean(jnp.abs(ports), axis=-1, keepdims=True)
     return (ports / jnp.maximum(mean, 1e-12)).astype(dtype)
-
-
-def _intensity(field):
-    return jnp.real(field) ** 2 + jnp.imag(field) ** 2

@@ -32,6 +32,7 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_in_range, check_positive, check_shape
 from optics.meshes.mesh import Mesh, make_mesh
+from optics.waves.field import intensity
 
 Relay = Literal["detected", "coherent"]
 # Below any power in use, above the smallest normal single-precision number.
@@ -332,7 +333,7 @@ def in_series(
 
 def remodulate(fields: Complex[Array, "*batch input"]) -> Complex[Array, "*batch input"]:
     """Fresh light of unit power with the amplitudes |y|."""
-    power = jnp.real(fields) ** 2 + jnp.imag(fields) ** 2
+    power = intensity(fields)
     total = jnp.sum(power, axis=-1, keepdims=True) + _DARK
     # The floor keeps the root differentiable where a waveguide is dark.
     return jnp.sqrt(power / total + 1e-12).astype(fields.dtype)
@@ -372,7 +373,7 @@ def region_powers(
             f"`n_regions` must not exceed the {fields.shape[-1]} detectors, but is {n_regions}; use a code."
         )
     used = fields[..., : width * n_regions]
-    power = jnp.real(used) ** 2 + jnp.imag(used) ** 2
+    power = intensity(used)
     return jnp.sum(power.reshape(*fields.shape[:-1], n_regions, width), axis=-1)
 
 

@@ -41,6 +41,7 @@ from optics.learning.protocols import (
     weights_of,
     with_weights,
 )
+from optics.waves.field import intensity
 
 Internal = Literal["none", "chained", "separate"]
 
@@ -232,8 +233,8 @@ def _corrected(network, predictor, x, weights, strength):
 
 def _relative_intensity(field):
     flat = field.reshape(field.shape[0], -1)
-    intensity = jnp.real(flat) ** 2 + jnp.imag(flat) ** 2
-    return intensity / jnp.sqrt(jnp.sum(intensity**2, axis=1, keepdims=True) + 1e-24)
+    power = intensity(flat)
+    return power / jnp.sqrt(jnp.sum(power**2, axis=1, keepdims=True) + 1e-24)
 
 
 class OutputPhysicsAware(AbstractLearningRule):

@@ -29,7 +29,7 @@ from optics.learning.method import (
     cost_of,
 )
 from optics.learning.protocols import Weights, require_bench, weights_of, with_weights
-from optics.waves.field import over_batch
+from optics.waves.field import intensity, over_batch
 
 
 class LabelLight(eqx.Module):
@@ -213,7 +213,7 @@ class ForwardForward(AbstractMethod):
 
 def _power(field):
     """Summed intensity of each sample."""
-    return jnp.sum(jnp.abs(field) ** 2, axis=tuple(range(1, field.ndim)))
+    return jnp.sum(intensity(field), axis=tuple(range(1, field.ndim)))
 
 
 def _positive(power):

@@ -31,6 +31,7 @@ from optics.learning.protocols import (
 )
 from optics.meshes.mesh import Mesh
 from optics.networks.mesh_network import MeshNetwork
+from optics.waves.field import intensity
 
 _MEASUREMENTS = 3  # Data, error, and both together.
 
@@ -50,7 +51,7 @@ class MeshInSitu(AbstractLearningRule):
 
         def intensities(light, phase, key, when, *, backward=False):
             taps = bench.measure_taps(light, phase, key=key, time=when, backward=backward)
-            return jax.tree.map(_intensity, taps)
+            return jax.tree.map(intensity, taps)
 
         def data_step(x, inputs):
             layer, phase, keys = inputs
@@ -119,9 +120,5 @@ def require_core(network, bench, kind: type[_Core], method: str) -> tuple[_Core,
     return core, bench
 
 
-def _intensity(field):
-    return jnp.real(field) ** 2 + jnp.imag(field) ** 2
-
-
 def _norm(fields):
-    return jnp.sqrt(jnp.sum(_intensity(fields), axis=-1))
+    return jnp.sqrt(jnp.sum(intensity(fields), axis=-1))

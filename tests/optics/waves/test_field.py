@@ -13,6 +13,7 @@ from optics.waves.field import (
     computed_once,
     crop_to,
     grid_coordinates,
+    intensity,
     over_batch,
     pad_to,
 )
@@ -21,6 +22,15 @@ from optics.waves.field import (
 def test_power_is_intensity_times_pixel_area():
     field = Field(jnp.full((2, 3, 5), 2j), 5e-7, 1e-3)
     np.testing.assert_allclose(field.power, [4 * 15e-6] * 2, rtol=1e-15)
+
+
+def test_intensity_is_the_squared_modulus_with_a_derivative_at_zero():
+    amplitude = jnp.array([3 - 4j, 0, 2j])
+    np.testing.assert_allclose(intensity(amplitude), [25, 0, 4])
+    np.testing.assert_allclose(intensity(jnp.array([-3.0, 2.0])), [9, 4])
+    # |u| has none there.
+    slope = jax.grad(lambda u: jnp.sum(intensity(u)))(amplitude)
+    np.testing.assert_allclose(slope, 2 * jnp.conj(amplitude))
 
 
 def test_wavenumber_and_phase():
