@@ -25,13 +25,9 @@ from optics.media.scattering import Scatterer, make_medium, phase_screen, place_
 from optics.meshes.decomposition import decompose_matrix, decompose_unitary
 from optics.meshes.mesh import Mesh, make_mesh
 from optics.meshes.symmetric import SymmetricCore, program_symmetric
-from optics.networks.diffractive import (
-    DiffractiveNetwork,
-    Readout,
-    make_network,
-    make_readout,
-)
+from optics.networks.diffractive import DiffractiveNetwork, make_network
 from optics.networks.output_codes import make_output_code
+from optics.networks.readout import Readout, make_readout
 from optics.networks.taichi import Chiplet, SlabGeometry, make_chiplets, make_diffractor
 from optics.resonators.coupled_modes import ModeBench, ModeSheet, make_mode_twin
 from optics.waves.field import Field

@@ -249,3 +249,11 @@ def _region(region: Array, intensity: Array) -> Array:
 def _check_same_shape(a: Array, b: Array) -> None:
     if a.shape != b.shape:
         raise ValueError(f"Both arrays must have one shape, but they have {a.shape} and {b.shape}.")
+
+
+def gradient_error(
+    found: Inexact[Array, "*shape"], true: Inexact[Array, "*shape"]
+) -> Float[Array, ""]:
+    """Mean |found - true| over the largest |true|, after the real scale that brings them nearest."""
+    scale = jnp.real(jnp.vdot(found, true)) / jnp.real(jnp.vdot(found, found))
+    return jnp.mean(jnp.abs(scale * found - true)) / jnp.max(jnp.abs(true))

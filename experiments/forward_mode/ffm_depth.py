@@ -46,7 +46,7 @@ from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
 from optics.hardware.imperfections import Imperfections
 from optics.learning import ForwardMode, InSilico
-from optics.learning.protocols import measure_data_pass
+from optics.learning.passes import measure_data_pass
 
 CLAIM = "On imperfect hardware, forward-mode training stays near the ideal at every depth; in-silico weights fail."
 PAPER_FIGURE = "Fig. 2d-e"

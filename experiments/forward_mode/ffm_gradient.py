@@ -29,7 +29,8 @@ from optics.hardware.twin import make_twin
 from optics.learning import ForwardMode, InSilico, PhysicsAware, weights_of, with_weights
 from optics.media.geometry import Geometry
 from optics.metrics import cosine_similarity
-from optics.networks.diffractive import IntensityTarget, make_network, run_layers
+from optics.networks.diffractive import make_network, run_layers
+from optics.networks.readout import IntensityTarget
 
 CLAIM = "Forward-mode gradients are exact under symmetric errors of any size, and need a registered camera otherwise."
 PAPER_FIGURE = "principle (Fig. 1), fact sheet 3.6"

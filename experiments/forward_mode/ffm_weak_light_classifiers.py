@@ -29,7 +29,7 @@ from optics.imaging.hidden_scene import (
 from optics.imaging.hidden_wavefront import picture_frames, train_wavefront
 from optics.imaging.weak_light import scale_to_photons
 from optics.learning import ForwardMode
-from optics.networks.diffractive import encode_images
+from optics.networks.encoders import encode_images
 
 STRENGTHS = (
     0.003,

@@ -16,12 +16,9 @@ from optics.hardware.imperfections import Imperfections
 from optics.hardware.twin import make_twin
 from optics.learning import AbstractLearningRule, FitResult, evaluate, fit
 from optics.media.geometry import Geometry
-from optics.networks.diffractive import (
-    DiffractiveNetwork,
-    encode_images,
-    make_network,
-    make_readout,
-)
+from optics.networks.diffractive import DiffractiveNetwork, make_network
+from optics.networks.encoders import encode_images
+from optics.networks.readout import make_readout
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from optics.hardware.bench import OpticalBench
 from optics.hardware.imperfections import Imperfections, preset
 from optics.hardware.twin import make_twin
 from optics.learning import ForwardMode, weights_of, with_weights
-from optics.learning.protocols import error_pass, measure_data_pass
+from optics.learning.passes import error_pass, measure_data_pass
 from optics.learning.reciprocity import (
     Relocation,
     audit_layers,
@@ -43,7 +43,8 @@ from optics.learning.reciprocity import (
 from optics.media.geometry import Geometry
 from optics.meshes.symmetric import make_symmetric_core
 from optics.metrics import cosine_similarity
-from optics.networks.diffractive import IntensityTarget, make_network, run_layers
+from optics.networks.diffractive import make_network, run_layers
+from optics.networks.readout import IntensityTarget
 from quantum.estimates import jackknife
 
 CLAIM = "An audit by forward runs alone predicts how good the gradients of forward mode are."

@@ -19,8 +19,9 @@ from optics.learning.rules.chip_forward_mode import (
     measure_output,
     model_gradient,
 )
-from optics.metrics import cosine_similarity
-from optics.networks.mesh_network import PortReadout
+from optics.metrics import cosine_similarity, gradient_error
+from optics.networks.encoders import encode_harmonics
+from optics.networks.readout import PortReadout
 
 N_CLASSES = 3
 # What runs once is compiled without optimisation: that takes a fifth of the time, and running it is short anyway.
@@ -41,18 +42,11 @@ def load_folds(config: Any) -> Task:
         for train, test in splitter.split(features, labels):
             low, high = features[train].min(axis=0), features[train].max(axis=0)
             scaled = np.clip((features - low) / (high - low), 0, 1)
-            fields, classes = encode(scaled, config.n_ports), labels.astype(np.int32)
+            fields, classes = encode_harmonics(scaled, config.n_ports), labels.astype(np.int32)
             tasks.append((fields[train], classes[train], fields[test], classes[test]))
     # Folds differ in size by one flower of a class where 50 is no multiple of their number.
     sizes = [min(len(task[i]) for task in tasks) for i in range(4)]
     return Task(*(np.stack([t[i][:n] for t in tasks]) for i, n in enumerate(sizes)))  # pyright: ignore[reportArgumentType]
-
-
-def encode(features: np.ndarray, n_ports: int) -> np.ndarray:
-    """Harmonics exp(i pi m f) of each feature in [0, 1] on an equal share of the ports, of unit total power."""
-    harmonic = np.arange(n_ports // features.shape[1])
-    fields = np.exp(1j * np.pi * features[:, :, None] * harmonic)
-    return (fields.reshape(len(features), -1) / np.sqrt(n_ports)).astype(np.complex64)
 
 
 def train_and_test(tasks: Task, keys, config: Any, ratio: float) -> dict[str, np.ndarray]:
@@ -149,12 +143,6 @@ def _record(tasks, twin, bench, keys, ratio, trained, config: Any):
         }
 
     return jax.vmap(one)(tasks, twin, bench, keys, trained)
-
-
-def gradient_error(found: jax.Array, true: jax.Array) -> jax.Array:
-    """Mean |found - true| over the largest |true|, after the real scale that brings them nearest."""
-    scale = jnp.real(jnp.vdot(found, true)) / jnp.real(jnp.vdot(found, found))
-    return jnp.mean(jnp.abs(scale * found - true)) / jnp.max(jnp.abs(true))
 
 
 def _power(matrices):

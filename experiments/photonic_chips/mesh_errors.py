@@ -47,11 +47,8 @@ from optics.learning.methods.dual_adaptive import DualAdaptive, OutputPhysicsAwa
 from optics.learning.rules.mesh_forward_mode import MeshForwardMode
 from optics.meshes.mesh import make_mesh
 from optics.meshes.symmetric import SymmetricCore, make_symmetric_core
-from optics.networks.mesh_network import (
-    MeshNetwork,
-    encode_low_frequencies,
-    make_mesh_network,
-)
+from optics.networks.encoders import encode_low_frequencies
+from optics.networks.mesh_network import MeshNetwork, make_mesh_network
 
 CLAIM = "Errors of a mesh cost weights trained in a model tens of points; training on the chip wins most of them back."
 PAPER_FIGURE = "table of Zheng et al. 2023 (their Figs. 4 and 5), fact sheet 7"

@@ -22,6 +22,7 @@ from jax.typing import ArrayLike
 from experiments.data.tasks import Task
 from experiments.harness.context import Context
 from optics.networks import taichi
+from optics.networks.encoders import load_amplitudes, shrink
 from optics.networks.output_codes import decode_hard, decode_soft
 from optics.networks.taichi import Chiplet, Diffractor, SlabGeometry
 
@@ -88,22 +89,6 @@ def monolith(chips: Chips, n_parameters: int) -> Wide:
 @lru_cache
 def _diffractor(n_inputs: int, n_ports: int, slab: SlabGeometry) -> Diffractor:
     return taichi.make_diffractor(n_inputs, n_ports, slab)
-
-
-def shrink(images: np.ndarray, side: int) -> np.ndarray:
-    """Averages square images over side x side equal areas, pixels cut at their share; shape (n, side^2)."""
-    size = images.shape[-1]
-    if images.shape[-2] != size or not 1 <= side <= size:
-        raise ValueError(
-            f"`side` must lie between 1 and the size of square images, but is {side} for {images.shape[-2:]}."
-        )
-    edges = np.arange(side + 1) * size / side
-    low, high = edges[:-1, None], edges[1:, None]
-    pixel = np.arange(size)[None, :]
-    overlap = np.clip(np.minimum(high, pixel + 1) - np.maximum(low, pixel), 0, None)
-    weights = (overlap * side / size).astype(np.float32)
-    small = np.einsum("ay,nyx,bx->nab", weights, np.asarray(images), weights, optimize=True)
-    return small.reshape(len(images), side * side)
 
 
 def shrink_task(task: Task, side: int) -> Task:
@@ -237,7 +222,7 @@ def _train_steps(state, fixed, diffractor, runs, images, labels, first, n_now, c
     def run_step(moving, memory, fixed, code, joint, error, key, index):
         batch_key, error_key = jax.random.split(jax.random.fold_in(key, index + 1))
         chosen = jax.random.randint(batch_key, (chips.batch_size,), 0, labels.shape[0])
-        fields = taichi.load_amplitudes(images[chosen], n_inputs, chips.bias)
+        fields = load_amplitudes(images[chosen], n_inputs, chips.bias)
 
         def loss(moving):
             real, rest = moving, fixed
@@ -324,7 +309,7 @@ def evaluate(
 def _evaluate(chiplets, code, keys, diffractor, images, labels, sizes, static):
     arrangement, n_symbols, bias, gain = static
     error, per_photon = sizes
-    fields = taichi.load_amplitudes(images, diffractor.wide.shape[0], bias)
+    fields = load_amplitudes(images, diffractor.wide.shape[0], bias)
 
     def one(chiplets, code, key):
         error_key, shot_key = jax.random.split(key)

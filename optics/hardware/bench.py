@@ -17,7 +17,8 @@ from optics.hardware.holography import measure_four_step
 from optics.hardware.opaque import add_noise, opaque
 from optics.hardware.twin import HardwareTwin
 from optics.media.geometry import Geometry
-from optics.waves.field import intensity, over_batch
+from optics.waves.field import intensity
+from optics.waves.shifts import displaced
 
 
 class OpticalBench(eqx.Module):
@@ -191,24 +192,6 @@ class OpticalBench(eqx.Module):
         loaded = _load(field, self._twin.loading_levels)
         reference_phase, power = self._twin.drift(time)
         return self._twin.run(loaded, phase, amplitude), reference_phase, power
-
-
-def displaced(
-    field: Complex[Array, "*batch y x"], shift_px: Float[Array, " two"]
-) -> Complex[Array, "*batch y x"]:
-    """Field moved by (dy, dx) pixels, positive to larger index, by the Fourier shift theorem on a padded grid.
-
-    Args:
-        field: Field, zero outside the window.
-        shift_px: Displacement, pixels; small against the window.
-    """
-    ny, nx = field.shape[-2:]
-    real = jnp.finfo(field.dtype).dtype
-    turns_y = jnp.fft.fftfreq(2 * ny).astype(real)[:, None] * shift_px[0].astype(real)
-    turns_x = jnp.fft.fftfreq(2 * nx).astype(real)[None, :] * shift_px[1].astype(real)
-    spectrum = jnp.fft.fft2(field, s=(2 * ny, 2 * nx))
-    ramp = jnp.exp(-2j * jnp.pi * (turns_y + turns_x)).astype(field.dtype)
-    return jnp.fft.ifft2(spectrum * over_batch(ramp, spectrum))[..., :ny, :nx]
 
 
 def _load(field, levels: int | None):

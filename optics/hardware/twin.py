@@ -24,6 +24,7 @@ from optics.media.free_space import FreeSpace, make_free_space
 from optics.media.geometry import Geometry
 from optics.media.scattering import Scatterer, ScatteringMedium, make_medium
 from optics.waves.field import computed_once, over_batch
+from optics.waves.shifts import rotate
 from optics.waves.zernike import noll_to_nm, zernike_radial
 
 DRIFT_LENGTH = 8192  # Measurements after which the recorded drift of the laboratory is mirrored and walked back.
@@ -185,34 +186,6 @@ def _check_scatterer(scatterer: Scatterer, geometry: Geometry, size: Imperfectio
             "`fourier_aberration` must be empty with a scatterer, which leaves no single Fourier plane, but is "
             f"{size.fourier_aberration}."
         )
-
-
-def rotate(field: Complex[Array, "*batch y x"], angle) -> Complex[Array, "*batch y x"]:
-    """Rotates about the centre by three shears, each an exact shift of a band-limited row or column.
-
-    Args:
-        field: Field, zero outside the window.
-        angle: Rotation in rad, positive from +x to +y; meant for small angles.
-    """
-    ny, nx = field.shape[-2:]
-    pads = [(0, 0)] * (field.ndim - 2) + [(ny // 2, ny - ny // 2), (nx // 2, nx - nx // 2)]
-    padded = jnp.pad(field, pads)
-    y = jnp.arange(2 * ny) - ny // 2 - ny // 2
-    x = jnp.arange(2 * nx) - nx // 2 - nx // 2
-    half, sine = jnp.tan(angle / 2), jnp.sin(angle)
-    padded = _shear(padded, -half * y[:, None], axis=-1)
-    padded = _shear(padded, sine * x[None, :], axis=-2)
-    padded = _shear(padded, -half * y[:, None], axis=-1)
-    return padded[..., ny // 2 : ny // 2 + ny, nx // 2 : nx // 2 + nx]
-
-
-def _shear(field, shift, axis):
-    """Moves each row (axis -1) or column (axis -2) by its own number of pixels, towards larger index."""
-    n = field.shape[axis]
-    frequency = jnp.fft.fftfreq(n).astype(jnp.finfo(field.dtype).dtype)
-    frequency = frequency[None, :] if axis == -1 else frequency[:, None]
-    ramp = jnp.exp(-2j * jnp.pi * frequency * shift).astype(field.dtype)
-    return jnp.fft.ifft(jnp.fft.fft(field, axis=axis) * over_batch(ramp, field), axis=axis)
 
 
 def _filtered(field, transfer):

@@ -32,12 +32,8 @@ from optics.hardware.twin import make_twin
 from optics.media.free_space import FreeSpace, make_free_space
 from optics.media.geometry import Geometry
 from optics.media.scattering import phase_screen
-from optics.networks.diffractive import (
-    DiffractiveNetwork,
-    IntensityTarget,
-    Readout,
-    make_network,
-)
+from optics.networks.diffractive import DiffractiveNetwork, make_network
+from optics.networks.readout import IntensityTarget, Readout
 from optics.waves.field import intensity, over_batch
 
 

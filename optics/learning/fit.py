@@ -14,12 +14,8 @@ import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from optics.learning.method import AbstractMethod, Cost, GradientMethod
-from optics.learning.protocols import (
-    AbstractLearningRule,
-    Bench,
-    Network,
-    measure_data_pass,
-)
+from optics.learning.passes import measure_data_pass
+from optics.learning.protocols import AbstractLearningRule, Bench, Network
 
 Encoder = Callable[[Array], Array]
 Judge = Callable[..., Array]

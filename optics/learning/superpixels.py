@@ -13,14 +13,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from optics.learning.protocols import (
-    Bench,
-    Network,
-    Weights,
-    measure_output,
-    weights_of,
-    with_weights,
-)
+from optics.learning.passes import measure_output
+from optics.learning.protocols import Bench, Network, Weights, weights_of, with_weights
 
 
 def check_count(value: int, name: str, least: int = 1) -> None:

@@ -7,6 +7,7 @@ is part of the function, and of its derivative.
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Complex
 
 from optics.waves.field import intensity
@@ -56,3 +57,29 @@ ACTIVATIONS = {
     "square_law": square_law,
     "photorefractive": photorefractive,
 }
+
+
+def electro_optic(
+    field: Complex[Array, "*batch port"],
+    *,
+    tapped: float = 0.1,
+    modulation: float = 0.05 * np.pi,
+    bias: float = np.pi,
+) -> Complex[Array, "*batch port"]:
+    """Electro-optic activation: a tap of the light drives a modulator for the rest.
+
+        f(z) = i sqrt(1 - a) exp(-i psi) cos(psi) z,    psi = (g |z|^2 + b) / 2
+
+    I. A. D. Williamson et al., "Reprogrammable electro-optic nonlinear activation functions for optical neural
+    networks", IEEE J. Sel. Top. Quantum Electron. 26, 7700412 (2020), DOI 10.1109/JSTQE.2019.2930455.
+
+    Args:
+        field: Amplitudes at the ports.
+        tapped: Share a of the power that is tapped.
+        modulation: Phase g per power, rad over the square of the unit of `field`.
+        bias: Phase b without light, rad; pi blocks weak light.
+    """
+    psi = 0.5 * (modulation * intensity(field) + bias)
+    return (1j * np.sqrt(1 - tapped) * jnp.exp(-1j * psi) * jnp.cos(psi) * field).astype(
+        field.dtype
+    )

@@ -13,58 +13,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
-from optics._checks import check_positive, check_shape
+from optics._checks import check_shape
 from optics.media.free_space import FreeSpace
 from optics.media.geometry import Geometry
-from optics.waves.field import computed_once, intensity, over_batch
+from optics.networks.readout import IntensityTarget, Readout
+from optics.waves.elements import modulation
+from optics.waves.field import over_batch
 
 Activation = Callable[[Array], Array]
-
-
-class Readout(eqx.Module):
-    """Detector regions and the softmax behind them.
-
-    Attributes:
-        regions: Region masks, one per class, each with values in [0, 1].
-        gain: Factor from relative region power to logits; our choice, the paper's loss scale is unknown.
-    """
-
-    regions: Float[Array, "classes y x"]
-    gain: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-
-    def powers(self, field: Complex[Array, "*batch y x"]) -> Float[Array, "*batch classes"]:
-        """Power in each region."""
-        power = intensity(field)
-        flat = power.reshape(*power.shape[:-2], -1)
-        return flat @ self.regions.reshape(self.regions.shape[0], -1).T
-
-    def logits(self, field: Complex[Array, "*batch y x"]) -> Float[Array, "*batch classes"]:
-        """Gain times the share of each region in the power of all regions; free of the brightness of the input."""
-        powers = self.powers(field)
-        return self.gain * powers / (jnp.sum(powers, axis=-1, keepdims=True) + 1e-12)
-
-    def loss(
-        self, field: Complex[Array, "*batch y x"], labels: Int[Array, "*batch"]
-    ) -> Float[Array, ""]:
-        """Mean softmax cross-entropy."""
-        log_shares = jax.nn.log_softmax(self.logits(field))
-        return -jnp.mean(jnp.take_along_axis(log_shares, labels[..., None], axis=-1))
-
-    def correct(self, field: Complex[Array, "*batch y x"], labels: Int[Array, "*batch"]) -> Array:
-        """True where the brightest region is that of the label."""
-        return jnp.argmax(self.powers(field), axis=-1) == labels
-
-
-class IntensityTarget(eqx.Module):
-    """Readout for pattern formation: squared difference between measured and wanted intensity."""
-
-    def loss(
-        self, field: Complex[Array, "batch y x"], targets: Float[Array, "batch y x"]
-    ) -> Float[Array, ""]:
-        """Mean over the batch of sum (|y|^2 - t)^2 (fact sheet, section 3.4, with s = 1)."""
-        return jnp.mean(jnp.sum((intensity(field) - targets) ** 2, axis=(-2, -1)))
 
 
 class DiffractiveNetwork(eqx.Module):
@@ -105,12 +63,6 @@ class DiffractiveNetwork(eqx.Module):
     def __call__(self, field: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """Field at the camera after the last layer, in the ideal model."""
         return run_layers(self, field, lambda x, weights: self.layer(x, *weights))
-
-
-def modulation(phase, amplitude=None) -> Array:
-    """A exp(i phi)."""
-    weights = jax.lax.complex(jnp.cos(phase), jnp.sin(phase))
-    return computed_once(weights if amplitude is None else amplitude * weights)
 
 
 def run_layers(network: DiffractiveNetwork, field, layer: Callable) -> Array:
@@ -187,81 +139,3 @@ def make_network(
         readout=jax.tree.map(lambda a: jnp.asarray(a, real), readout),
         activation=activation,
     )
-
-
-def make_readout(
-    shape: tuple[int, int],
-    n_classes: int,
-    *,
-    fill: float = 0.5,
-    extent: float = 0.8,
-    gain: float = 15.0,
-) -> Readout:
-    """Square detector regions in centred rows, as even as the class count allows (4 -> 2 + 2, 10 -> 3 + 4 + 3).
-
-    Args:
-        shape: Camera grid.
-        n_classes: Number of regions.
-        fill: Side of a region relative to the distance between region centres, in (0, 1].
-        extent: Part of the window that the layout spans, in (0, 1].
-        gain: See `Readout`.
-
-    Raises:
-        ValueError: If a region would be smaller than one pixel.
-    """
-    check_positive(gain, "gain")
-    n_rows = max(1, round(np.sqrt(n_classes)))
-    per_row = [n_classes // n_rows] * n_rows
-    # The surplus goes to the middle rows first, which keeps the layout symmetric for ten classes.
-    order = sorted(range(n_rows), key=lambda row: abs(row - (n_rows - 1) / 2))
-    for row in order[: n_classes - sum(per_row)]:
-        per_row[row] += 1
-    pitch = extent * min(shape) / max(n_rows, *per_row)
-    side = round(fill * pitch)
-    if side < 1 or n_classes < 1:
-        raise ValueError(
-            f"`n_classes` = {n_classes} regions do not fit on a {shape} grid with fill {fill:g}; use a larger grid."
-        )
-    regions = np.zeros((n_classes, *shape))
-    index = 0
-    for row, count in enumerate(per_row):
-        for column in range(count):
-            y = shape[0] / 2 + (row - (n_rows - 1) / 2) * pitch
-            x = shape[1] / 2 + (column - (count - 1) / 2) * pitch
-            y0, x0 = round(y - side / 2), round(x - side / 2)
-            regions[index, y0 : y0 + side, x0 : x0 + side] = 1
-            index += 1
-    return Readout(jnp.asarray(regions), gain)
-
-
-def encode_images(
-    images: Array, shape: tuple[int, int], *, fill: float = 0.85, dtype=jnp.complex64
-) -> Complex[Array, "*batch y x"]:
-    """Loads images as amplitudes of flat phase: each pixel becomes a square block, the rest of the panel is dark.
-
-    The mean intensity over the panel is set to 1, so that every sample carries the same power. Encoding and up-sampling
-    of the paper are unknown; this is our choice.
-
-    Args:
-        images: Grey values `(..., h, w)`, any non-negative scale.
-        shape: Panel grid.
-        fill: Largest part of the panel that the enlarged image may take.
-        dtype: complex64 or complex128.
-
-    Raises:
-        ValueError: If the image does not fit on the panel.
-    """
-    height, width = images.shape[-2:]
-    factor = int(min(shape[0] * fill / height, shape[1] * fill / width))
-    if factor < 1:
-        raise ValueError(
-            f"`images` of {height} x {width} do not fit on {fill:g} of a {shape} panel; use a larger panel."
-        )
-    real = jnp.finfo(dtype).dtype
-    amplitude = jnp.repeat(jnp.repeat(images.astype(real), factor, axis=-2), factor, axis=-1)
-    top, left = (shape[0] - factor * height) // 2, (shape[1] - factor * width) // 2
-    widths = [(0, 0)] * (images.ndim - 2)
-    widths += [(top, shape[0] - factor * height - top), (left, shape[1] - factor * width - left)]
-    amplitude = jnp.pad(amplitude, widths)
-    mean = jnp.mean(amplitude**2, axis=(-2, -1), keepdims=True)
-    return (amplitude / jnp.sqrt(jnp.maximum(mean, 1e-12))).astype(dtype)

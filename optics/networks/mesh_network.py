@@ -15,72 +15,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Complex, Float, Int
+from jaxtyping import Array, Complex, Float
 
 from optics._checks import check_positive
-from optics.waves.field import intensity
+from optics.networks.activations import electro_optic
+from optics.networks.readout import PortReadout
 
 Activation = Callable[[Array], Array]
-
-
-def electro_optic(
-    field: Complex[Array, "*batch port"],
-    *,
-    tapped: float = 0.1,
-    modulation: float = 0.05 * np.pi,
-    bias: float = np.pi,
-) -> Complex[Array, "*batch port"]:
-    """Electro-optic activation: a tap of the light drives a modulator for the rest.
-
-        f(z) = i sqrt(1 - a) exp(-i psi) cos(psi) z,    psi = (g |z|^2 + b) / 2
-
-    I. A. D. Williamson et al., "Reprogrammable electro-optic nonlinear activation functions for optical neural
-    networks", IEEE J. Sel. Top. Quantum Electron. 26, 7700412 (2020), DOI 10.1109/JSTQE.2019.2930455.
-
-    Args:
-        field: Amplitudes at the ports.
-        tapped: Share a of the power that is tapped.
-        modulation: Phase g per power, rad over the square of the unit of `field`.
-        bias: Phase b without light, rad; pi blocks weak light.
-    """
-    psi = 0.5 * (modulation * intensity(field) + bias)
-    return (1j * np.sqrt(1 - tapped) * jnp.exp(-1j * psi) * jnp.cos(psi) * field).astype(
-        field.dtype
-    )
-
-
-class PortReadout(eqx.Module):
-    """Detectors behind the ports: the first ones stand for the classes.
-
-    Attributes:
-        gain: Factor from the class intensities, over the root of the sum of all squared intensities, to logits.
-        n_classes: Number of classes.
-    """
-
-    gain: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    n_classes: int = eqx.field(static=True)
-
-    def powers(self, field: Complex[Array, "*batch port"]) -> Float[Array, "*batch classes"]:
-        """Power at each class port."""
-        return intensity(field)[..., : self.n_classes]
-
-    def logits(self, field: Complex[Array, "*batch port"]) -> Float[Array, "*batch classes"]:
-        """Class powers over the norm of all powers, times the gain; free of the brightness of the input."""
-        power = intensity(field)
-        norm = jnp.sqrt(jnp.sum(power**2, axis=-1, keepdims=True) + 1e-24)
-        return self.gain * power[..., : self.n_classes] / norm
-
-    def loss(
-        self, field: Complex[Array, "*batch port"], labels: Int[Array, "*batch"]
-    ) -> Float[Array, ""]:
-        """Mean softmax cross-entropy."""
-        log_shares = jax.nn.log_softmax(self.logits(field))
-        return -jnp.mean(jnp.take_along_axis(log_shares, labels[..., None], axis=-1))
-
-    def correct(self, field: Complex[Array, "*batch port"], labels: Int[Array, "*batch"]) -> Array:
-        """True where the brightest class port is that of the label."""
-        return jnp.argmax(self.powers(field), axis=-1) == labels
 
 
 class MeshNetwork(eqx.Module):
@@ -164,33 +105,3 @@ def make_mesh_network(
     phase = jnp.mod(jnp.stack([core.pack() for core in cores]), 2 * jnp.pi)
     readout = PortReadout(jnp.asarray(gain, phase.dtype), n_classes)
     return MeshNetwork(phase, cores[0], readout, activation)
-
-
-def encode_low_frequencies(
-    images: Array, side: int = 8, *, dtype=jnp.complex64
-) -> Complex[Array, "*batch port"]:
-    """Loads the lowest spatial frequencies of images: `side` x `side` of the centred Fourier transform, row by row.
-
-    Each sample is divided by its mean modulus, which takes its brightness out (both as in the code of Zheng et al.
-    2023).
-    Frequency zero sits at row and column `side` // 2.
-
-    Args:
-        images: Grey values, axes (..., y, x).
-        side: Frequencies a side; the number of ports is its square.
-        dtype: complex64 or complex128.
-
-    Raises:
-        ValueError: If the images are smaller than `side`.
-    """
-    height, width = images.shape[-2:]
-    if min(height, width) < side:
-        raise ValueError(
-            f"`side` must be at most the size of the images, {height} x {width}, but is {side}."
-        )
-    top, left = height // 2 - side // 2, width // 2 - side // 2
-    spectrum = jnp.fft.fft2(images.astype(jnp.finfo(dtype).dtype))
-    spectrum = jnp.fft.fftshift(spectrum, axes=(-2, -1))[..., top : top + side, left : left + side]
-    ports = spectrum.reshape(*images.shape[:-2], side * side)
-    mean = jnp.mean(jnp.abs(ports), axis=-1, keepdims=True)
-    return (ports / jnp.maximum(mean, 1e-12)).astype(dtype)

@@ -339,30 +339,6 @@ def remodulate(fields: Complex[Array, "*batch input"]) -> Complex[Array, "*batch
     return jnp.sqrt(power / total + 1e-12).astype(fields.dtype)
 
 
-def load_amplitudes(
-    features: Float[Array, "*batch feature"], n_inputs: int, bias: float = 0.1
-) -> Complex[Array, "*batch input"]:
-    """Writes non-negative features onto waveguides as amplitudes, unit power in all; our choice of encoding.
-
-    Args:
-        features: Values in any scale, such as grey levels.
-        n_inputs: Waveguides M, at least one more than features; the bias comes after them, the rest is dark.
-        bias: Share of the power in a waveguide of constant amplitude, which gives linear terms beside quadratic ones.
-    """
-    spare = n_inputs - features.shape[-1]
-    if spare < 1:
-        raise ValueError(
-            f"`n_inputs` must be at least {features.shape[-1] + 1} for the features and a bias, but is {n_inputs}."
-        )
-    check_in_range(bias, "bias", 0, 1)
-    norm = jnp.sqrt(jnp.sum(features**2, axis=-1, keepdims=True) + _DARK)
-    signal = jnp.sqrt(1 - bias) * features / norm
-    constant = jnp.full((*features.shape[:-1], 1), np.sqrt(bias), features.dtype)
-    dark = jnp.zeros((*features.shape[:-1], spare - 1), features.dtype)
-    loaded = jnp.concatenate([signal, constant, dark], axis=-1)
-    return loaded.astype(jnp.result_type(features, jnp.complex64))
-
-
 def region_powers(
     fields: Complex[Array, "*batch input"], n_regions: int
 ) -> Float[Array, "*batch region"]:

@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float
 
 from optics._checks import check_in_range, check_positive, check_shape, is_concrete
-from optics.waves.field import Field, centred_axis
+from optics.waves.field import Field, centred_axis, computed_once
 from optics.waves.sampling import SamplingWarning
 
 Axis = Literal["y", "x"]
@@ -327,3 +327,14 @@ def _warn_if_aliased(
             SamplingWarning,
             stacklevel=3,
         )
+
+
+def modulation(phase, amplitude=None) -> Array:
+    """Transmission a exp(i phi) of a modulator, for fields as plain arrays.
+
+    Args:
+        phase: Phase phi, rad, of any shape.
+        amplitude: Transmission a of the same shape; None for a phase-only modulator.
+    """
+    weights = jax.lax.complex(jnp.cos(phase), jnp.sin(phase))
+    return computed_once(weights if amplitude is None else amplitude * weights)

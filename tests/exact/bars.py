@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from optics.networks.diffractive import encode_images
+from optics.networks.encoders import encode_images
 from tests.exact.small_bench import GEOMETRY
 
 

@@ -9,12 +9,8 @@ from optics.hardware.imperfections import Imperfections
 from optics.hardware.twin import make_twin
 from optics.learning.protocols import Weights, weights_of, with_weights
 from optics.media.geometry import Geometry
-from optics.networks.diffractive import (
-    IntensityTarget,
-    make_network,
-    make_readout,
-    run_layers,
-)
+from optics.networks.diffractive import make_network, run_layers
+from optics.networks.readout import IntensityTarget, make_readout
 
 GEOMETRY = Geometry(shape=(24, 24), pixel_pitch=8e-6, wavelength=532e-9, distance=2e-3)
 

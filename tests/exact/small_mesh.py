@@ -11,7 +11,8 @@ from optics.hardware.mesh_imperfections import MeshImperfections
 from optics.learning.protocols import weights_of
 from optics.meshes.mesh import make_mesh
 from optics.meshes.symmetric import make_symmetric_core
-from optics.networks.mesh_network import electro_optic, make_mesh_network
+from optics.networks.activations import electro_optic
+from optics.networks.mesh_network import make_mesh_network
 
 N_PORTS = 9  # three by three for the error predictor
 KEY = jax.random.key(5)

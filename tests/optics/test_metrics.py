@@ -11,6 +11,7 @@ from optics.metrics import (
     diffraction_efficiency,
     field_fidelity,
     full_width_at_half_maximum,
+    gradient_error,
     intensity_overlap,
     michelson_contrast,
     peak_signal_to_noise_ratio,
@@ -198,3 +199,11 @@ def test_bad_input_is_named():
         full_width_at_half_maximum(jnp.linspace(0.0, 1.0, 9))
     with pytest.raises(ValueError, match="`data_range` must be positive"):
         peak_signal_to_noise_ratio(jnp.ones((4, 4)), jnp.ones((4, 4)), data_range=0.0)
+
+
+def test_gradient_error_ignores_scale_and_counts_the_rest():
+    true = jnp.asarray([[1.0, 0.0], [0.0, -1.0]]) + 0j
+    assert gradient_error(3 * true, true) == pytest.approx(0)
+    other = true + jnp.asarray([[0.0, 0.1], [0.0, 0.0]])
+    # Best scale 2 / 2.01; then |differences| 0.00498 twice and 0.0995 once, over 4 elements and a largest of 1.
+    assert gradient_error(other, true) == pytest.approx(0.02736, abs=1e-4)

@@ -31,12 +31,10 @@ from optics.learning.method import (
     cost_of,
 )
 from optics.learning.methods.error_predictor import ErrorPredictor, make_error_predictor
+from optics.learning.passes import frames_per_output, measure_data_pass, measure_output
 from optics.learning.protocols import (
     AbstractLearningRule,
     GradientEstimate,
-    frames_per_output,
-    measure_data_pass,
-    measure_output,
     require_bench,
     weights_of,
     with_weights,

@@ -16,7 +16,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from optics._checks import check_in_range, check_positive
 from optics.learning.method import AbstractMethod, Cost, StepReport
-from optics.learning.protocols import frames_per_output, require_bench
+from optics.learning.passes import frames_per_output
+from optics.learning.protocols import require_bench
 from optics.learning.superpixels import (
     check_count,
     from_vector,

@@ -38,7 +38,7 @@ from optics.hardware.chip import (
     ProgrammedBlocks,
     nominal_matrices,
 )
-from optics.networks.mesh_network import PortReadout
+from optics.networks.readout import PortReadout
 
 MEASUREMENTS_PER_BLOCK = 2  # One data and one error pass.
 

@@ -13,12 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
+from optics.learning.passes import chain_pass, measure_data_pass
 from optics.learning.protocols import (
     AbstractLearningRule,
     GradientEstimate,
     Network,
-    chain_pass,
-    measure_data_pass,
     require_bench,
 )
 from optics.waves.field import over_batch

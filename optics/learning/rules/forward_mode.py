@@ -12,13 +12,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from optics.learning.protocols import (
-    AbstractLearningRule,
-    GradientEstimate,
-    error_pass,
-    measure_data_pass,
-    require_bench,
-)
+from optics.learning.passes import error_pass, measure_data_pass
+from optics.learning.protocols import AbstractLearningRule, GradientEstimate, require_bench
 
 
 class ForwardMode(AbstractLearningRule):

@@ -18,11 +18,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from optics.learning.passes import measure_data_pass
 from optics.learning.protocols import (
     AbstractLearningRule,
     GradientEstimate,
     Weights,
-    measure_data_pass,
     require_bench,
 )
 

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from optics._checks import check_in_range
-from optics.hardware.bench import displaced
 from optics.learning.protocols import (
     AbstractLearningRule,
     GradientEstimate,
@@ -19,6 +18,7 @@ from optics.learning.protocols import (
     weights_of,
 )
 from optics.learning.superpixels import check_count
+from optics.waves.shifts import displaced
 
 
 class NoiseAware(AbstractLearningRule):

@@ -11,12 +11,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from optics._checks import check_positive
-from optics.learning.protocols import (
-    AbstractLearningRule,
-    GradientEstimate,
-    frames_per_output,
-    require_bench,
-)
+from optics.learning.passes import frames_per_output
+from optics.learning.protocols import AbstractLearningRule, GradientEstimate, require_bench
 from optics.learning.superpixels import (
     check_count,
     coarse_zeros,

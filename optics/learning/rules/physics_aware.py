@@ -2,18 +2,13 @@
 
 L. G. Wright et al., "Deep physical neural networks trained with backpropagation", Nature 601, 549-555 (2022),
 DOI 10.1038/s41586-021-04223-6. The backward pass is the ideal model's, evaluated at the fields the hardware gave and
-turned by the common phase between the two (`optics.learning.protocols.chain_pass`).
+turned by the common phase between the two (`optics.learning.passes.chain_pass`).
 """
 
 import jax
 
-from optics.learning.protocols import (
-    AbstractLearningRule,
-    GradientEstimate,
-    chain_pass,
-    measure_data_pass,
-    require_bench,
-)
+from optics.learning.passes import chain_pass, measure_data_pass
+from optics.learning.protocols import AbstractLearningRule, GradientEstimate, require_bench
 
 
 class PhysicsAware(AbstractLearningRule):

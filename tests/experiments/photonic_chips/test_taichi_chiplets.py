@@ -8,6 +8,7 @@ from experiments.harness.context import Context
 from experiments.photonic_chips import taichi_chiplets as many
 from experiments.photonic_chips.taichi_chiplets import Chips
 from optics.networks import taichi
+from optics.networks.encoders import load_amplitudes
 from optics.networks.output_codes import direct_code, make_output_code
 from optics.networks.taichi import SlabGeometry
 
@@ -34,23 +35,6 @@ def trained(task):
         CHIPS, diffractor, codes, keys, n_chiplets=3, joint=np.array([0.0, 0.0, 1.0])
     )
     return codes, diffractor, *many.train(Context(), "train", CHIPS, diffractor, runs, task)
-
-
-def test_shrinking_averages_areas():
-    image = np.arange(16.0).reshape(1, 4, 4)
-    np.testing.assert_allclose(many.shrink(image, 2)[0], [2.5, 4.5, 10.5, 12.5], rtol=1e-6)
-    np.testing.assert_allclose(many.shrink(image, 4)[0], np.arange(16), rtol=1e-6)
-    # A pixel that is cut counts by its share: weights 1, 1/3 over 4/3.
-    row = many.shrink(image, 3)[0, :3]
-    first = np.array([1, 1 / 3]) @ image[0, :2] * 0.75
-    expected = [(first[0] + first[1] / 3) * 0.75, (first[1] + first[2]) / 1.5 * 0.75 * 4 / 3]
-    np.testing.assert_allclose(row[0], expected[0], rtol=1e-6)
-    assert many.shrink(image, 3).mean() == pytest.approx(image.mean())
-
-
-def test_an_upscaled_side_is_refused():
-    with pytest.raises(ValueError, match="`side` must lie between 1 and the size of square images"):
-        many.shrink(np.zeros((2, 4, 4)), 5)
 
 
 def test_the_monolith_is_the_largest_that_the_phases_allow():
@@ -95,7 +79,7 @@ def single():
     """One chiplet, an input, and its output field."""
     diffractor = CHIPS.diffractor()
     chiplets = taichi.make_chiplets(1, diffractor, key=jax.random.key(2))
-    fields = taichi.load_amplitudes(jnp.ones((5, 9), jnp.float32), CHIPS.n_inputs)
+    fields = load_amplitudes(jnp.ones((5, 9), jnp.float32), CHIPS.n_inputs)
     return (
         chiplets,
         diffractor,

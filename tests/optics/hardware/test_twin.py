@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optics.hardware.imperfections import Imperfections
-from optics.hardware.twin import make_twin, rotate
+from optics.hardware.twin import make_twin
 from optics.media.geometry import Geometry
 from optics.media.scattering import phase_screen, place_scatterer
 from tests.exact.small_bench import GEOMETRY, inputs, relative_error, twin
@@ -105,27 +105,6 @@ def _centroid(field):
     power = np.abs(np.asarray(field)) ** 2
     y, x = np.indices(power.shape)
     return np.array([(power * y).sum(), (power * x).sum()]) / power.sum()
-
-
-def test_rotation_follows_the_closed_form_of_a_gaussian():
-    y, x = (g - 16.0 for g in np.indices((32, 32)))
-    angle = 0.2
-
-    def spot(y, x):
-        return np.exp(-((y - 3) ** 2 + (x + 4) ** 2) / 8).astype(complex)
-
-    turned = rotate(jnp.asarray(spot(y, x)), angle)
-    c, s = np.cos(angle), np.sin(angle)
-    # A point at (x, y) comes from R(-angle) (x, y): x to y is the positive sense.
-    expected = spot(-s * x + c * y, c * x + s * y)
-    # Aliasing of a Gaussian of 1/e half width 2.8 px stays below exp(-(pi 2.8 / 2)^2) = 4e-9; edges cut less than 1e-6.
-    np.testing.assert_allclose(turned, expected, atol=1e-5)
-
-
-def test_rotation_back_and_forth_is_the_identity_away_from_the_edges():
-    y, x = (g - 16.0 for g in np.indices((32, 32)))
-    spot = jnp.asarray(np.exp(-((y - 2) ** 2 + x**2) / 8), jnp.complex128)
-    np.testing.assert_allclose(rotate(rotate(spot, 0.1), -0.1), spot, atol=1e-6)
 
 
 def test_same_key_draws_the_same_bench_and_another_key_another():

@@ -5,7 +5,7 @@ import pytest
 
 from optics.hardware.bench import OpticalBench
 from optics.learning import ForwardMode, InSilico, PhysicsAware, evaluate, fit, output_field
-from optics.networks.diffractive import encode_images
+from optics.networks.encoders import encode_images
 from tests.exact.small_bench import GEOMETRY, network, twin
 
 

@@ -32,7 +32,9 @@ from optics.learning.methods.dual_adaptive import OutputPhysicsAware
 from optics.learning.methods.forward_forward import checkerboard
 from optics.learning.protocols import Weights
 from optics.media.geometry import Geometry
-from optics.networks.diffractive import encode_images, make_network, make_readout
+from optics.networks.diffractive import make_network
+from optics.networks.encoders import encode_images
+from optics.networks.readout import make_readout
 from tests.exact.small_bench import GEOMETRY, network, twin
 
 KEY = jax.random.key(0)

@@ -2,7 +2,8 @@ import jax
 import numpy as np
 
 from optics.hardware.bench import OpticalBench
-from optics.learning.protocols import Weights, measure_data_pass, weights_of, with_weights
+from optics.learning.passes import measure_data_pass
+from optics.learning.protocols import Weights, weights_of, with_weights
 from optics.networks.activations import saturable
 from tests.exact.small_bench import GEOMETRY, inputs, network, relative_error, twin
 

@@ -5,15 +5,9 @@ import numpy as np
 import pytest
 
 from optics.networks.activations import saturable
-from optics.networks.diffractive import (
-    IntensityTarget,
-    Readout,
-    encode_images,
-    make_network,
-    make_readout,
-    modulation,
-    trainable,
-)
+from optics.networks.diffractive import make_network, trainable
+from optics.networks.readout import IntensityTarget, Readout, make_readout
+from optics.waves.elements import modulation
 from tests.exact.small_bench import GEOMETRY, inputs, network, relative_error
 
 
@@ -78,22 +72,6 @@ def test_intensity_target_is_the_squared_difference():
     assert float(loss) == pytest.approx(9.0)
 
 
-def test_encoding_enlarges_centres_and_normalises():
-    image = jnp.array([[[0, 5], [10, 0]]], jnp.uint8)
-    field = encode_images(image, (8, 8), fill=0.5, dtype=jnp.complex128)
-    assert field.shape == (1, 8, 8)
-    assert float(jnp.mean(jnp.abs(field) ** 2)) == pytest.approx(1.0)
-    ratio = field[0, 4:6, 2:4] / field[0, 2:4, 4:6]  # row 1, column 0 is twice row 0, column 1
-    np.testing.assert_allclose(ratio, 2.0)
-    assert float(jnp.abs(field[0, :2]).max()) == 0
-
-
-def test_dark_image_is_a_dark_field():
-    field = encode_images(jnp.zeros((1, 8, 8)), (16, 16))
-    assert np.isfinite(field).all()
-    assert not field.any()
-
-
 def test_trainable_marks_weights_and_nothing_else():
     net = network(2, train_amplitude=True)
     weights, rest = eqx.partition(net, trainable(net))
@@ -112,10 +90,6 @@ def test_trainable_marks_weights_and_nothing_else():
             r"`readout.regions` must have last axes \(24, 24\), but its shape is \(4, 20, 20\)",
         ),
         (lambda: make_readout((8, 8), 100), r"`n_classes` = 100 regions do not fit"),
-        (
-            lambda: encode_images(jnp.ones((1, 28, 28)), (24, 24)),
-            r"`images` of 28 x 28 do not fit on 0.85 of a \(24, 24\) panel",
-        ),
     ],
 )
 def test_bad_input_is_named(call, message):

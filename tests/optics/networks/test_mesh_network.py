@@ -1,4 +1,4 @@
-"""Networks of meshes: what a layer is, the activation, the read-out, the encoding."""
+"""Networks of meshes: what a layer is, the activation, the read-out."""
 
 import equinox as eqx
 import jax
@@ -9,12 +9,9 @@ from jax.test_util import check_grads
 
 from optics.learning.protocols import Network, weights_of, with_weights
 from optics.meshes.mesh import make_mesh
-from optics.networks.mesh_network import (
-    PortReadout,
-    electro_optic,
-    encode_low_frequencies,
-    make_mesh_network,
-)
+from optics.networks.activations import electro_optic
+from optics.networks.mesh_network import make_mesh_network
+from optics.networks.readout import PortReadout
 
 
 def cores(n_ports=6, n_layers=3, key=0):
@@ -91,25 +88,6 @@ def test_loss_is_the_cross_entropy_of_the_logits():
     assert readout.loss(field, labels) == pytest.approx(expected, rel=1e-12)
 
 
-def test_encoding_is_the_centre_of_the_spectrum_over_its_mean_modulus():
-    images = jax.random.uniform(jax.random.key(0), (3, 12, 12))
-    spectrum = np.fft.fftshift(np.fft.fft2(images), axes=(1, 2))[:, 4:8, 4:8].reshape(3, 16)
-    expected = spectrum / np.abs(spectrum).mean(axis=1, keepdims=True)
-    ports = encode_low_frequencies(images, 4, dtype=jnp.complex128)
-    np.testing.assert_allclose(ports, expected, atol=1e-12)
-
-
-def test_zero_frequency_is_at_the_middle_of_the_ports():
-    ports = encode_low_frequencies(jnp.ones((1, 28, 28)), 8, dtype=jnp.complex128)
-    assert int(jnp.argmax(jnp.abs(ports))) == 4 * 8 + 4
-    assert float(jnp.sum(jnp.abs(ports) > 1e-12)) == 1
-
-
-def test_encoding_of_a_dark_image_is_dark():
-    ports = encode_low_frequencies(jnp.zeros((1, 8, 8)), 8)
-    np.testing.assert_array_equal(ports, 0)
-
-
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="`cores` must hold at least one mesh"):
         make_mesh_network([], 3)
@@ -117,5 +95,3 @@ def test_bad_input_is_named():
         make_mesh_network(cores(), 7)
     with pytest.raises(ValueError, match="`gain` must be positive"):
         make_mesh_network(cores(), 3, gain=0.0)
-    with pytest.raises(ValueError, match="`side` must be at most the size of the images, 8 x 8"):
-        encode_low_frequencies(jnp.ones((1, 8, 8)), 9)

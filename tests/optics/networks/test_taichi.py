@@ -10,6 +10,7 @@ from scipy.integrate import quad
 from scipy.special import hankel1
 
 from optics.networks import taichi
+from optics.networks.encoders import load_amplitudes
 from optics.networks.taichi import SlabGeometry
 from optics.waves.field import Field
 from optics.waves.propagation import angular_spectrum
@@ -182,15 +183,6 @@ def test_remodulated_light_has_unit_power_and_no_phase():
     )
 
 
-def test_loaded_light_has_unit_power_and_the_share_of_the_bias():
-    features = jnp.asarray(np.random.default_rng(0).uniform(size=(7, 5)))
-    x = taichi.load_amplitudes(features, 8, bias=0.2)
-    np.testing.assert_allclose(jnp.sum(jnp.abs(x) ** 2, axis=-1), 1, rtol=1e-12)
-    np.testing.assert_allclose(jnp.abs(x[:, 5]) ** 2, 0.2, rtol=1e-12)
-    assert float(jnp.max(jnp.abs(x[:, 6:]))) == 0
-    np.testing.assert_allclose(x[:, 1] / x[:, 0], features[:, 1] / features[:, 0], rtol=1e-12)
-
-
 def test_regions_are_equal_neighbouring_groups():
     fields = jnp.sqrt(jnp.arange(8.0)) + 0j
     # rtol: a root squared.
@@ -272,7 +264,7 @@ def test_parameters_are_counted_and_all_of_them_act(diffractor, chiplets):
 
 def test_training_separates_two_patterns(diffractor, chiplets):
     moving, fixed = eqx.partition(chiplets, taichi.trainable(chiplets))
-    x = taichi.load_amplitudes(jnp.asarray(np.random.default_rng(8).uniform(size=(16, 11))), 12)
+    x = load_amplitudes(jnp.asarray(np.random.default_rng(8).uniform(size=(16, 11))), 12)
     labels = jnp.arange(16) % 2
 
     def loss(moving):
@@ -327,14 +319,6 @@ def test_single_precision_stays_single(diffractor):
         (
             lambda d, c: taichi.region_powers(complex_normal((4,)), 5),
             "`n_regions` must not exceed the 4 detectors, but is 5",
-        ),
-        (
-            lambda d, c: taichi.load_amplitudes(jnp.ones(5), 5),
-            "`n_inputs` must be at least 6 for the features and a bias, but is 5",
-        ),
-        (
-            lambda d, c: taichi.load_amplitudes(jnp.ones(5), 6, bias=1.5),
-            "`bias` must lie between 0 and 1, but is 1.5",
         ),
         (
             lambda d, c: taichi.draw_errors(

@@ -18,7 +18,8 @@ from optics.learning.methods.dual_adaptive import (
     mismatch,
     replaced,
 )
-from optics.learning.protocols import Weights, measure_data_pass, with_weights
+from optics.learning.passes import measure_data_pass
+from optics.learning.protocols import Weights, with_weights
 from tests.exact import small_mesh
 from tests.exact.small_mesh import estimate, mesh_bench, true_loss
 

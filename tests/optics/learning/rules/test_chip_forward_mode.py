@@ -18,7 +18,7 @@ from optics.learning.rules.chip_forward_mode import (
     model_gradient,
 )
 from optics.metrics import cosine_similarity
-from optics.networks.mesh_network import PortReadout
+from optics.networks.readout import PortReadout
 
 N, BLOCKS, SAMPLES = 4, 3, 12
 KEY = jax.random.key(0)

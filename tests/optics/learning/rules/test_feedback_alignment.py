@@ -10,7 +10,7 @@ from optics.learning import (
     PhysicsAware,
     make_random_feedback,
 )
-from optics.learning.protocols import measure_data_pass
+from optics.learning.passes import measure_data_pass
 from optics.networks.activations import saturable
 from tests.exact.small_bench import GEOMETRY, cosines, inputs, network, relative_error, twin
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.bench import OpticalBench, displaced
+from optics.hardware.bench import OpticalBench
 from optics.hardware.detectors import ideal_camera
 from optics.learning import ForwardMode, InSituBackprop
 from optics.networks.activations import saturable
@@ -73,17 +73,6 @@ def test_displaced_backward_beam_costs_alignment():
     ]
     assert found[0].min() > 1 - 1e-12
     assert found[0].mean() > found[1].mean() > found[2].mean()
-
-
-def test_displacement_moves_light_towards_larger_index_and_keeps_its_shape():
-    field = jnp.zeros((1, *GEOMETRY.shape), complex).at[0, 10, 8].set(1)
-    moved = displaced(field, jnp.array([2.0, -1.0]))
-    np.testing.assert_allclose(moved, jnp.roll(field, (2, -1), axis=(1, 2)), atol=1e-12)
-    # A Gaussian of 3 px, moved by a fraction, is the Gaussian around the new centre.
-    y = jnp.arange(24) - 12
-    spot = lambda dy, dx: jnp.exp(-((y[:, None] - dy) ** 2 + (y[None] - dx) ** 2) / 9)  # noqa: E731
-    moved = displaced(spot(0, 0)[None].astype(complex), jnp.array([0.3, 0.6]))
-    np.testing.assert_allclose(moved[0], spot(0.3, 0.6), atol=1e-6)  # exp(-11.4^2 / 9) at the edge
 
 
 def test_costs_what_forward_mode_costs():

@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.bench import displaced
 from optics.learning import InSilico, NoiseAware
 from optics.learning.protocols import weights_of
-from optics.networks.diffractive import modulation
+from optics.waves.elements import modulation
+from optics.waves.shifts import displaced
 from tests.exact.small_bench import inputs, network, relative_error
 
 KEY = jax.random.key(0)

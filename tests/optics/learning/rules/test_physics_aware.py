@@ -5,7 +5,7 @@ import pytest
 
 from optics.hardware.bench import OpticalBench
 from optics.learning import InSilico, PhysicsAware
-from optics.learning.protocols import measure_data_pass
+from optics.learning.passes import measure_data_pass
 from optics.networks.activations import saturable
 from tests.exact.small_bench import (
     GEOMETRY,

@@ -1,0 +1,28 @@
+"""What the readouts share: cross-entropy, and scores that do not depend on the brightness of the input."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from optics.networks.readout import PortReadout, Readout, cross_entropy
+
+
+def test_cross_entropy_by_hand():
+    logits = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]])) + 3.0
+    np.testing.assert_allclose(
+        cross_entropy(logits, jnp.array([1, 1])), -(np.log(0.25) + np.log(0.8)) / 2, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("kind", ["regions", "ports"])
+def test_a_brighter_input_gives_no_other_answer(kind):
+    if kind == "regions":
+        readout, shape = Readout(jnp.eye(9).reshape(9, 3, 3)[:4], 15.0), (5, 3, 3)
+    else:
+        readout, shape = PortReadout(4.0, 4), (5, 9)
+    field = jax.random.normal(jax.random.key(0), shape, complex)
+    np.testing.assert_allclose(readout.logits(field), readout.logits(3j * field), rtol=1e-9)
+    np.testing.assert_array_equal(
+        np.argmax(readout.logits(field), -1), np.argmax(readout.powers(field), -1)
+    )
