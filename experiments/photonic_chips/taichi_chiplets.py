@@ -16,11 +16,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.typing import ArrayLike
 
 from experiments.data.tasks import Task
 from experiments.harness.context import Context
+from optics.learning.loop import adam, descend, draw_batch, run_in_calls
 from optics.networks import taichi
 from optics.networks.encoders import load_amplitudes, shrink
 from optics.networks.output_codes import decode_hard, decode_soft
@@ -183,45 +183,37 @@ def train(
     rate = chips.learning_rate if learning_rate is None else learning_rate
     spec = taichi.trainable(runs.chiplets)
     moving, fixed = eqx.partition(runs.chiplets, spec)
-    optimiser = _optimiser(rate, chips.n_steps)
     # Copies, since the buffers are donated to the compiled step.
     moving = jax.tree.map(jnp.copy, moving)
-    state = (moving, jax.vmap(optimiser.init)(moving))
-    losses: list[np.ndarray] = []
     static = (arrangement, n_symbols, bool(np.any(np.asarray(runs.error) > 0)))
-    # Calls of equal length share a program.
-    each = math.ceil(chips.n_steps / math.ceil(chips.n_steps / steps_per_call))
+
+    def run(state, first, n_now):
+        return _train_steps(
+            state, fixed, diffractor, runs, task.x_train, task.y_train, first, n_now,
+            chips, rate, static,
+        )  # fmt: skip
+
     with context.progress(label, chips.n_steps) as ticker:
-        for first in range(0, chips.n_steps, each):
-            n_now = min(each, chips.n_steps - first)
-            state, found = _train_steps(
-                state, fixed, diffractor, runs, task.x_train, task.y_train, first, n_now,
-                chips, rate, static,
-            )  # fmt: skip
-            losses.append(np.asarray(found))
-            if not np.all(np.isfinite(losses[-1])):
-                step = first + int(np.argmin(np.isfinite(losses[-1]).all(axis=0)))
-                raise FloatingPointError(
-                    f"`loss` of {label} must be finite, but is not at step {step}; "
-                    f"lower `learning_rate` ({rate:g} rad)."
-                )
-            ticker.advance(n_now, f"loss {losses[-1].mean():.3f}")
-    return eqx.combine(state[0], fixed), np.concatenate(losses, axis=1)
-
-
-def _optimiser(rate: float, n_steps: int) -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(rate, n_steps, alpha=0.1))
+        state, losses = run_in_calls(
+            run,
+            (moving, adam(rate, chips.n_steps).init(moving)),
+            chips.n_steps,
+            # Calls of equal length share a program.
+            steps_per_call=math.ceil(chips.n_steps / math.ceil(chips.n_steps / steps_per_call)),
+            name=label,
+            remedy=f"lower `learning_rate` ({rate:g} rad)",
+            on_progress=lambda n_now, loss: ticker.advance(n_now, f"loss {loss:.3f}"),
+        )
+    return eqx.combine(state[0], fixed), losses.T
 
 
 @partial(jax.jit, static_argnums=(7, 8, 9, 10), donate_argnums=0)
 def _train_steps(state, fixed, diffractor, runs, images, labels, first, n_now, chips, rate, static):
     arrangement, n_symbols, with_errors = static
-    optimiser = _optimiser(rate, chips.n_steps)
     n_inputs = diffractor.wide.shape[0]
 
-    def run_step(moving, memory, fixed, code, joint, error, key, index):
-        batch_key, error_key = jax.random.split(jax.random.fold_in(key, index + 1))
-        chosen = jax.random.randint(batch_key, (chips.batch_size,), 0, labels.shape[0])
+    def look_at_one(moving, fixed, code, joint, error, key, index):
+        chosen, error_key = draw_batch(key, index + 1, chips.batch_size, labels.shape[0])
         fields = load_amplitudes(images[chosen], n_inputs, chips.bias)
 
         def loss(moving):
@@ -240,17 +232,14 @@ def _train_steps(state, fixed, diffractor, runs, images, labels, first, n_now, c
             )  # fmt: skip
 
         value, gradient = jax.value_and_grad(loss)(moving)
-        updates, memory = optimiser.update(gradient, memory)
-        return (optax.apply_updates(moving, updates), memory), value
+        return gradient, value
 
-    def step(state, index):
-        moving, memory = state
-        return jax.vmap(run_step, in_axes=(0,) * 7 + (None,))(
-            moving, memory, fixed, runs.code, runs.joint, runs.error, runs.keys, index
+    def look(moving, index):
+        return jax.vmap(look_at_one, in_axes=(0,) * 6 + (None,))(
+            moving, fixed, runs.code, runs.joint, runs.error, runs.keys, index
         )
 
-    state, losses = jax.lax.scan(step, state, first + jnp.arange(n_now))
-    return state, losses.T
+    return descend(look, state, adam(rate, chips.n_steps), first + jnp.arange(n_now))
 
 
 class Scores(NamedTuple):

@@ -31,6 +31,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 from optics._checks import check_in_range, check_positive, check_shape
 from optics.hardware.bench import OpticalBench
 from optics.hardware.holography import FRAMES_PER_FIELD
+from optics.learning.loop import descend
 from optics.metrics import full_width_at_half_maximum
 from optics.waves.field import intensity
 
@@ -158,17 +159,20 @@ def forward_mode_focus(
     optimiser = optax.adam(learning_rate, b1=momentum)
     phase = jnp.zeros_like(jnp.real(illumination))
 
-    def step(carry, index):
-        phase, state = carry
+    def look(phase, index):
         noise = jax.random.fold_in(key, index)
         _, gradient, field = _two_passes(
             bench, illumination, target, phase, noise, time + 2 * index
         )
-        updates, state = optimiser.update(gradient, state)
-        return (jnp.mod(phase + jnp.asarray(updates), 2 * jnp.pi), state), intensity(field)
+        return gradient, intensity(field)
 
-    start = (phase, optimiser.init(phase))
-    (phase, _), pictures = jax.lax.scan(step, start, jnp.arange(n_iterations))
+    (phase, _), pictures = descend(
+        look,
+        (phase, optimiser.init(phase)),
+        optimiser,
+        jnp.arange(n_iterations),
+        project=lambda phase: jnp.mod(phase, 2 * jnp.pi),
+    )
     noise = jax.random.fold_in(key, n_iterations)
     last = bench.measure_field(illumination, phase, key=noise, time=time + 2 * n_iterations)
     pictures = jnp.concatenate([pictures, intensity(last)[None]])

@@ -22,13 +22,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Complex, Float, PRNGKeyArray, Shaped
 
 from optics._checks import check_positive
 from optics.hardware.bench import OpticalBench
 from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.imaging.hidden_scene import picture_loss, place, read_regions
+from optics.learning.loop import adam, descend, draw_batch, run_in_calls
 from optics.learning.protocols import AbstractLearningRule, weights_of, with_weights
 from optics.networks.diffractive import DiffractiveNetwork
 from optics.waves.field import intensity
@@ -88,64 +88,43 @@ def train_wavefront(
         ValueError: If a count is below 1 or the learning rate is not positive.
         FloatingPointError: If the loss stops being finite; names the step.
     """
-    for name, value in (("n_steps", n_steps), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1, but is {value}.")
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1, but is {batch_size}.")
     check_positive(learning_rate, "learning_rate", "rad")
     weights = jax.tree.map(jnp.copy, weights_of(network))
-    state = (weights, _optimiser(learning_rate, n_steps).init(weights))
     dtype = jnp.result_type(network.phase, jnp.complex64)
     light = jnp.ones((batch_size, *objects.shape[-2:]), dtype)
-    losses: list[np.ndarray] = []
-    for done in range(0, n_steps, steps_per_call):
-        chunk = min(steps_per_call, n_steps - done)
-        static = (rule, batch_size, chunk, n_steps)
-        rate = jnp.asarray(learning_rate)
-        state, loss = _run_steps(
-            state,
-            jnp.asarray(done),
-            network,
-            bench,
-            light,
-            objects,
-            targets,
-            key,
-            rate,
-            static=static,
-        )
-        losses.append(np.asarray(loss))
-        if not np.all(np.isfinite(losses[-1])):
-            step = done + int(np.argmin(np.isfinite(losses[-1])))
-            raise FloatingPointError(
-                f"`loss` of {type(rule).__name__} must be finite, but is not at step {step}; lower `learning_rate` "
-                f"({learning_rate:g} rad) or check the objects."
-            )
-        if on_progress is not None:
-            on_progress(chunk, float(losses[-1].mean()))
+    shown = (network, bench, light, objects, targets, key, jnp.asarray(learning_rate))
+
+    def run(state, done, chunk):
+        return _run_steps(state, jnp.asarray(done), *shown, static=(rule, chunk, n_steps))
+
+    state, losses = run_in_calls(
+        run,
+        (weights, adam(learning_rate, max(n_steps, 1)).init(weights)),
+        n_steps,
+        steps_per_call=steps_per_call,
+        name=type(rule).__name__,
+        remedy=f"lower `learning_rate` ({learning_rate:g} rad) or check the objects",
+        on_progress=on_progress,
+    )
     return WavefrontFit(
         phase=state[0].phase[0],
-        losses=np.concatenate(losses),
+        losses=losses,
         frames=rule.frames_per_sample(1) * batch_size * n_steps,
         time=rule.measurements_per_sample(1) * n_steps,
     )
-
-
-def _optimiser(learning_rate, n_steps: int) -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(learning_rate, n_steps, alpha=0.1))
 
 
 @partial(jax.jit, static_argnames="static", donate_argnums=0)
 def _run_steps(
     state, first, network, bench, light, objects, targets, key, learning_rate, *, static
 ) -> tuple:
-    rule, batch_size, n_now, n_steps = static
-    optimiser = _optimiser(learning_rate, n_steps)
+    rule, n_now, n_steps = static
     measurements = rule.measurements_per_sample(1)
 
-    def step(state, index):
-        weights, optimiser_state = state
-        batch_key, noise_key = jax.random.split(jax.random.fold_in(key, index))
-        chosen = jax.random.randint(batch_key, (batch_size,), 0, objects.shape[0])
+    def look(weights, index):
+        chosen, noise_key = draw_batch(key, index, light.shape[0], objects.shape[0])
         shown = objects[chosen]
         model = eqx.tree_at(lambda n: n.free_space.objects, with_weights(network, weights), shown)
         estimate = rule.gradient(
@@ -156,13 +135,14 @@ def _run_steps(
             key=noise_key,
             time=index * measurements,
         )
-        updates, optimiser_state = optimiser.update(estimate.gradient, optimiser_state)
-        weights = jax.tree.map(
-            lambda w: jnp.mod(w, 2 * jnp.pi), optax.apply_updates(weights, updates)
-        )
-        return (weights, optimiser_state), estimate.loss
+        return estimate.gradient, estimate.loss
 
-    return jax.lax.scan(step, state, first + jnp.arange(n_now))
+    indices = first + jnp.arange(n_now)
+    return descend(look, state, adam(learning_rate, n_steps), indices, project=_wrapped)
+
+
+def _wrapped(weights):
+    return jax.tree.map(lambda w: jnp.mod(w, 2 * jnp.pi), weights)
 
 
 def phase_conjugation(
@@ -234,20 +214,19 @@ def transmission_matrix(
 
 @partial(jax.jit, static_argnums=4)
 def _fit_rows(rows, belongs, reflectivities, phase, n_steps, learning_rate):
-    optimiser = _optimiser(learning_rate, n_steps)
+    optimiser = adam(learning_rate, n_steps)
     shown = jnp.sqrt(reflectivities).astype(rows.dtype)
 
     def loss(phase):
         single = jnp.einsum("crn,n->cr", rows, jnp.exp(1j * phase))  # fields by cell
         return picture_loss(intensity(shown @ single) @ belongs, reflectivities)
 
-    def step(state, _):
-        phase, optimiser_state = state
+    def look(phase, _):
         value, gradient = jax.value_and_grad(loss)(phase)
-        updates, optimiser_state = optimiser.update(gradient, optimiser_state)
-        return (jnp.mod(phase + updates, 2 * jnp.pi), optimiser_state), value
+        return gradient, value
 
-    (phase, _), losses = jax.lax.scan(step, (phase, optimiser.init(phase)), length=n_steps)
+    start = (phase, optimiser.init(phase))
+    (phase, _), losses = descend(look, start, optimiser, jnp.arange(n_steps), project=_wrapped)
     return phase, losses
 
 

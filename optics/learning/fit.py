@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from optics.learning.loop import draw_batch, run_in_calls
 from optics.learning.method import AbstractMethod, Cost, GradientMethod
 from optics.learning.passes import measure_data_pass
 from optics.learning.protocols import AbstractLearningRule, Bench, Network
@@ -83,11 +84,7 @@ def fit(
         ValueError: If a count is below 1, the learning rate is not positive, or one is given beside a method.
         FloatingPointError: If the loss stops being finite; names the step.
     """
-    for name, value in (
-        ("n_steps", n_steps),
-        ("batch_size", batch_size),
-        ("steps_per_call", steps_per_call),
-    ):
+    for name, value in (("n_steps", n_steps), ("batch_size", batch_size)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1, but is {value}.")
     method = _as_method(rule, learning_rate)
@@ -99,28 +96,33 @@ def fit(
     if not method.host:
         # Copies: the buffers of the state are donated to the compiled steps.
         state = jax.tree.map(jnp.copy, state)
-    run = _run_on_host if method.host else _run_steps
+    call = _run_on_host if method.host else _run_steps
     settings = _Settings(encode, batch_size)
-    losses, accuracies = [], []
-    done = 0
-    while done < n_steps:
-        chunk = min(steps_per_call, n_steps - done)
-        now = slice(done, done + chunk)
-        steps = (np.arange(done, done + chunk), times[now].astype(np.int32))
-        state, report = run((method, bench, images, labels, key, steps, settings), state)
-        loss = np.asarray(report.loss)
-        _check_finite(loss, done, method)
-        losses.append(loss)
-        accuracies.append(np.asarray(report.correct))
-        done += chunk
-        if on_progress is not None:
-            on_progress(chunk, float(loss.mean()))
+
+    def run(state, done, chunk):
+        steps = (np.arange(done, done + chunk), times[done : done + chunk].astype(np.int32))
+        return call((method, bench, images, labels, key, steps, settings), state)
+
+    def show(done, state):
         if on_network is not None:
             on_network(done, method.network(state))
+
+    name, remedy = _who_and_remedy(method)
+    state, report = run_in_calls(
+        run,
+        state,
+        n_steps,
+        steps_per_call=steps_per_call,
+        name=name,
+        remedy=f"{remedy} or check the inputs",
+        loss_of=lambda report: report.loss,
+        on_progress=on_progress,
+        on_state=show,
+    )
     return FitResult(
         network=method.network(state),
-        losses=np.concatenate(losses),
-        accuracies=np.concatenate(accuracies),
+        losses=report.loss,
+        accuracies=report.correct,
         frames=int(totals[-1, 2]),
         time=int(totals[-1, 0]),
         evaluations=int(totals[-1, 1]),
@@ -141,17 +143,11 @@ def _as_method(rule, learning_rate: float | None) -> AbstractMethod:
     return rule
 
 
-def _check_finite(loss: np.ndarray, done: int, method: AbstractMethod) -> None:
-    if np.all(np.isfinite(loss)):
-        return
-    step = done + int(np.argmin(np.isfinite(loss)))
-    name, hint = type(method).__name__, "lower the learning rate"
+def _who_and_remedy(method: AbstractMethod) -> tuple[str, str]:
     if isinstance(method, GradientMethod):
-        name = type(method.rule).__name__
-        hint = f"lower `learning_rate` ({float(method.learning_rate):g} rad)"
-    raise FloatingPointError(
-        f"`loss` of {name} must be finite, but is not at step {step}; {hint} or check the inputs."
-    )
+        remedy = f"lower `learning_rate` ({float(method.learning_rate):g} rad)"
+        return type(method.rule).__name__, remedy
+    return type(method).__name__, "lower the learning rate"
 
 
 class _Settings(NamedTuple):
@@ -163,8 +159,7 @@ class _Settings(NamedTuple):
 
 def _one_step(arguments, state, index, time):
     method, bench, images, labels, key, _, settings = arguments
-    batch_key, noise_key = jax.random.split(jax.random.fold_in(key, index))
-    chosen = jax.random.randint(batch_key, (settings.batch_size,), 0, labels.shape[0])
+    chosen, noise_key = draw_batch(key, index, settings.batch_size, labels.shape[0])
     field = settings.encode(images[chosen])
     return method.step(state, bench, field, labels[chosen], key=noise_key, time=time)
 

@@ -5,7 +5,7 @@ Adam. Methods with more memory (a stage, an error model, a population) implement
 runs either.
 
 Optimiser, learning rate and batch size of the paper on forward mode are unknown (fact sheet of Xue et al., Nature 632,
-280 (2024), section 3.7): Adam (D. P. Kingma, J. Ba, arXiv 1412.6980 (2014)) with a cosine is our choice.
+280 (2024), section 3.7): Adam with the cosine of `optics.learning.loop` is our choice.
 """
 
 import abc
@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from optics._checks import check_positive
 from optics.hardware.holography import FRAMES_PER_FIELD
+from optics.learning.loop import cosine_decay
 from optics.learning.protocols import (
     AbstractLearningRule,
     Bench,
@@ -150,12 +151,6 @@ def adam_step(
     rate = learning_rate * cosine_decay(state.moments.count, state.n_steps)
     weights = jax.tree.map(lambda w, d: w - rate.astype(d.dtype) * d, weights, directions)
     return project(weights), AdamState(moments, state.n_steps)
-
-
-def cosine_decay(count, n_steps) -> Array:
-    """Factor that falls from 1 to a tenth over `n_steps`."""
-    turn = jnp.minimum(count / n_steps, 1.0)
-    return 0.9 * 0.5 * (1 + jnp.cos(jnp.pi * turn)) + 0.1
 
 
 def project(weights: Weights) -> Weights:

@@ -21,13 +21,13 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
 from optics._checks import check_in_range, check_positive
+from optics.learning.loop import cosine_decay
 from optics.learning.method import (
     AbstractMethod,
     AdamState,
     StepReport,
     adam_init,
     adam_step,
-    cosine_decay,
     cost_of,
 )
 from optics.learning.methods.error_predictor import ErrorPredictor, make_error_predictor

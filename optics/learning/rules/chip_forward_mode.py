@@ -24,11 +24,10 @@ they are, by every method.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Complex, Float, Int, PRNGKeyArray
 
 from optics._checks import check_positive, check_shape
@@ -38,6 +37,7 @@ from optics.hardware.chip import (
     ProgrammedBlocks,
     nominal_matrices,
 )
+from optics.learning.loop import adam, descend
 from optics.networks.readout import PortReadout
 
 MEASUREMENTS_PER_BLOCK = 2  # One data and one error pass.
@@ -208,9 +208,8 @@ def fit_blocks(
     n_blocks, n_ports = start.attenuation.shape
     for name, samples in (("x_train", task.x_train), ("x_test", task.x_test)):
         check_shape(samples, name, (n_ports,), "One amplitude a port.")
-    optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, n_epochs, alpha=0.1))  # pyright: ignore[reportArgumentType]
 
-    def look(settings, epoch):
+    def test(settings, epoch):
         """Gradient and test result at the present settings, from the chip or from the model."""
         if bench is None:
             model = partial(nominal_matrices, ratio=ratio)
@@ -224,17 +223,15 @@ def fit_blocks(
         output = measure_output(blocks, task.x_test, key=keys[1])
         return gradient, readout.correct(output, task.y_test)
 
-    def step(state, epoch):
-        settings, optimiser_state = state
-        gradient, correct = look(settings, epoch)
-        found: Any = gradient.settings
-        updates, optimiser_state = optimiser.update(found, optimiser_state)
-        after = _project(optax.apply_updates(settings, updates))
-        return (after, optimiser_state), (settings, gradient.loss, correct)
+    def look(settings, epoch):
+        gradient, correct = test(settings, epoch)
+        return gradient.settings, (settings, gradient.loss, correct)
 
-    state: Any = (start, optimiser.init(start))  # pyright: ignore[reportArgumentType]
+    optimiser = adam(learning_rate, n_epochs)
     # One epoch more, whose update is dropped, looks at the end; a look of its own would compile everything twice.
-    _, (settings, loss, correct) = jax.lax.scan(step, state, jnp.arange(n_epochs + 1))
+    epochs = jnp.arange(n_epochs + 1)
+    state = (start, optimiser.init(start))
+    _, (settings, loss, correct) = descend(look, state, optimiser, epochs, project=_project)
     return BlockFit(settings, loss, correct)
 
 

@@ -27,7 +27,8 @@ from optics.learning import (
     make_label_light,
     make_random_feedback,
 )
-from optics.learning.method import adam_init, adam_step, cosine_decay, cost_of
+from optics.learning.loop import cosine_decay
+from optics.learning.method import adam_init, adam_step, cost_of
 from optics.learning.methods.dual_adaptive import OutputPhysicsAware
 from optics.learning.methods.forward_forward import checkerboard
 from optics.learning.protocols import Weights
@@ -187,12 +188,6 @@ def test_adam_takes_its_first_steps_as_published():
         factor = cosine_decay(1, 1000) if step else 1.0
         expected = [1.0 - 0.1 * (1 + step * factor), 2.0 + 0.1 * (1 + step * factor)]
         np.testing.assert_allclose(weights.phase[0], expected, rtol=1e-6)
-
-
-def test_learning_rate_falls_to_a_tenth():
-    np.testing.assert_allclose(
-        [cosine_decay(i, 100) for i in (0, 50, 100, 200)], [1.0, 0.55, 0.1, 0.1]
-    )
 
 
 def test_bad_learning_rate_is_named():
