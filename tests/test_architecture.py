@@ -28,6 +28,9 @@ TESTED_ELSEWHERE = {
     "experiments/benchmarks/peers": "test_bench_propagation.py runs them as processes",
 }
 
+# Checks of arguments that experiments share with the library until the harness has words for them.
+CHECKS = "quantum._checks."
+
 # Simulators that only their own bridge may import, so that the rest of the library runs without them.
 BRIDGES = {
     "quantum/engines/cirq_engine.py": {"cirq", "cirq_google", "qsimcirq"},
@@ -148,9 +151,47 @@ def private_uses(source):
             yield f"line {node.lineno}: {ast.unparse(node)}"
 
 
+def looks_behind_the_counter(source):
+    """Calls that are the experimenter's: a quiet bench, the hidden hardware, the true gradient."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and node.attr in ("reveal", "quiet"):
+            yield f"line {node.lineno}: {ast.unparse(node)}"
+        if isinstance(node, ast.ImportFrom):
+            named = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            if "optics.learning.truth" in named:
+                yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
 @pytest.mark.parametrize("path", modules("optics/learning"))
 def test_a_learner_sees_only_what_the_bench_shows(path):
-    assert not list(private_uses(path.read_text(encoding="utf-8")))
+    source = path.read_text(encoding="utf-8")
+    assert not list(private_uses(source))
+    assert not list(looks_behind_the_counter(source))
+
+
+@pytest.mark.parametrize("path", modules("experiments"))
+def test_an_experiment_uses_public_names_only(path):
+    source = path.read_text(encoding="utf-8")
+    # An experiment may ask its own configuration for a field by name, Python for a version, and the system to end.
+    fair = ("getattr", "vars(", ".__", "os._exit")
+    assert not [use for use in private_uses(source) if not any(word in use for word in fair)]
+    assert not [name for name in private_imports(source) if not name.startswith(CHECKS)]
+
+
+def private_imports(source):
+    """Dotted names with a part that begins with one underscore, as imported."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        yield from (
+            name
+            for name in names
+            if any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
+        )
 
 
 @pytest.mark.parametrize(
@@ -166,3 +207,26 @@ def test_a_learner_sees_only_what_the_bench_shows(path):
 def test_the_rule_for_learners_finds_a_cheat(cheat):
     assert list(private_uses(f"def f(self, bench):\n    return {cheat}"))
     assert not list(private_uses("def f(self, bench):\n    return self._state + bench.measure(1)"))
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        "bench.reveal().run",
+        "place(bench).quiet()",
+        "from optics.learning.truth import true_gradient",
+        "from optics.learning import truth",
+    ],
+)
+def test_the_rule_for_learners_finds_a_look_behind_the_counter(cheat):
+    assert list(looks_behind_the_counter(cheat))
+    assert not list(looks_behind_the_counter("from optics.learning import fit\nbench.measure(1)"))
+
+
+def test_the_rule_for_imports_finds_private_names():
+    source = "from quantum._checks import check\nfrom optics.a import _b, c\nimport optics._d\nimport __future__"
+    assert list(private_imports(source)) == [
+        "quantum._checks.check",
+        "optics.a._b",
+        "optics._d",
+    ]

@@ -26,10 +26,11 @@ from experiments.harness.plotting import PALETTE, label, new_figure
 from optics.hardware.bench import OpticalBench
 from optics.hardware.imperfections import Imperfections
 from optics.hardware.twin import make_twin
-from optics.learning import ForwardMode, InSilico, PhysicsAware, weights_of, with_weights
+from optics.learning import ForwardMode, InSilico, PhysicsAware
+from optics.learning.truth import true_gradient
 from optics.media.geometry import Geometry
 from optics.metrics import cosine_similarity
-from optics.networks.diffractive import make_network, run_layers
+from optics.networks.diffractive import make_network
 from optics.networks.readout import IntensityTarget
 
 CLAIM = "Forward-mode gradients are exact under symmetric errors of any size, and need a registered camera otherwise."
@@ -199,12 +200,8 @@ def _problem(config: Config, key, dtype):
 
 @eqx.filter_jit
 def _gradients(network, twin, geometry, field, target, key):
-    def loss(weights):
-        output = run_layers(with_weights(network, weights), field, lambda x, w: twin.run(x, *w))
-        return network.readout.loss(output, target)
-
     bench = OpticalBench(geometry, twin)
-    true = jax.grad(loss)(weights_of(network)).phase
+    true = true_gradient(network, twin.run, field, target).gradient.phase
     return true, [
         rule.gradient(network, bench, field, target, key=key).gradient.phase
         for rule in RULES.values()

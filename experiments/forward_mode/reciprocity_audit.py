@@ -29,8 +29,6 @@ from experiments.harness.plotting import PALETTE, new_figure
 from optics.hardware.bench import OpticalBench
 from optics.hardware.imperfections import Imperfections, preset
 from optics.hardware.twin import make_twin
-from optics.learning import ForwardMode, weights_of, with_weights
-from optics.learning.passes import error_pass, measure_data_pass
 from optics.learning.reciprocity import (
     Relocation,
     audit_layers,
@@ -40,10 +38,12 @@ from optics.learning.reciprocity import (
     relocations,
     white_probes,
 )
+from optics.learning.rules.forward_mode import forward_pass
+from optics.learning.truth import true_gradient
 from optics.media.geometry import Geometry
 from optics.meshes.symmetric import make_symmetric_core
 from optics.metrics import cosine_similarity
-from optics.networks.diffractive import make_network, run_layers
+from optics.networks.diffractive import make_network
 from optics.networks.readout import IntensityTarget
 from quantum.estimates import jackknife
 
@@ -227,7 +227,7 @@ def _one_bench(config: Config, family: str, rng, key) -> dict[str, np.ndarray]:
     )
     bench = OpticalBench(geometry, twin)
     inputs, targets = _problems(config, keys[2], dtype)
-    true = _true_gradient(network, twin, inputs, targets)
+    true = eqx.filter_jit(true_gradient)(network, twin.run, inputs, targets).gradient.phase
     cosine = jax.vmap(cosine_similarity)
     identity = relocations(geometry.shape)[0]
     train = lambda at: _forward_gradient(network, bench, inputs, targets, keys[4], at)  # noqa: E731
@@ -293,30 +293,11 @@ def _problems(config: Config, key, dtype):
 
 
 @eqx.filter_jit
-def _true_gradient(network, twin, field, targets):
-    def loss(weights):
-        output = run_layers(with_weights(network, weights), field, lambda x, w: twin.run(x, *w))
-        return network.readout.loss(output, targets)
-
-    return jax.grad(loss)(weights_of(network)).phase
-
-
-@eqx.filter_jit
 def _forward_gradient(network, bench, field, targets, key, relocation):
     """Gradient of forward mode with relocated errors, the error at the output, and the fields behind each modulator."""
-    data_key, error_key = jax.random.split(key)
-    data = measure_data_pass(network, bench, field, key=data_key)
-    flat = jnp.full_like(network.phase[0], ForwardMode().flat_phase)
-
-    def transport(error, layer_key, passes):
-        def measure(fields, key):
-            return -bench.measure_field(fields, flat, key=key, time=LAYERS + passes)
-
-        return relocation.transport(measure, error, key=layer_key)
-
-    gradient = error_pass(network, data, targets, transport, key=error_key).gradient.phase
-    error = jax.grad(network.readout.loss)(data.measured[-1], targets)
-    return gradient, error, jnp.exp(1j * network.phase)[:, None] * data.loaded
+    estimate, data = forward_pass(network, bench, field, targets, key=key, relocation=relocation)
+    error = jax.grad(network.readout.loss)(estimate.output, targets)
+    return estimate.gradient.phase, error, jnp.exp(1j * network.phase)[:, None] * data.loaded
 
 
 def _one_chip(config: Config, _, rng, key) -> dict[str, np.ndarray]:

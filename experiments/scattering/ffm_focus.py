@@ -51,6 +51,7 @@ from optics.imaging.focusing import (
     phase_conjugation,
     square_target,
 )
+from optics.learning.truth import true_phase_gradient
 from optics.media.geometry import Geometry
 from optics.media.scattering import mirrored, phase_screen, place_scatterer
 from optics.metrics import cosine_similarity
@@ -255,7 +256,7 @@ def _measure(bench, light, phase, key):
 
 @eqx.filter_jit
 def _true_gradient(twin, light, target, phase):
-    return jax.grad(lambda p: focus_loss(twin.run(light, p), target))(phase)
+    return true_phase_gradient(twin.run, lambda y: focus_loss(y, target), light, phase)
 
 
 def _focus(config: Config, bench, light, target, key) -> FocusResult:

@@ -22,7 +22,8 @@ from optics.imaging.hidden_scene import (
 )
 from optics.imaging.hidden_wavefront import calibrate, picture_frames
 from optics.imaging.weak_light import scale_to_photons
-from optics.learning import ForwardMode, weights_of, with_weights
+from optics.learning import ForwardMode
+from optics.learning.truth import true_gradient
 from optics.metrics import cosine_similarity, peak_signal_to_noise_ratio, structural_similarity
 
 # Our choice: a letter without any symmetry, so that a turned or mirrored picture cannot pass for a right one.
@@ -154,7 +155,7 @@ def photon_sweep(
         PSNR (dB) for each count; the fewest photons that come within 0.5 dB of the noise-free picture, or the largest
         count tried where none does; share of the light on the object plane that arrives at the camera.
     """
-    quiet = picture_frames(_noiseless(bench), phase, objects.amplitude, key=key)
+    quiet = picture_frames(bench.quiet(), phase, objects.amplitude, key=key)
     best = float(judge(read_regions(quiet, regions) * gain[None], objects.wanted)["psnr"])
     counter = PhotonCounter(0.6399, 0.0, 1e9)
     per_unit = float(jnp.mean(quiet))
@@ -171,17 +172,14 @@ def photon_sweep(
     return np.array(quality), min(enough, default=max(counts)), float(returned)
 
 
-def _noiseless(bench: OpticalBench) -> OpticalBench:
-    return OpticalBench(bench.geometry, bench._twin, camera=None)
-
-
 def gradient_cosines(bench: OpticalBench, network, known: Objects, key) -> dict[str, np.ndarray]:
     """Cosine of the forward-mode gradient with the true one, object at rest and exchanged before the error passes."""
-    bench = _noiseless(bench)
+    bench = bench.quiet()
     shown, wanted = known.amplitude[:8], known.wanted[:8]
     light = jnp.ones(shown.shape, jnp.complex64)
     still, other = place(bench, shown), place(bench, known.amplitude[8:16])
-    true = _true_gradient(network, still, light, wanted)
+    run = still.reveal().run
+    true = eqx.filter_jit(true_gradient)(network, run, light, wanted).gradient.phase
     found = {}
     for case, during_error in (("still", still), ("moved", other)):
         system = _Exchanging(still, during_error)
@@ -208,14 +206,3 @@ class _Exchanging(eqx.Module):
 
     def measure_intensity(self, field, phase, amplitude=None, *, key, time=0):
         return self.data.measure_intensity(field, phase, amplitude, key=key, time=time)
-
-
-@eqx.filter_jit
-def _true_gradient(network, bench: OpticalBench, light, wanted):
-    twin = bench._twin
-
-    def loss(weights):
-        trial = with_weights(network, weights)
-        return trial.readout.loss(twin.run(light, trial.phase[0]), wanted)
-
-    return jax.grad(loss)(weights_of(network)).phase

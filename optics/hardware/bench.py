@@ -177,6 +177,19 @@ class OpticalBench(eqx.Module):
             seen = photons_from_counts(counts, self._camera) * peak / full
         return opaque(seen, "OpticalBench")
 
+    def quiet(self) -> "OpticalBench":
+        """The same hardware without noise of camera and fields, for the experimenter; errors and drifts stay."""
+        return eqx.tree_at(
+            lambda bench: (bench._camera, bench._twin.field_noise),
+            self,
+            (None, None),
+            is_leaf=lambda leaf: leaf is None,
+        )
+
+    def reveal(self) -> HardwareTwin:
+        """What stands behind the counter, for the experimenter who set it up; a learner must not ask."""
+        return self._twin
+
     def _check(self, field, phase, amplitude):
         hint = "The bench was built for this grid; pad or crop the array."
         check_shape(field, "field", self.geometry.shape, hint)

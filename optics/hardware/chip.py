@@ -246,6 +246,14 @@ class ChipBench(eqx.Module):
         """Ports of each block."""
         return self._twin.n_ports
 
+    def quiet(self) -> "ChipBench":
+        """The same hardware without noise of detectors and taps, for the experimenter; errors and drifts stay."""
+        return ChipBench(self._twin)
+
+    def reveal(self) -> ChipTwin:
+        """What stands behind the counter, for the experimenter who set it up; a learner must not ask."""
+        return self._twin
+
     def program(
         self, settings: BlockSettings, ratio: float | Array, *, time: int | Array = 0
     ) -> "ProgrammedBlocks":

@@ -77,7 +77,7 @@ class MeshTwin(eqx.Module):
     core: Mesh
     control: PhaseControl
 
-    def realise(self, phase, amplitude, time) -> Mesh:
+    def realise(self, phase, amplitude=None, time=0) -> Mesh:
         """See `Twin`."""
         if amplitude is not None:
             raise ValueError("`amplitude` must be None, since a mesh has phases only.")
@@ -212,6 +212,14 @@ class MeshBench(eqx.Module):
             for leaf, k, axes in zip(leaves, keys, inner, strict=True)
         ]
         return jax.tree.unflatten(tree, noisy)
+
+    def quiet(self) -> "MeshBench":
+        """The same hardware without noise of detectors and taps, for the experimenter; errors and drifts stay."""
+        return MeshBench(self.core, self._twin)
+
+    def reveal(self) -> Twin:
+        """What stands behind the counter, for the experimenter who set it up; a learner must not ask."""
+        return self._twin
 
     def _set(self, field, phase, amplitude, time):
         check_ports(field, "field", self.core.n_ports)

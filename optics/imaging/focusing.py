@@ -15,7 +15,6 @@ the mean speckle before (Vellekoop and Mosk, Opt. Lett. 32, 2309 (2007), DOI 10.
 Loss (our choice): minus the natural logarithm of the share of the camera's light that falls on the target square.
 """
 
-import cmath
 import math
 from functools import partial
 from typing import NamedTuple
@@ -32,7 +31,10 @@ from optics._checks import check_in_range, check_positive, check_shape
 from optics.hardware.bench import OpticalBench
 from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.learning.loop import descend
+from optics.learning.passes import phase_derivative
+from optics.learning.rules.forward_mode import send_error
 from optics.metrics import full_width_at_half_maximum
+from optics.waves.elements import modulation
 from optics.waves.field import intensity
 
 LEAST_SHARE = (
@@ -126,10 +128,8 @@ def _two_passes(bench, illumination, target, phase, key, time, flat_phase=math.p
     data_key, error_key = jax.random.split(key)
     measured = bench.measure_field(illumination, phase, key=data_key, time=time)
     loss, error = jax.value_and_grad(focus_loss)(measured, target)
-    flat = jnp.full_like(phase, flat_phase)
-    transported = bench.measure_field(error, flat, key=error_key, time=time + 1)
-    loaded = jnp.exp(1j * phase) * illumination
-    return loss, -jnp.imag(cmath.exp(-1j * flat_phase) * loaded * transported), measured
+    carried = send_error(bench, error, phase, key=error_key, time=time + 1, flat_phase=flat_phase)
+    return loss, phase_derivative(modulation(phase) * illumination, carried), measured
 
 
 @partial(eqx.filter_jit)
@@ -197,9 +197,8 @@ def phase_conjugation(
     camera. That is T 1_target, which equals the T^T 1_target of a source in the focal plane looking back only where
     T^T = T. Elsewhere the source would have to stand in the focus and the camera at the modulator.
     """
-    flat = jnp.full_like(jnp.real(illumination), flat_phase)
-    source = target.astype(illumination.dtype)
-    field = cmath.exp(-1j * flat_phase) * bench.measure_field(source, flat, key=key, time=time)
+    source, like = target.astype(illumination.dtype), jnp.real(illumination)
+    field = send_error(bench, source, like, key=key, time=time, flat_phase=flat_phase)
     phase = jnp.mod(-jnp.angle(illumination * field), 2 * jnp.pi)
     return FocusResult(phase, jnp.zeros(0, phase.dtype), 1, FRAMES_PER_FIELD)
 

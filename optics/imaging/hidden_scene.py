@@ -196,7 +196,7 @@ def place(bench: OpticalBench, objects: Inexact[Array, "*objects y x"]) -> Optic
     """
     check_finite(objects, "objects")
     check_shape(objects, "objects", bench.geometry.shape, "The scene was built for this grid.")
-    return eqx.tree_at(lambda b: b._twin.free_space.objects, bench, objects)
+    return eqx.tree_at(lambda b: b.reveal().free_space.objects, bench, objects)
 
 
 @eqx.filter_jit
@@ -207,7 +207,7 @@ def power_on_object(
 
     For bookkeeping alone: a power meter in the hidden scene would tell it, a learner never sees it.
     """
-    twin = bench._twin
+    twin = bench.reveal()
     modulated = twin.modulation(phase) * field * twin.input_face
     hidden = twin.free_space
     assert isinstance(hidden, RoundTrip), "made by make_hidden_bench"

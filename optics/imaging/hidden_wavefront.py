@@ -13,7 +13,6 @@
 All of them see the scene through measured fields and count every one; none is told the wall.
 """
 
-import cmath
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -30,11 +29,11 @@ from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.imaging.hidden_scene import picture_loss, place, read_regions
 from optics.learning.loop import adam, descend, draw_batch, run_in_calls
 from optics.learning.protocols import AbstractLearningRule, weights_of, with_weights
+from optics.learning.rules.forward_mode import send_error
 from optics.networks.diffractive import DiffractiveNetwork
 from optics.waves.field import intensity
 
 CHUNK = 32  # Objects in one call; a matter of memory and compilation, not of physics.
-FLAT_PHASE = np.pi  # Mid-range, as in `ForwardMode`: our choice.
 
 
 class WavefrontFit(NamedTuple):
@@ -241,10 +240,8 @@ def _measure_rows(bench, objects, sources, key) -> Complex[Array, "sources y x"]
 
 @eqx.filter_jit
 def _row(bench, objects, sources, key):
-    flat = jnp.full(bench.geometry.shape, FLAT_PHASE, sources.dtype)
     fields = sources.astype(jnp.result_type(sources.dtype, jnp.complex64))
-    measured = place(bench, objects).measure_field(fields, flat, key=key)
-    return cmath.exp(-1j * FLAT_PHASE) * measured
+    return send_error(place(bench, objects), fields, sources[0], key=key)
 
 
 def picture_frames(

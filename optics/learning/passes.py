@@ -130,6 +130,11 @@ def _common_phase(modelled, measured):
     return jnp.where(size > 0, overlap / jnp.where(size > 0, size, 1.0), 1.0)
 
 
+def phase_derivative(light, error) -> Array:
+    """-Im(u c): what a phase that light u has just passed gets from the error c behind it, for every sample."""
+    return -jnp.imag(light * error)
+
+
 def error_pass(network: Network, data: DataPass, labels, transport, *, key) -> GradientEstimate:
     """Carries the error from the last layer to the first and collects the gradient on the way.
 
@@ -156,7 +161,7 @@ def error_pass(network: Network, data: DataPass, labels, transport, *, key) -> G
         c_u = transport(carry, layer_key, n_layers - 1 - layer)
         turned = over_batch(modulation(phase), x) * x
         u = turned if amplitude is None else over_batch(amplitude, x) * turned
-        phase_gradient = -jnp.sum(jnp.imag(u * c_u), axis=0)
+        phase_gradient = jnp.sum(phase_derivative(u, c_u), axis=0)
         amplitude_gradient = None if amplitude is None else jnp.sum(jnp.real(turned * c_u), axis=0)
         c_x = over_batch(modulation(phase, amplitude), c_u) * c_u
         # Multiplied by the stored local gradient before it is propagated; nothing stands before the first layer.

@@ -20,9 +20,11 @@ phase are measured in two forward passes. Left out: reflections, dispersion, and
 adds.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact, PRNGKeyArray
@@ -179,7 +181,9 @@ def program_symmetric(
     return SymmetricCore(mesh, (values / largest).astype(real), largest.astype(real))
 
 
-def tied_gradient(core: SymmetricCore, data: CoreFields, error: CoreFields) -> CoreGradient:
+def tied_gradient(
+    data: Any, error: Any, *, gain: Any = 1.0, pack: Callable[[Any], Array] = lambda taps: taps
+) -> CoreGradient:
     """Gradient of the tied phases and the attenuations from two forward passes, summed over the batch.
 
     With u the data's and c the error's amplitudes, each phase gets -gain Im(u_first c_second + u_second c_first), the
@@ -187,15 +191,22 @@ def tied_gradient(core: SymmetricCore, data: CoreFields, error: CoreFields) -> C
     the error then meets in forward direction what the cotangent meets backwards.
 
     Args:
-        core: Core; only its gain and the order of its shifters are used.
-        data: `internal_fields` of the data x.
-        error: `internal_fields` of the cotangent c = dL/d(Re y) - i dL/d(Im y) of the output y, sent into the inputs.
+        data: Light of the data x, with `first`, `middle` and `second` as in `CoreFields`, one axis of samples first.
+        error: The same of the cotangent c = dL/d(Re y) - i dL/d(Im y) of the output y, sent into the inputs.
+        gain: Weight with which the core is added to the output.
+        pack: Brings what stands at the shifters into the order of the phases, such as `Mesh.pack_fields`; taps that
+            are in that order already need none.
     """
-    u_first, c_first = (core.mesh.pack_fields(taps.first) for taps in (data, error))
-    u_second, c_second = (core.mesh.pack_fields(taps.second) for taps in (data, error))
-    phases = -jnp.imag(u_first * c_second + u_second * c_first)
-    attenuation = jnp.real(data.middle * error.middle)
-    return CoreGradient(core.gain * _over_samples(phases), core.gain * _over_samples(attenuation))
+
+    def products(a, b):
+        # Summed over samples before they are put into order, which is then done once.
+        return jax.tree.map(lambda u, c: jnp.sum(u * c, axis=0), a, b)
+
+    both = jax.tree.map(
+        jnp.add, products(data.first, error.second), products(data.second, error.first)
+    )
+    attenuation = jnp.sum(jnp.real(data.middle * error.middle), axis=0)
+    return CoreGradient(gain * -jnp.imag(pack(both)), gain * attenuation)
 
 
 def partially_symmetric(
@@ -223,7 +234,3 @@ def partially_symmetric(
 
 def _along(vector, fields):
     return vector.reshape((1,) * (fields.ndim - 1) + (-1,)) * fields
-
-
-def _over_samples(array):
-    return jnp.sum(array, axis=tuple(range(array.ndim - 1)))

@@ -227,6 +227,17 @@ class ModeBench(eqx.Module):
         self._twin = twin
         self.sheet = sheet
 
+    def quiet(self) -> "ModeBench":
+        """The same device without noise of the analyser, for the experimenter; its errors stay."""
+        silent = eqx.tree_at(
+            lambda twin: twin.field_noise, self._twin, jnp.zeros_like(self._twin.field_noise)
+        )
+        return ModeBench(self.sheet, silent)
+
+    def reveal(self) -> ModeTwin:
+        """What stands behind the counter, for the experimenter who set it up; a searcher must not ask."""
+        return self._twin
+
     def measure(
         self,
         command: Complex[Array, " mode"],

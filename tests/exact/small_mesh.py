@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from optics.hardware.chip import make_core_twin
 from optics.hardware.mesh_bench import MeshBench, make_mesh_twin
 from optics.hardware.mesh_imperfections import MeshImperfections
-from optics.learning.protocols import weights_of
+from optics.learning.truth import true_gradient
 from optics.meshes.mesh import make_mesh
 from optics.meshes.symmetric import make_symmetric_core
 from optics.networks.activations import electro_optic
@@ -53,16 +53,8 @@ def _drawn(sizes: dict) -> MeshImperfections:
 def true_loss(twin, net, field, labels):
     """Loss of the weights on the very hardware and its derivative, which no learner can ask for."""
 
-    def loss(weights):
-        def step(x, inputs):
-            layer, phase = inputs
-            y = twin.realise(phase, None, 0)(x)
-            return jnp.where(layer < net.n_layers - 1, net.activate(y), y), None
-
-        layers = (jnp.arange(net.n_layers), weights.phase)
-        return net.readout.loss(jax.lax.scan(step, field, layers)[0], labels)
-
-    return jax.value_and_grad(loss)(weights_of(net))
+    found = true_gradient(net, lambda x, phase, _: twin.realise(phase, None, 0)(x), field, labels)
+    return found.loss, found.gradient
 
 
 @jax.jit

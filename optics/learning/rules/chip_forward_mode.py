@@ -38,6 +38,7 @@ from optics.hardware.chip import (
     nominal_matrices,
 )
 from optics.learning.loop import adam, descend
+from optics.meshes.symmetric import tied_gradient
 from optics.networks.readout import PortReadout
 
 MEASUREMENTS_PER_BLOCK = 2  # One data and one error pass.
@@ -125,9 +126,7 @@ def forward_mode_gradient(
     def error(c_y, inputs):
         block, x, u, block_key = inputs
         c = block.measure_taps(c_y, key=block_key)
-        phases = -ratio * jnp.sum(jnp.imag(u.first * c.second + u.second * c.first), axis=0)
-        attenuation = ratio * jnp.sum(jnp.real(u.middle * c.middle), axis=0)
-        return c.output, (c_y.T @ x, phases, attenuation)
+        return c.output, (c_y.T @ x, *tied_gradient(u, c, gain=ratio))
 
     keys = jax.random.split(error_key, blocks.n_blocks)
     _, found = jax.lax.scan(error, cotangent, (blocks, loaded, u, keys), reverse=True)

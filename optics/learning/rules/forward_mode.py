@@ -4,16 +4,106 @@ Z. Xue, T. Zhou, Z. Xu, S. Yu, Q. Dai, L. Fang, "Fully forward mode training for
 280-286 (2024), DOI 10.1038/s41586-024-07687-4. The gradient needs H^T acting on the error; where H = H^T, running the
 bench forward on the error is that. No model of the bench is used: only the commanded weights, the measured fields, and
 the loss and activation, both computed in electronics.
+
+Its parts are the same for every system of modulators and free space, and stand here once: `send_error` (the error
+pass), `optics.learning.passes.phase_derivative` (-Im of light times error), `forward_pass` (a whole network); focusing,
+hidden wavefronts and the reciprocity audit use them. Two systems differ in where light is known. On symmetric cores of
+a chip each phase stands twice, and taps see both places (`optics.meshes.symmetric.tied_gradient`, for
+`mesh_forward_mode` and `chip_forward_mode`). In a resonator nothing inside is seen: the light of a mode follows from
+what it adds to the wave that passes, (S - 1), and the derivative is one of a spectrum, summed over frequencies
+(`optics.resonators.exceptional_points.linearise_forward`).
 """
 
 import cmath
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
-from optics.learning.passes import error_pass, measure_data_pass
-from optics.learning.protocols import AbstractLearningRule, GradientEstimate, require_bench
+from optics.learning.passes import DataPass, error_pass, measure_data_pass
+from optics.learning.protocols import (
+    AbstractLearningRule,
+    Bench,
+    GradientEstimate,
+    Network,
+    require_bench,
+)
+from optics.learning.reciprocity import Relocation
+
+FLAT_PHASE = math.pi
+
+
+def send_error(
+    bench: Bench, error, like, *, key, time=0, flat_phase: float = FLAT_PHASE, relocation=None
+) -> Array:
+    """H c: the error through the bench with flat weights, whose commanded phase electronics takes off again.
+
+    Args:
+        bench: Hardware.
+        error: c = dL/d(Re y) - i dL/d(Im y).
+        like: Array shaped and typed like the phase of the modulator.
+        key: PRNG key of measurement noise.
+        time: Number of the measurement.
+        flat_phase: Phase of the flat modulator, rad.
+        relocation: Where the error is injected and read, on a system whose transpose is H behind a permutation.
+    """
+    flat = jnp.full_like(like, flat_phase)
+
+    def measure(fields, key):
+        return cmath.exp(-1j * flat_phase) * bench.measure_field(fields, flat, key=key, time=time)
+
+    return (
+        measure(error, key) if relocation is None else relocation.transport(measure, error, key=key)
+    )
+
+
+class ForwardPass(NamedTuple):
+    """A step of forward mode with what was measured on the way.
+
+    Attributes:
+        estimate: Loss, gradient, output.
+        data: Fields loaded into and measured behind each layer.
+    """
+
+    estimate: GradientEstimate
+    data: DataPass
+
+
+def forward_pass(
+    network: Network,
+    bench: Bench,
+    field,
+    labels,
+    *,
+    key,
+    time=0,
+    flat_phase: float = FLAT_PHASE,
+    relocation: Relocation | None = None,
+) -> ForwardPass:
+    """Data and then error through every layer of a network in the same direction.
+
+    Args:
+        network: Commanded weights, activation, loss.
+        bench: Hardware that is every layer in turn.
+        field: Input fields, batch first.
+        labels: What the loss wants of each.
+        key: PRNG key of measurement noise.
+        time: Number of the first measurement.
+        flat_phase: See `send_error`.
+        relocation: See `send_error`.
+    """
+    data_key, error_key = jax.random.split(key)
+    data = measure_data_pass(network, bench, field, key=data_key, time=time)
+
+    def transport(error, layer_key, passes):
+        return send_error(
+            bench, error, network.phase[0],
+            key=layer_key, time=time + network.n_layers + passes, flat_phase=flat_phase, relocation=relocation,
+        )  # fmt: skip
+
+    return ForwardPass(error_pass(network, data, labels, transport, key=error_key), data)
 
 
 class ForwardMode(AbstractLearningRule):
@@ -24,22 +114,14 @@ class ForwardMode(AbstractLearningRule):
             phase stroke then turns the error field as far one way as the other (our choice; the paper's is unknown).
     """
 
-    flat_phase: float = math.pi
+    flat_phase: float = FLAT_PHASE
 
     def gradient(self, network, bench, field, labels, *, key, time=0) -> GradientEstimate:
         """See `AbstractLearningRule.gradient`; a bench is required."""
         bench = require_bench(bench, "forward-mode")
-        data_key, error_key = jax.random.split(key)
-        data = measure_data_pass(network, bench, field, key=data_key, time=time)
-        flat = jnp.full_like(network.phase[0], self.flat_phase)
-        # Commanded flat phase, known to electronics, is taken off again.
-        untwist = cmath.exp(-1j * self.flat_phase)
-
-        def transport(error, layer_key, passes):
-            when = time + network.n_layers + passes
-            return untwist * bench.measure_field(error, flat, key=layer_key, time=when)
-
-        return error_pass(network, data, labels, transport, key=error_key)
+        return forward_pass(
+            network, bench, field, labels, key=key, time=time, flat_phase=self.flat_phase
+        ).estimate
 
     def measurements_per_sample(self, n_layers: int) -> int:
         """One data and one error pass per layer."""

@@ -18,8 +18,7 @@ import jax.numpy as jnp
 
 from optics.learning.protocols import AbstractLearningRule, GradientEstimate, Weights
 from optics.learning.rules.mesh_in_situ import require_core
-from optics.meshes.mesh import ShifterFields
-from optics.meshes.symmetric import SymmetricCore
+from optics.meshes.symmetric import SymmetricCore, tied_gradient
 
 
 class MeshForwardMode(AbstractLearningRule):
@@ -50,7 +49,7 @@ class MeshForwardMode(AbstractLearningRule):
             layer, phase, y_before, data, keys = inputs
             when = time + 2 * n_layers - 1 - layer
             error = bench.measure_taps(c_y, phase, key=keys[1], time=when)
-            gradient = core.gain * _tied(core.mesh, data, error)
+            gradient = tied_gradient(data, error, gain=core.gain, pack=core.mesh.pack_fields).phases
             c_x = bench.measure_field(c_y, phase, key=keys[0], time=when)
             # Nothing stands before the first layer.
             _, pull_back = jax.vjp(network.activate, y_before)
@@ -64,15 +63,3 @@ class MeshForwardMode(AbstractLearningRule):
     def measurements_per_sample(self, n_layers: int) -> int:
         """One data and one error pass per layer; ports and taps are read in the same exposures."""
         return 2 * n_layers
-
-
-def _tied(mesh, data, error):
-    """-Im of the products, summed over samples before they are put into the order of `Mesh.pack`."""
-
-    def products(a: ShifterFields, b: ShifterFields) -> ShifterFields:
-        return jax.tree.map(lambda u, c: jnp.sum(u * c, axis=0), a, b)
-
-    both = jax.tree.map(
-        jnp.add, products(data.first, error.second), products(data.second, error.first)
-    )
-    return -jnp.imag(mesh.pack_fields(both))

@@ -185,3 +185,10 @@ def test_hardware_has_no_derivative(wrong, settings, measure):
 def test_bad_input_is_named(wrong, settings, call, message):
     with pytest.raises(ValueError, match=message):
         call(settings, wrong)
+
+
+def test_a_quiet_bench_measures_the_truth_that_it_reveals(wrong, settings, fields):
+    bench = ChipBench(wrong[0], detector_noise=0.1, tap_noise=0.1)
+    truth = jnp.einsum("bij,bsj->bsi", transfer(bench.reveal(), settings, 0.7), fields)
+    assert jnp.allclose(light(bench.quiet(), settings, 0.7, fields).output, truth, atol=1e-12)
+    assert not jnp.allclose(light(bench, settings, 0.7, fields).output, truth, atol=1e-2)

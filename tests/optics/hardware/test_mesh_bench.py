@@ -132,3 +132,12 @@ def test_bad_input_is_named(chip):
         bench.measure_field(FIELDS, PHASES, jnp.ones(5), key=KEY)
     with pytest.raises(ValueError, match="`tap_noise` must lie between 0 and inf"):
         MeshBench(MESH, chip, tap_noise=-1)
+
+
+def test_a_quiet_bench_measures_the_truth_that_it_reveals(chip):
+    bench = MeshBench(MESH, chip, detector_noise=0.1, tap_noise=0.1)
+    truth = bench.reveal().realise(PHASES, None, 0)(FIELDS)
+    quiet = measured(bench.quiet(), "measure_field", FIELDS, PHASES, key=KEY)
+    np.testing.assert_allclose(quiet, truth, atol=1e-12)
+    noisy = measured(bench, "measure_field", FIELDS, PHASES, key=KEY)
+    assert np.linalg.norm(noisy - truth) > 0.03 * np.linalg.norm(truth)

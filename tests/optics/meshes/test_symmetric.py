@@ -151,7 +151,8 @@ def loss(y):
 @eqx.filter_jit
 def two_passes(core, x):
     cotangent = jax.grad(loss)(core(x))
-    return tied_gradient(core, core.internal_fields(x), core.internal_fields(cotangent))
+    data, error = core.internal_fields(x), core.internal_fields(cotangent)
+    return tied_gradient(data, error, gain=core.gain, pack=core.mesh.pack_fields)
 
 
 @pytest.mark.parametrize("with_tied_errors", [False, True])

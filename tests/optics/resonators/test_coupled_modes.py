@@ -171,3 +171,17 @@ def test_single_precision_stays_single():
 def test_bad_input_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_quiet_device_measures_the_truth_that_it_reveals():
+    twin = make_mode_twin(
+        SHEET, ModeErrors(field_noise=0.1), key=jax.random.key(0), dtype=jnp.complex128
+    )
+    bench, command = ModeBench(SHEET, twin), jnp.array([1 - 1j, -1j])
+    drive, key = one_port_at_a_time(FREQUENCY, 2), jax.random.key(1)
+    truth = bench.reveal().modes(SHEET.clip(command)).scatter(FREQUENCY, drive)
+    np.testing.assert_allclose(
+        bench.quiet().measure(command, FREQUENCY, drive, key=key), truth, atol=1e-12
+    )
+    noisy = bench.measure(command, FREQUENCY, drive, key=key)
+    assert np.linalg.norm(noisy - truth) > 0.03 * np.linalg.norm(truth)
