@@ -77,7 +77,7 @@ class MeshTwin(eqx.Module):
     core: Mesh
     control: PhaseControl
 
-    def realise(self, phase, amplitude=None, time=0) -> Mesh:
+    def realise(self, phase, amplitude, time) -> Mesh:
         """See `Twin`."""
         if amplitude is not None:
             raise ValueError("`amplitude` must be None, since a mesh has phases only.")

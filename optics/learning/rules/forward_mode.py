@@ -36,7 +36,14 @@ FLAT_PHASE = math.pi
 
 
 def send_error(
-    bench: Bench, error, like, *, key, time=0, flat_phase: float = FLAT_PHASE, relocation=None
+    bench: Bench,
+    error,
+    like,
+    *,
+    key,
+    time: int | Array = 0,
+    flat_phase: float = FLAT_PHASE,
+    relocation=None,
 ) -> Array:
     """H c: the error through the bench with flat weights, whose commanded phase electronics takes off again.
 
@@ -78,7 +85,7 @@ def forward_pass(
     labels,
     *,
     key,
-    time=0,
+    time: int | Array = 0,
     flat_phase: float = FLAT_PHASE,
     relocation: Relocation | None = None,
 ) -> ForwardPass:
