@@ -13,10 +13,10 @@ import numpy as np
 from optics.hardware.chip import make_chip, make_settings, nominal_matrices
 from optics.learning.rules.chip_forward_mode import (
     BlockFit,
-    Task,
+    BlockTask,
     fit_blocks,
-    forward_mode_gradient,
-    measure_output,
+    measure_blocks,
+    measure_chip_gradient,
     model_gradient,
 )
 from optics.metrics import cosine_similarity, gradient_error
@@ -30,7 +30,7 @@ _jit_once = partial(
 )
 
 
-def load_folds(config: Any) -> Task:
+def load_folds(config: Any) -> BlockTask:
     """All folds of all seeds, stacked: features scaled to the training fold's range, then loaded as fields."""
     from sklearn.datasets import load_iris
     from sklearn.model_selection import StratifiedKFold
@@ -46,10 +46,10 @@ def load_folds(config: Any) -> Task:
             tasks.append((fields[train], classes[train], fields[test], classes[test]))
     # Folds differ in size by one flower of a class where 50 is no multiple of their number.
     sizes = [min(len(task[i]) for task in tasks) for i in range(4)]
-    return Task(*(np.stack([t[i][:n] for t in tasks]) for i, n in enumerate(sizes)))  # pyright: ignore[reportArgumentType]
+    return BlockTask(*(np.stack([t[i][:n] for t in tasks]) for i, n in enumerate(sizes)))  # pyright: ignore[reportArgumentType]
 
 
-def train_and_test(tasks: Task, keys, config: Any, ratio: float) -> dict[str, np.ndarray]:
+def train_and_test(tasks: BlockTask, keys, config: Any, ratio: float) -> dict[str, np.ndarray]:
     """Trains in the model and on chips, and records accuracies, fidelity and gradients, for all folds at once.
 
     Args:
@@ -89,7 +89,7 @@ def draw_chips(keys, config: Any):
 
 
 @partial(jax.jit, static_argnames="config")
-def _train(tasks: Task, start, bench, keys, ratio, config: Any) -> tuple[BlockFit, BlockFit]:
+def _train(tasks: BlockTask, start, bench, keys, ratio, config: Any) -> tuple[BlockFit, BlockFit]:
     readout = PortReadout(config.readout_gain, N_CLASSES)
     options = {"ratio": ratio, "n_epochs": config.n_epochs, "learning_rate": config.learning_rate}
 
@@ -117,7 +117,7 @@ def _record(tasks, twin, bench, keys, ratio, trained, config: Any):
             wanted = nominal_matrices(settings, ratio)
             got = twin.transfer_matrices(settings, ratio)
             blocks = bench.program(settings, ratio)
-            output = measure_output(blocks, task.x_test, key=look_key)
+            output = measure_blocks(blocks, task.x_test, key=look_key)
             overlap = jnp.abs(jnp.sum(wanted.conj() * got, axis=(1, 2))) ** 2
             share = jnp.mean(readout.correct(output, task.y_test))
             return share, jnp.mean(overlap / (_power(wanted) * _power(got)))
@@ -127,7 +127,7 @@ def _record(tasks, twin, bench, keys, ratio, trained, config: Any):
         # What the chip measures, what is true on it, what the model believes.
         settings = jax.tree.map(lambda leaf: leaf[config.iteration], ffm)
         blocks = bench.program(settings, ratio)
-        measured = forward_mode_gradient(blocks, settings, *train, ratio=ratio, key=look_key)
+        measured = measure_chip_gradient(blocks, settings, *train, ratio=ratio, key=look_key)
         true = model_gradient(partial(twin.transfer_matrices, ratio=ratio), settings, *train)
         model = model_gradient(partial(nominal_matrices, ratio=ratio), settings, *train)
         errors, cosines = jax.vmap(gradient_error), jax.vmap(cosine_similarity)

@@ -45,8 +45,8 @@ from optics.imaging.focusing import (
     focus_loss,
     focus_width,
     forward_mode_focus,
-    forward_mode_gradient,
     matrix_focus,
+    measure_focus_gradient,
     measure_transmission_matrix,
     phase_conjugation,
     square_target,
@@ -352,7 +352,7 @@ def _places(config: Config, context: Context, draw: int) -> dict[str, np.ndarray
         for i, place in enumerate(PLACES):
             bench, twin, key = _bench(config, 0, draw, place)
             start = 2 * jnp.pi * jax.random.uniform(key, light.shape, jnp.float32)
-            _, measured = forward_mode_gradient(bench, light, target, start, key=key)
+            _, measured = measure_focus_gradient(bench, light, target, start, key=key)
             true = _true_gradient(twin, light, target, start)
             loss = _focus(config, bench, light, target, key).losses[-1]
             found[i] = float(cosine_similarity(measured, true)), float(loss)

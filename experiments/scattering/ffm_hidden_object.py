@@ -51,10 +51,10 @@ from optics.imaging.hidden_scene import (
 from optics.imaging.hidden_wavefront import (
     WavefrontFit,
     cell_to_region_matrix,
+    conjugate_wavefront,
     diagonal_share,
-    phase_conjugation,
+    matrix_wavefront,
     train_wavefront,
-    transmission_matrix,
 )
 from optics.imaging.weak_light import reachable_frame_rate
 from optics.learning import ForwardMode, InSilico
@@ -279,9 +279,9 @@ def _search(
                 learning_rate=config.learning_rate,
                 on_progress=lambda n, loss, t=ticker: t.advance(n, f"loss {loss:.3f}"),
             )
-    fits["phase_conjugation"] = phase_conjugation(bench, cells, regions, key=train_key)
+    fits["phase_conjugation"] = conjugate_wavefront(bench, cells, regions, key=train_key)
     if "transmission_matrix" in config.methods:
-        fits["transmission_matrix"] = transmission_matrix(
+        fits["transmission_matrix"] = matrix_wavefront(
             bench,
             cells,
             regions,

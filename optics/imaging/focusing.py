@@ -98,7 +98,7 @@ def focus_loss(
 
 
 @partial(eqx.filter_jit)
-def forward_mode_gradient(
+def measure_focus_gradient(
     bench: OpticalBench,
     illumination: Complex[Array, "y x"],
     target: Float[Array, "y x"],

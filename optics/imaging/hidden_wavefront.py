@@ -144,7 +144,7 @@ def _wrapped(weights):
     return jax.tree.map(lambda w: jnp.mod(w, 2 * jnp.pi), weights)
 
 
-def phase_conjugation(
+def conjugate_wavefront(
     bench: OpticalBench,
     cells: Float[Array, "cells y x"],
     regions: Float[Array, "cells y x"],
@@ -165,7 +165,7 @@ def phase_conjugation(
     return WavefrontFit(phase, np.zeros(0), FRAMES_PER_FIELD * len(cells), len(cells))
 
 
-def transmission_matrix(
+def matrix_wavefront(
     bench: OpticalBench,
     cells: Float[Array, "cells y x"],
     regions: Float[Array, "cells y x"],

@@ -1,7 +1,7 @@
 """Training methods, one a file, all with the interface of `optics.learning.method`."""
 
 from optics.learning.fit import FitResult, evaluate, fit, output_field
-from optics.learning.method import AbstractMethod, Cost, GradientMethod, StepReport
+from optics.learning.method import AbstractMethod, GradientMethod, MeasurementCost, StepReport
 from optics.learning.methods.dual_adaptive import DualAdaptive, OutputPhysicsAware
 from optics.learning.methods.forward_forward import ForwardForward, make_label_light
 from optics.learning.methods.layerwise import Layerwise
@@ -35,7 +35,6 @@ __all__ = [
     "AbstractMethod",
     "Bench",
     "CmaEs",
-    "Cost",
     "DenseFeedback",
     "DualAdaptive",
     "FeedbackAlignment",
@@ -48,6 +47,7 @@ __all__ = [
     "InSilico",
     "InSituBackprop",
     "Layerwise",
+    "MeasurementCost",
     "MeshForwardMode",
     "MeshInSitu",
     "Network",

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from optics.learning.loop import draw_batch, run_in_calls
-from optics.learning.method import AbstractMethod, Cost, GradientMethod
+from optics.learning.method import AbstractMethod, GradientMethod, MeasurementCost
 from optics.learning.passes import measure_data_pass
 from optics.learning.protocols import AbstractLearningRule, Bench, Network
 
@@ -89,7 +89,9 @@ def fit(
             raise ValueError(f"`{name}` must be at least 1, but is {value}.")
     method = _as_method(rule, learning_rate)
     costs = [method.cost(network, batch_size, step=i, n_steps=n_steps) for i in range(n_steps)]
-    totals = np.cumsum(np.array(costs, dtype=np.int64).reshape(n_steps, len(Cost._fields)), axis=0)
+    totals = np.cumsum(
+        np.array(costs, dtype=np.int64).reshape(n_steps, len(MeasurementCost._fields)), axis=0
+    )
     times = np.concatenate([[0], totals[:, 0]])
     # A number no step has, so that the method's own draws differ from those of every step.
     state = method.init(network, key=jax.random.fold_in(key, 2**32 - 1), n_steps=n_steps)

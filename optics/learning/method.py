@@ -42,7 +42,7 @@ class StepReport(NamedTuple):
     correct: Float[Array, ""]
 
 
-class Cost(NamedTuple):
+class MeasurementCost(NamedTuple):
     """What one step asks of the hardware.
 
     Attributes:
@@ -56,11 +56,11 @@ class Cost(NamedTuple):
     frames: int
 
 
-def cost_of(batch_size: int, *, fields: int = 0, intensities: int = 0) -> Cost:
+def cost_of(batch_size: int, *, fields: int = 0, intensities: int = 0) -> MeasurementCost:
     """Cost of measuring a batch `fields` times as complex fields and `intensities` times as plain frames."""
     measurements = fields + intensities
     frames = FRAMES_PER_FIELD * fields + intensities
-    return Cost(measurements, batch_size * measurements, batch_size * frames)
+    return MeasurementCost(measurements, batch_size * measurements, batch_size * frames)
 
 
 class AbstractMethod(eqx.Module):
@@ -117,7 +117,9 @@ class AbstractMethod(eqx.Module):
         """Network to put on the hardware."""
 
     @abc.abstractmethod
-    def cost(self, network: Network, batch_size: int, *, step: int = 0, n_steps: int = 1) -> Cost:
+    def cost(
+        self, network: Network, batch_size: int, *, step: int = 0, n_steps: int = 1
+    ) -> MeasurementCost:
         """What step number `step` of `n_steps` asks of the hardware."""
 
 
@@ -213,9 +215,9 @@ class GradientMethod(AbstractMethod):
         """See `AbstractMethod.network`."""
         return state.network
 
-    def cost(self, network, batch_size, *, step=0, n_steps=1) -> Cost:
+    def cost(self, network, batch_size, *, step=0, n_steps=1) -> MeasurementCost:
         """See `AbstractMethod.cost`."""
         del step, n_steps
         measurements = self.rule.measurements_per_sample(network.n_layers)
         frames = self.rule.frames_per_sample(network.n_layers)
-        return Cost(measurements, batch_size * measurements, batch_size * frames)
+        return MeasurementCost(measurements, batch_size * measurements, batch_size * frames)

@@ -163,7 +163,7 @@ def make_free_space(
     )
 
 
-def _prepare_matrix(geometry: kernels.Geometry, kernel: str) -> tuple[np.ndarray, ...]:
+def _prepare_matrix(geometry: kernels.Windows, kernel: str) -> tuple[np.ndarray, ...]:
     del kernel  # only Fresnel is separable
     spectra = kernels.fresnel_spectra(geometry)
     along_y, along_x = (
@@ -181,7 +181,7 @@ def _apply_matrix(factors: tuple[Array, ...], u: Array) -> Array:
     return apply_even_odd(even_y, odd_y, even_x, odd_x, u)
 
 
-def _prepare_reference(geometry: kernels.Geometry, kernel: str) -> tuple[np.ndarray, ...]:
+def _prepare_reference(geometry: kernels.Windows, kernel: str) -> tuple[np.ndarray, ...]:
     if kernel == "exact":
         return (kernels.exact_spectrum(geometry),)
     along_y, along_x = kernels.fresnel_spectra(geometry)
@@ -195,7 +195,7 @@ def _apply_reference(factors: tuple[Array, ...], u: Array) -> Array:
     return jnp.fft.ifft2(filtered)[..., :ny, :nx]
 
 
-def _prepare_fft(geometry: kernels.Geometry, kernel: str) -> tuple[np.ndarray, ...]:
+def _prepare_fft(geometry: kernels.Windows, kernel: str) -> tuple[np.ndarray, ...]:
     ny, nx = (
         scipy.fft.next_fast_len(2 * n - 1) or 0 for n in geometry.shape
     )  # for the type: an int
@@ -255,7 +255,7 @@ def _raise_unless_zero(primals, tangents):
 _without_derivative.defjvp(_raise_unless_zero, symbolic_zeros=True)
 
 
-def _checked_geometry(shape, pixel_pitch, wavelength, distance, shift) -> kernels.Geometry:
+def _checked_geometry(shape, pixel_pitch, wavelength, distance, shift) -> kernels.Windows:
     sizes = tuple(int(n) for n in shape)
     if len(sizes) != 2 or min(sizes) < 1:
         raise ValueError(f"`shape` must be two positive sizes (ny, nx), but is {sizes}.")
@@ -267,7 +267,7 @@ def _checked_geometry(shape, pixel_pitch, wavelength, distance, shift) -> kernel
     check_positive(length, "wavelength", "m")
     z = _finite(distance, "distance")
     dy, dx = (_finite(s, "output_shift") for s in shift)
-    return kernels.Geometry((sizes[0], sizes[1]), pitch, length, z, (dy, dx))
+    return kernels.Windows((sizes[0], sizes[1]), pitch, length, z, (dy, dx))
 
 
 def _finite(value, name: str) -> float:

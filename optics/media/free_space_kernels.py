@@ -23,8 +23,8 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
-class Geometry:
-    """Two equal windows facing each other.
+class Windows:
+    """Two equal windows facing each other: what a kernel depends on.
 
     Attributes:
         shape: Grid size (ny, nx).
@@ -53,14 +53,14 @@ class Geometry:
         return abs(self.distance) <= length * self.pitch**2 / self.wavelength
 
 
-def fresnel_spectra(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
+def fresnel_spectra(geometry: Windows) -> tuple[np.ndarray, np.ndarray]:
     """Fresnel spectra of the y and the x axis; their outer product is the two-dimensional one."""
     lengths = geometry.padded_lengths()
     y, x = (_fresnel_axis(n, s, geometry) for n, s in zip(lengths, geometry.shift, strict=True))
     return y, x
 
 
-def exact_spectrum(geometry: Geometry) -> np.ndarray:
+def exact_spectrum(geometry: Windows) -> np.ndarray:
     """Two-dimensional spectrum of Rayleigh-Sommerfeld diffraction on the padded grid."""
     lengths = geometry.padded_lengths()
     if not geometry.samples_transfer_function(max(lengths)):
@@ -87,7 +87,7 @@ def shortest_spectrum(
     return np.fft.fft2(response)
 
 
-def _fresnel_axis(length: int, shift: float, geometry: Geometry) -> np.ndarray:
+def _fresnel_axis(length: int, shift: float, geometry: Windows) -> np.ndarray:
     pitch, reach = geometry.pitch, geometry.wavelength * geometry.distance
     if geometry.samples_transfer_function(length):
         f = np.fft.fftfreq(length, pitch)
@@ -97,7 +97,7 @@ def _fresnel_axis(length: int, shift: float, geometry: Geometry) -> np.ndarray:
     return np.fft.fft(scale * np.exp(1j * np.pi * x**2 / reach))
 
 
-def _angular_spectrum(lengths: tuple[int, int], geometry: Geometry) -> np.ndarray:
+def _angular_spectrum(lengths: tuple[int, int], geometry: Windows) -> np.ndarray:
     fy, fx = (np.fft.fftfreq(n, geometry.pitch) for n in lengths)
     top, z = 1 / geometry.wavelength, abs(geometry.distance)
     square = fy[:, None] ** 2 + fx[None, :] ** 2
@@ -115,7 +115,7 @@ def _angular_spectrum(lengths: tuple[int, int], geometry: Geometry) -> np.ndarra
     return spectrum * py[:, None] * px[None, :]
 
 
-def _rayleigh_sommerfeld(lengths: tuple[int, int], geometry: Geometry) -> np.ndarray:
+def _rayleigh_sommerfeld(lengths: tuple[int, int], geometry: Windows) -> np.ndarray:
     y, x = (_lags(n) * geometry.pitch + s for n, s in zip(lengths, geometry.shift, strict=True))
     z, k = abs(geometry.distance), 2 * np.pi / geometry.wavelength
     square = y[:, None] ** 2 + x[None, :] ** 2

@@ -304,7 +304,7 @@ def layered_matrix(
         )
 
     def space(length):
-        geometry = kernels.Geometry((ny, nx), pixel_pitch, wavelength, length, (0.0, 0.0))
+        geometry = kernels.Windows((ny, nx), pixel_pitch, wavelength, length, (0.0, 0.0))
         spectra = kernels.fresnel_spectra(geometry)
         return np.kron(kernels.toeplitz(spectra[0], ny), kernels.toeplitz(spectra[1], nx))
 

@@ -22,7 +22,7 @@ from optics._checks import check_in_range, check_positive
 from optics.learning.method import (
     AbstractMethod,
     AdamState,
-    Cost,
+    MeasurementCost,
     StepReport,
     adam_init,
     adam_step,
@@ -148,7 +148,7 @@ class ForwardForward(AbstractMethod):
         """See `AbstractMethod.network`; its classes are read by `correct`, not by its readout."""
         return state.network
 
-    def cost(self, network, batch_size, *, step=0, n_steps=1) -> Cost:
+    def cost(self, network, batch_size, *, step=0, n_steps=1) -> MeasurementCost:
         """See `AbstractMethod.cost`: a positive and a negative sample for each, a complex field behind every layer."""
         del step, n_steps
         return cost_of(2 * batch_size, fields=network.n_layers)

@@ -19,7 +19,7 @@ from optics._checks import check_in_range, check_positive
 from optics.learning.method import (
     AbstractMethod,
     AdamState,
-    Cost,
+    MeasurementCost,
     StepReport,
     adam_init,
     adam_step,
@@ -104,7 +104,7 @@ class Layerwise(AbstractMethod):
         """See `AbstractMethod.network`."""
         return state.network
 
-    def cost(self, network, batch_size, *, step=0, n_steps=1) -> Cost:
+    def cost(self, network, batch_size, *, step=0, n_steps=1) -> MeasurementCost:
         """See `AbstractMethod.cost`: a complex field behind every frozen layer."""
         stage = int(_stage_of(step, self._bounds(n_steps, network.n_layers)))
         return cost_of(batch_size, fields=stage)

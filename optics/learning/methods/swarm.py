@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from optics._checks import check_in_range, check_positive
-from optics.learning.method import AbstractMethod, Cost, StepReport
+from optics.learning.method import AbstractMethod, MeasurementCost, StepReport
 from optics.learning.passes import frames_per_output
 from optics.learning.protocols import require_bench
 from optics.learning.superpixels import (
@@ -155,7 +155,7 @@ class ParticleSwarm(AbstractMethod):
         best = swarm.best[jnp.argmin(swarm.best_loss)]
         return moved(network, from_vector(network, self.superpixel, best), self.superpixel)
 
-    def cost(self, network, batch_size, *, step=0, n_steps=1) -> Cost:
+    def cost(self, network, batch_size, *, step=0, n_steps=1) -> MeasurementCost:
         """See `AbstractMethod.cost`."""
         del step, n_steps
         return _population_cost(network, batch_size, self.n_particles * (1 + self.re_measure))
@@ -236,7 +236,7 @@ class CmaEs(AbstractMethod):
         mean = jnp.asarray(optimiser.mean, network.phase.dtype)
         return moved(network, from_vector(network, self.superpixel, mean), self.superpixel)
 
-    def cost(self, network, batch_size, *, step=0, n_steps=1) -> Cost:
+    def cost(self, network, batch_size, *, step=0, n_steps=1) -> MeasurementCost:
         """See `AbstractMethod.cost`."""
         del step, n_steps
         return _population_cost(
@@ -247,7 +247,7 @@ class CmaEs(AbstractMethod):
         return self.population_size or 4 + int(np.floor(3 * np.log(n)))
 
 
-def _population_cost(network, batch_size: int, trials: int) -> Cost:
+def _population_cost(network, batch_size: int, trials: int) -> MeasurementCost:
     measurements = trials * network.n_layers
     frames = trials * batch_size * frames_per_output(network.n_layers)
-    return Cost(measurements, batch_size * measurements, frames)
+    return MeasurementCost(measurements, batch_size * measurements, frames)

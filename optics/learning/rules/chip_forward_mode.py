@@ -61,7 +61,7 @@ class ChipGradient(NamedTuple):
     output: Complex[Array, "sample port"]
 
 
-class Task(NamedTuple):
+class BlockTask(NamedTuple):
     """Loaded fields and their classes.
 
     Attributes:
@@ -91,7 +91,7 @@ class BlockFit(NamedTuple):
     correct: Bool[Array, "epoch_and_end test"]
 
 
-def forward_mode_gradient(
+def measure_chip_gradient(
     blocks: ProgrammedBlocks,
     settings: BlockSettings,
     field,
@@ -174,7 +174,7 @@ def _settings(tied, attenuation, like: BlockSettings) -> BlockSettings:
 
 def fit_blocks(
     start: BlockSettings,
-    task: Task,
+    task: BlockTask,
     readout: PortReadout,
     *,
     ratio: float | Array,
@@ -218,8 +218,8 @@ def fit_blocks(
         time = epoch * MEASUREMENTS_PER_BLOCK * n_blocks
         blocks = bench.program(settings, ratio, time=time)
         batch = (settings, task.x_train, task.y_train, readout)
-        gradient = forward_mode_gradient(blocks, *batch, ratio=ratio, key=keys[0])
-        output = measure_output(blocks, task.x_test, key=keys[1])
+        gradient = measure_chip_gradient(blocks, *batch, ratio=ratio, key=keys[0])
+        output = measure_blocks(blocks, task.x_test, key=keys[1])
         return gradient, readout.correct(output, task.y_test)
 
     def look(settings, epoch):
@@ -239,7 +239,7 @@ def _project(settings) -> BlockSettings:
     return settings._replace(attenuation=jnp.clip(settings.attenuation, 0, 1))
 
 
-def measure_output(blocks: ProgrammedBlocks, field, *, key: PRNGKeyArray) -> Array:
+def measure_blocks(blocks: ProgrammedBlocks, field, *, key: PRNGKeyArray) -> Array:
     """Field measured behind the last block for loaded fields."""
 
     def data(x, inputs):

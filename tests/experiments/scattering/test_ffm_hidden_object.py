@@ -8,7 +8,7 @@ import pytest
 from experiments.scattering import ffm_hidden_object, ffm_hidden_object_scene
 from optics.hardware.imperfections import Imperfections
 from optics.imaging.hidden_scene import make_hidden_bench, read_regions, square_cells
-from optics.imaging.hidden_wavefront import calibrate, phase_conjugation, picture_frames
+from optics.imaging.hidden_wavefront import calibrate, conjugate_wavefront, picture_frames
 
 TINY = ffm_hidden_object.Config(
     pixels=24,
@@ -63,7 +63,7 @@ def test_bright_light_gives_the_picture_without_noise():
     cells = square_cells(shape, (2, 2)).astype(jnp.float32)
     regions = square_cells(shape, (2, 2), side=2).astype(jnp.float32)
     objects = ffm_hidden_object_scene.moving_letter(cells, (2, 2), 8)
-    phase = phase_conjugation(bench, cells, regions, key=key).phase
+    phase = conjugate_wavefront(bench, cells, regions, key=key).phase
     powers = read_regions(picture_frames(bench, phase, objects.amplitude, key=key), regions)
     gain = calibrate(powers, objects.wanted)
     quiet = ffm_hidden_object_scene.judge(powers * gain[None], objects.wanted)["psnr"]

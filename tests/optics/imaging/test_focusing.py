@@ -12,11 +12,11 @@ from optics.imaging.focusing import (
     focus_psnr,
     focus_width,
     forward_mode_focus,
-    forward_mode_gradient,
     ideal_enhancement,
     intensity_loss,
     iterations_to_converge,
     matrix_focus,
+    measure_focus_gradient,
     measure_transmission_matrix,
     phase_conjugation,
     square_target,
@@ -55,7 +55,7 @@ def test_forward_mode_gradient_is_the_true_one_through_a_symmetric_medium_only(p
     for offset, symmetric in ((0.0, True), (3e-4, False)):
         twin = scattering_twin(offset)
         hardware = OpticalBench(GEOMETRY, twin)
-        _, found = forward_mode_gradient(hardware, ILLUMINATION, SQUARE, phase, key=KEY)
+        _, found = measure_focus_gradient(hardware, ILLUMINATION, SQUARE, phase, key=KEY)
         true = true_gradient(twin, phase, SQUARE)
         if symmetric:
             assert (
@@ -70,7 +70,7 @@ def test_illumination_enters_the_gradient(phase):
     beam = (
         ILLUMINATION * jnp.exp(1j * jnp.arange(16.0))[None, :] * jnp.linspace(0.2, 1, 16)[:, None]
     )
-    _, found = forward_mode_gradient(OpticalBench(GEOMETRY, twin), beam, SQUARE, phase, key=KEY)
+    _, found = measure_focus_gradient(OpticalBench(GEOMETRY, twin), beam, SQUARE, phase, key=KEY)
     true = jax.grad(lambda p: focus_loss(twin.run(beam, p), SQUARE))(phase)
     assert relative_error(found, true) < 1e-10
 

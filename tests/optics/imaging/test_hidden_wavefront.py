@@ -16,11 +16,11 @@ from optics.imaging.hidden_scene import (
 from optics.imaging.hidden_wavefront import (
     calibrate,
     cell_to_region_matrix,
+    conjugate_wavefront,
     diagonal_share,
-    phase_conjugation,
+    matrix_wavefront,
     picture_frames,
     train_wavefront,
-    transmission_matrix,
 )
 from optics.learning import ForwardMode
 
@@ -70,7 +70,7 @@ def test_every_frame_of_training_is_counted(trained):
 
 
 def test_phase_conjugation_needs_one_field_a_cell_and_beats_chance():
-    found = phase_conjugation(BENCH, CELLS, REGIONS, key=KEY)
+    found = conjugate_wavefront(BENCH, CELLS, REGIONS, key=KEY)
     assert found.frames == FRAMES_PER_FIELD * 4
     assert share(found.phase) > 0.5
     # All light of a row meets in phase in its region; with the opposite sign it would be speckle.
@@ -85,7 +85,7 @@ def test_phase_conjugation_gives_every_row_the_same_weight():
     # A cell that reflects eight times the amplitude returns a row eight times as bright.
     brighter = jnp.asarray([8.0, 1.0, 1.0, 1.0])[:, None, None] * CELLS
     plain, found = (
-        phase_conjugation(BENCH, cells, REGIONS, key=KEY).phase for cells in (CELLS, brighter)
+        conjugate_wavefront(BENCH, cells, REGIONS, key=KEY).phase for cells in (CELLS, brighter)
     )
     # Single precision, as an angle, where the sum of four unit rows is not dark.
     np.testing.assert_allclose(np.exp(1j * (found - plain)), 1, atol=1e-2)
@@ -93,7 +93,7 @@ def test_phase_conjugation_gives_every_row_the_same_weight():
 
 def test_measured_rows_are_the_rows_of_the_scene():
     start = START.phase[0]
-    found = transmission_matrix(
+    found = matrix_wavefront(
         BENCH, CELLS, REGIONS, WANTED, start, key=KEY, n_steps=1, learning_rate=1e-9
     )
     assert found.frames == FRAMES_PER_FIELD * 4 * 16
@@ -106,7 +106,7 @@ def test_measured_rows_are_the_rows_of_the_scene():
 
 
 def test_transmission_matrix_separates_the_cells():
-    found = transmission_matrix(BENCH, CELLS, REGIONS, WANTED, START.phase[0], key=KEY, n_steps=60)
+    found = matrix_wavefront(BENCH, CELLS, REGIONS, WANTED, START.phase[0], key=KEY, n_steps=60)
     assert share(found.phase) > share(START.phase[0]) + 0.3
 
 

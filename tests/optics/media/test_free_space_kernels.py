@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from optics.media.free_space_kernels import (
-    Geometry,
+    Windows,
     fresnel_spectra,
     shortest_spectrum,
     toeplitz,
@@ -12,7 +12,7 @@ PITCH, WAVELENGTH = 8e-6, 532e-9
 
 
 def geometry(shape=(5, 8), distance=1e-3, shift=(0.0, 0.0)):
-    return Geometry(shape, PITCH, WAVELENGTH, distance, shift)
+    return Windows(shape, PITCH, WAVELENGTH, distance, shift)
 
 
 @pytest.mark.parametrize(

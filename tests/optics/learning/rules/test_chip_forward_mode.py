@@ -12,9 +12,9 @@ import pytest
 from optics.hardware.chip import make_chip, make_settings, nominal_matrices
 from optics.hardware.mesh_imperfections import MeshImperfections
 from optics.learning.rules.chip_forward_mode import (
-    Task,
+    BlockTask,
     fit_blocks,
-    forward_mode_gradient,
+    measure_chip_gradient,
     model_gradient,
 )
 from optics.metrics import cosine_similarity
@@ -35,7 +35,7 @@ def task():
     labels = np.arange(SAMPLES) % 3
     x = 0.2 * random.normal(size=(SAMPLES, N)) + np.eye(N)[labels] + 0j
     fields, classes = jnp.asarray(x), jnp.asarray(labels)
-    return Task(fields, classes, fields, classes)
+    return BlockTask(fields, classes, fields, classes)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def chip(errors):
 def gradients(twin, bench, settings, task, ratio):
     """As measured by forward mode, and as it is."""
     batch = (settings, task.x_train, task.y_train, READOUT)
-    measured = forward_mode_gradient(bench.program(settings, ratio), *batch, ratio=ratio, key=KEY)
+    measured = measure_chip_gradient(bench.program(settings, ratio), *batch, ratio=ratio, key=KEY)
     return measured, model_gradient(partial(twin.transfer_matrices, ratio=ratio), *batch)
 
 
