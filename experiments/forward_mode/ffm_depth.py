@@ -44,9 +44,9 @@ from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from optics.hardware.imperfections import Imperfections
-from optics.learning import ForwardMode, InSilico
+from optics.hardware import Imperfections
 from optics.learning.passes import measure_data_pass
+from optics.learning.rules import ForwardMode, InSilico
 
 CLAIM = "On imperfect hardware, forward-mode training stays near the ideal at every depth; in-silico weights fail."
 PAPER_FIGURE = "Fig. 2d-e"

@@ -21,8 +21,8 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from optics.hardware.imperfections import Imperfections
-from optics.learning import InSilico
+from optics.hardware import Imperfections
+from optics.learning.rules import InSilico
 
 CLAIM = (
     "The published in-silico loss at every depth is that of one bench with half the phase stroke."

@@ -23,15 +23,12 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure
-from optics.hardware.bench import OpticalBench
-from optics.hardware.imperfections import Imperfections
-from optics.hardware.twin import make_twin
-from optics.learning import ForwardMode, InSilico, PhysicsAware
-from optics.learning.truth import true_gradient
-from optics.media.geometry import Geometry
+from optics.hardware import Imperfections, OpticalBench, make_twin
+from optics.learning import true_gradient
+from optics.learning.rules import ForwardMode, InSilico, PhysicsAware
+from optics.media import Geometry
 from optics.metrics import cosine_similarity
-from optics.networks.diffractive import make_network
-from optics.networks.readout import IntensityTarget
+from optics.networks import IntensityTarget, make_network
 
 CLAIM = "Forward-mode gradients are exact under symmetric errors of any size, and need a registered camera otherwise."
 PAPER_FIGURE = "principle (Fig. 1), fact sheet 3.6"

@@ -32,11 +32,9 @@ from experiments.harness.fields import among, at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from optics.hardware.bench import OpticalBench
-from optics.hardware.detectors import flir_bfs_u3_89s6m
-from optics.hardware.imperfections import Imperfections
-from optics.hardware.twin import make_twin
-from optics.learning import AbstractMethod, ForwardForward, evaluate, fit, output_field
+from optics.hardware import Imperfections, OpticalBench, flir_bfs_u3_89s6m, make_twin
+from optics.learning import AbstractMethod, evaluate, fit, output_field
+from optics.learning.methods import ForwardForward
 
 CLAIM = "On one budget of camera frames, forward mode beats all that see only the loss and keeps up with models."
 PAPER_FIGURE = "none (our comparison)"

@@ -10,27 +10,29 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 
-from optics.learning import (
-    AbstractMethod,
+from optics.learning import AbstractMethod, GradientMethod
+from optics.learning.methods import (
     CmaEs,
+    DualAdaptive,
+    ForwardForward,
+    Layerwise,
+    OutputPhysicsAware,
+    ParticleSwarm,
+    checkerboard,
+    make_label_light,
+)
+from optics.learning.rules import (
     FeedbackAlignment,
     FiniteDifference,
-    ForwardForward,
     ForwardMode,
-    GradientMethod,
     InSilico,
     InSituBackprop,
-    Layerwise,
     NoiseAware,
-    ParticleSwarm,
     PhysicsAware,
     ScoreFunction,
     Spsa,
-    make_label_light,
     make_random_feedback,
 )
-from optics.learning.methods.dual_adaptive import DualAdaptive, OutputPhysicsAware
-from optics.learning.methods.forward_forward import checkerboard
 
 TRIALS = 6
 

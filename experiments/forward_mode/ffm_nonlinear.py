@@ -22,9 +22,9 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure
-from optics.hardware.imperfections import Imperfections
-from optics.learning import ForwardMode, InSilico
-from optics.networks.activations import ACTIVATIONS
+from optics.hardware import Imperfections
+from optics.learning.rules import ForwardMode, InSilico
+from optics.networks import ACTIVATIONS
 
 CLAIM = "Forward mode trains nonlinear networks too; on our hardware no candidate gains over linear layers."
 PAPER_FIGURE = "Fig. 2f"

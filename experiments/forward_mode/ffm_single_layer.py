@@ -29,10 +29,11 @@ from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure
-from optics.hardware.imperfections import Imperfections, preset
-from optics.learning import ForwardMode, InSilico, PhysicsAware, output_field
+from optics.hardware import Imperfections, preset
+from optics.learning import output_field
+from optics.learning.rules import ForwardMode, InSilico, PhysicsAware
 from optics.metrics import field_fidelity, structural_similarity
-from optics.waves.field import intensity
+from optics.waves import intensity
 
 CLAIM = "One layer trains itself on hardware, and the measured light is the simulated light (SSIM above 0.97)."
 PAPER_FIGURE = "Fig. 2a-c"

@@ -44,17 +44,16 @@ from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from optics.hardware.detectors import PhotonCounter, flir_bfs_u3_89s6m
-from optics.hardware.imperfections import Imperfections, preset
+from optics.hardware import Imperfections, PhotonCounter, flir_bfs_u3_89s6m, preset
+from optics.imaging import photon_energy
 from optics.imaging.weak_light import (
     operations_per_frame,
     operations_per_watt,
     optical_power,
-    photon_energy,
     photon_levels,
 )
-from optics.learning import ForwardMode
-from optics.waves.field import intensity
+from optics.learning.rules import ForwardMode
+from optics.waves import intensity
 
 CLAIM = "A layer trained by forward mode classifies with less than one photon per pixel; operations per joule follow."
 PAPER_FIGURE = "Fig. 4 (weak light)"

@@ -12,24 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness.context import Context
-from optics.hardware.detectors import (
-    Camera,
-    PhotonCounter,
-    count_photons,
-    expose,
-    flir_bfs_u3_89s6m,
-    photons_from_counts,
-)
-from optics.imaging.hidden_scene import (
+from optics.hardware import Camera, PhotonCounter, count_photons, flir_bfs_u3_89s6m
+from optics.hardware.detectors import expose, photons_from_counts
+from optics.imaging import (
     SceneGeometry,
     make_hidden_bench,
     make_wavefront,
-    read_regions,
+    picture_frames,
+    train_wavefront,
 )
-from optics.imaging.hidden_wavefront import picture_frames, train_wavefront
+from optics.imaging.hidden_scene import read_regions
 from optics.imaging.weak_light import scale_to_photons
-from optics.learning import ForwardMode
-from optics.networks.encoders import encode_images
+from optics.learning.rules import ForwardMode
+from optics.networks import encode_images
 
 STRENGTHS = (
     0.003,

@@ -10,15 +10,10 @@ import numpy as np
 
 from experiments.data.tasks import Task
 from experiments.harness.context import Context
-from optics.hardware.bench import OpticalBench
-from optics.hardware.detectors import flir_bfs_u3_89s6m
-from optics.hardware.imperfections import Imperfections
-from optics.hardware.twin import make_twin
+from optics.hardware import Imperfections, OpticalBench, flir_bfs_u3_89s6m, make_twin
 from optics.learning import AbstractLearningRule, FitResult, evaluate, fit
-from optics.media.geometry import Geometry
-from optics.networks.diffractive import DiffractiveNetwork, make_network
-from optics.networks.encoders import encode_images
-from optics.networks.readout import make_readout
+from optics.media import Geometry
+from optics.networks import DiffractiveNetwork, encode_images, make_network, make_readout
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,8 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, new_figure
-from optics.hardware.bench import OpticalBench
-from optics.hardware.imperfections import Imperfections, preset
-from optics.hardware.twin import make_twin
+from optics.hardware import Imperfections, OpticalBench, make_twin, preset
+from optics.learning import true_gradient
 from optics.learning.reciprocity import (
     Relocation,
     audit_layers,
@@ -39,12 +38,11 @@ from optics.learning.reciprocity import (
     white_probes,
 )
 from optics.learning.rules.forward_mode import forward_pass
-from optics.learning.truth import true_gradient
-from optics.media.geometry import Geometry
-from optics.meshes.symmetric import make_symmetric_core
+from optics.media import Geometry
+from optics.meshes import make_symmetric_core
 from optics.metrics import cosine_similarity
-from optics.networks.diffractive import make_network
-from optics.networks.readout import IntensityTarget
+from optics.networks import IntensityTarget, make_network
+from optics.waves import modulation
 from quantum.estimates import jackknife
 
 CLAIM = "An audit by forward runs alone predicts how good the gradients of forward mode are."
@@ -297,7 +295,7 @@ def _forward_gradient(network, bench, field, targets, key, relocation):
     """Gradient of forward mode with relocated errors, the error at the output, and the fields behind each modulator."""
     estimate, data = forward_pass(network, bench, field, targets, key=key, relocation=relocation)
     error = jax.grad(network.readout.loss)(estimate.output, targets)
-    return estimate.gradient.phase, error, jnp.exp(1j * network.phase)[:, None] * data.loaded
+    return estimate.gradient.phase, error, modulation(network.phase)[:, None] * data.loaded
 
 
 def _one_chip(config: Config, _, rng, key) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from optics.meshes.symmetric import SymmetricCore
+from optics.meshes import SymmetricCore
 
 
 class MeasuredCore(eqx.Module):

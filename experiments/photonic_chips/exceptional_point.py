@@ -23,17 +23,20 @@ from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from optics.resonators.coupled_modes import ModeBench, ModeErrors, ModeSheet, make_mode_twin
-from optics.resonators.exceptional_points import (
+from optics.resonators import (
+    ModeBench,
+    ModeErrors,
+    ModeSheet,
     circle,
     fit_exponent,
     follow_poles,
+    make_mode_twin,
     measure_fit,
     mode_overlap,
     search,
     splitting,
-    sweeps_per_step,
 )
+from optics.resonators.exceptional_points import sweeps_per_step
 
 CLAIM = "Forward mode finds exceptional points from noisy spectra alone; splitting grows with the root of a detuning."
 PAPER_FIGURE = "claim of the abstract; no figure known"

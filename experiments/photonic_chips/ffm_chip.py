@@ -44,8 +44,8 @@ from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.photonic_chips import ffm_chip_figure, ffm_chip_training
-from optics.hardware.mesh_imperfections import MeshImperfections, mesh_preset
-from optics.meshes.symmetric import program_symmetric
+from optics.hardware import MeshImperfections, mesh_preset
+from optics.meshes import program_symmetric
 
 CLAIM = "A chip of symmetric cores trains itself to the ideal accuracy; weights from a model fail on it."
 PAPER_FIGURE = "Fig. 5c-f"

@@ -10,18 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optics.hardware.chip import make_chip, make_settings, nominal_matrices
+from optics.hardware import make_chip, make_settings, nominal_matrices
+from optics.learning.rules import fit_blocks
 from optics.learning.rules.chip_forward_mode import (
     BlockFit,
     BlockTask,
-    fit_blocks,
     measure_blocks,
     measure_chip_gradient,
     model_gradient,
 )
 from optics.metrics import cosine_similarity, gradient_error
-from optics.networks.encoders import encode_harmonics
-from optics.networks.readout import PortReadout
+from optics.networks import PortReadout, encode_harmonics
 
 N_CLASSES = 3
 # What runs once is compiled without optimisation: that takes a fifth of the time, and running it is short anyway.

@@ -39,16 +39,14 @@ from experiments.photonic_chips.mesh_errors_figure import (
     published,
     setting,
 )
+from optics.hardware import MeshBench
 from optics.hardware.chip import CoreTwin
-from optics.hardware.mesh_bench import MeshBench
 from optics.hardware.push_pull import make_push_pull_twin
-from optics.learning import AbstractMethod, GradientMethod, InSilico, PhysicsAware, evaluate, fit
-from optics.learning.methods.dual_adaptive import DualAdaptive, OutputPhysicsAware
-from optics.learning.rules.mesh_forward_mode import MeshForwardMode
-from optics.meshes.mesh import make_mesh
-from optics.meshes.symmetric import SymmetricCore, make_symmetric_core
-from optics.networks.encoders import encode_low_frequencies
-from optics.networks.mesh_network import MeshNetwork, make_mesh_network
+from optics.learning import AbstractMethod, GradientMethod, evaluate, fit
+from optics.learning.methods import DualAdaptive, OutputPhysicsAware
+from optics.learning.rules import InSilico, MeshForwardMode, PhysicsAware
+from optics.meshes import SymmetricCore, make_mesh, make_symmetric_core
+from optics.networks import MeshNetwork, encode_low_frequencies, make_mesh_network
 
 CLAIM = "Errors of a mesh cost weights trained in a model tens of points; training on the chip wins most of them back."
 PAPER_FIGURE = "table of Zheng et al. 2023 (their Figs. 4 and 5), fact sheet 7"

@@ -20,9 +20,8 @@ from jax.typing import ArrayLike
 
 from experiments.data.tasks import Task
 from experiments.harness.context import Context
-from optics.learning.loop import adam, descend, draw_batch, run_in_calls
-from optics.networks import taichi
-from optics.networks.encoders import load_amplitudes, shrink
+from optics.learning import adam, descend, draw_batch, run_in_calls
+from optics.networks import load_amplitudes, shrink, taichi
 from optics.networks.output_codes import decode_hard, decode_soft
 from optics.networks.taichi import Chiplet, Diffractor, SlabGeometry
 

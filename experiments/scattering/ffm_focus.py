@@ -33,29 +33,34 @@ from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.scattering.ffm_focus_report import draw, judge, summary, table
-from optics.hardware.bench import OpticalBench
-from optics.hardware.detectors import flir_bfs_u3_89s6m
-from optics.hardware.holography import FRAMES_PER_FIELD
-from optics.hardware.imperfections import Imperfections
-from optics.hardware.twin import make_twin
-from optics.imaging.focus_search import SwarmSettings, particle_swarm_focus, stepwise_focus
-from optics.imaging.focusing import (
+from optics.hardware import (
+    FRAMES_PER_FIELD,
+    Imperfections,
+    OpticalBench,
+    flir_bfs_u3_89s6m,
+    make_twin,
+)
+from optics.imaging import (
     FocusResult,
-    diffraction_limit,
+    SwarmSettings,
     focus_loss,
-    focus_width,
     forward_mode_focus,
+    particle_swarm_focus,
+    phase_conjugation,
+    square_target,
+    stepwise_focus,
+)
+from optics.imaging.focusing import (
+    diffraction_limit,
+    focus_width,
     matrix_focus,
     measure_focus_gradient,
     measure_transmission_matrix,
-    phase_conjugation,
-    square_target,
 )
-from optics.learning.truth import true_phase_gradient
-from optics.media.geometry import Geometry
-from optics.media.scattering import mirrored, phase_screen, place_scatterer
+from optics.learning import true_phase_gradient
+from optics.media import Geometry, mirrored, phase_screen, place_scatterer
 from optics.metrics import cosine_similarity
-from optics.waves.field import intensity
+from optics.waves import intensity
 
 CLAIM = "Forward mode focuses through a symmetric medium in tens of iterations; a swarm needs hundreds for less."
 PAPER_FIGURE = "Fig. 3"

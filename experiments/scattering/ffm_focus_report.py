@@ -9,16 +9,15 @@ from matplotlib.figure import Figure
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
+from optics.imaging import FocusResult, focus_loss
 from optics.imaging.focusing import (
-    FocusResult,
     enhancement,
-    focus_loss,
     focus_psnr,
     focus_width,
     ideal_enhancement,
     iterations_to_converge,
 )
-from optics.waves.field import intensity
+from optics.waves import intensity
 
 METHODS = ("ffm", "swarm", "stepwise", "matrix", "conjugation")
 QUANTITIES = ("loss", "iterations", "frames", "fwhm", "psnr", "enhancement", "law_share")

@@ -38,26 +38,24 @@ from experiments.scattering.ffm_hidden_object_scene import (
     photon_sweep,
     score_pictures,
 )
-from optics.hardware.detectors import flir_bfs_u3_89s6m
-from optics.hardware.imperfections import Imperfections, preset
-from optics.imaging.hidden_scene import (
-    CellReadout,
+from optics.hardware import Imperfections, flir_bfs_u3_89s6m, preset
+from optics.imaging import (
     SceneGeometry,
     make_hidden_bench,
     make_wavefront,
-    power_on_object,
     square_cells,
+    train_wavefront,
 )
+from optics.imaging.hidden_scene import CellReadout, power_on_object
 from optics.imaging.hidden_wavefront import (
     WavefrontFit,
     cell_to_region_matrix,
     conjugate_wavefront,
     diagonal_share,
     matrix_wavefront,
-    train_wavefront,
 )
 from optics.imaging.weak_light import reachable_frame_rate
-from optics.learning import ForwardMode, InSilico
+from optics.learning.rules import ForwardMode, InSilico
 
 CLAIM = "Forward mode trains one wavefront that shows all cells of a moving hidden object at once, in single frames."
 PAPER_FIGURE = "Fig. 4a-b"

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optics.hardware.bench import OpticalBench
-from optics.hardware.detectors import PhotonCounter, count_photons
+from optics.hardware import OpticalBench, PhotonCounter, count_photons
+from optics.imaging import picture_frames
 from optics.imaging.hidden_scene import (
     move_pattern,
     place,
@@ -20,10 +20,10 @@ from optics.imaging.hidden_scene import (
     read_regions,
     reflectivity_of_cells,
 )
-from optics.imaging.hidden_wavefront import calibrate, picture_frames
+from optics.imaging.hidden_wavefront import calibrate
 from optics.imaging.weak_light import scale_to_photons
-from optics.learning import ForwardMode
-from optics.learning.truth import true_gradient
+from optics.learning import true_gradient
+from optics.learning.rules import ForwardMode
 from optics.metrics import cosine_similarity, peak_signal_to_noise_ratio, structural_similarity
 
 # Our choice: a letter without any symmetry, so that a turned or mirrored picture cannot pass for a right one.

@@ -5,3 +5,32 @@ Reading order: `detectors`, `holography`, `modulator`; `imperfections`, `twin` (
 `push_pull`, `self_configuration`; `chip`, `chip_budget`. Stands on `media` and `meshes`; a network never imports from
 here.
 """
+
+# Order of dependency, which ruff would sort away.
+# ruff: noqa: I001, RUF022
+from optics.hardware.detectors import Camera, PhotonCounter, count_photons, flir_bfs_u3_89s6m
+from optics.hardware.holography import FRAMES_PER_FIELD
+from optics.hardware.imperfections import Imperfections, preset
+from optics.hardware.twin import make_twin
+from optics.hardware.bench import OpticalBench
+from optics.hardware.mesh_imperfections import MeshImperfections, mesh_preset
+from optics.hardware.mesh_bench import MeshBench
+from optics.hardware.chip import make_settings, nominal_matrices, make_chip
+
+__all__ = [
+    "Camera",
+    "PhotonCounter",
+    "count_photons",
+    "flir_bfs_u3_89s6m",
+    "FRAMES_PER_FIELD",
+    "Imperfections",
+    "preset",
+    "make_twin",
+    "OpticalBench",
+    "MeshImperfections",
+    "mesh_preset",
+    "MeshBench",
+    "make_settings",
+    "nominal_matrices",
+    "make_chip",
+]

@@ -1,70 +1,31 @@
-"""Training methods, one a file, all with the interface of `optics.learning.method`."""
+"""Learning on hardware: what estimates a gradient, what makes steps of it, and what is true.
 
-from optics.learning.fit import FitResult, evaluate, fit, output_field
-from optics.learning.method import AbstractMethod, GradientMethod, MeasurementCost, StepReport
-from optics.learning.methods.dual_adaptive import DualAdaptive, OutputPhysicsAware
-from optics.learning.methods.forward_forward import ForwardForward, make_label_light
-from optics.learning.methods.layerwise import Layerwise
-from optics.learning.methods.swarm import CmaEs, ParticleSwarm
-from optics.learning.protocols import (
-    AbstractLearningRule,
-    Bench,
-    GradientEstimate,
-    Network,
-    Weights,
-    weights_of,
-    with_weights,
-)
-from optics.learning.rules.feedback_alignment import (
-    DenseFeedback,
-    FeedbackAlignment,
-    RandomFeedback,
-    make_random_feedback,
-)
-from optics.learning.rules.forward_mode import ForwardMode
-from optics.learning.rules.in_silico import InSilico
-from optics.learning.rules.in_situ_backprop import InSituBackprop
-from optics.learning.rules.mesh_forward_mode import MeshForwardMode
-from optics.learning.rules.mesh_in_situ import MeshInSitu
-from optics.learning.rules.noise_aware import NoiseAware
-from optics.learning.rules.perturbative import FiniteDifference, ScoreFunction, Spsa
-from optics.learning.rules.physics_aware import PhysicsAware
+Reading order: `protocols` (what rules ask of a network and a bench), `passes` (data and error through hardware),
+`truth` (for the experimenter alone), `reciprocity`; `rules` (a batch in, a gradient out), `superpixels`; `loop` (Adam,
+steps, calls), `method` (one interface for all), `methods` (more than a gradient), `fit`. Stands on `hardware` and
+`networks`.
+"""
+
+# Order of dependency, which ruff would sort away.
+# ruff: noqa: I001, RUF022
+from optics.learning.protocols import AbstractLearningRule
+from optics.learning.truth import true_gradient, true_phase_gradient
+from optics.learning.loop import adam, descend, draw_batch, run_in_calls
+from optics.learning.method import AbstractMethod, GradientMethod
+from optics.learning.fit import FitResult, fit, evaluate, output_field
 
 __all__ = [
     "AbstractLearningRule",
+    "true_gradient",
+    "true_phase_gradient",
+    "adam",
+    "descend",
+    "draw_batch",
+    "run_in_calls",
     "AbstractMethod",
-    "Bench",
-    "CmaEs",
-    "DenseFeedback",
-    "DualAdaptive",
-    "FeedbackAlignment",
-    "FiniteDifference",
-    "FitResult",
-    "ForwardForward",
-    "ForwardMode",
-    "GradientEstimate",
     "GradientMethod",
-    "InSilico",
-    "InSituBackprop",
-    "Layerwise",
-    "MeasurementCost",
-    "MeshForwardMode",
-    "MeshInSitu",
-    "Network",
-    "NoiseAware",
-    "OutputPhysicsAware",
-    "ParticleSwarm",
-    "PhysicsAware",
-    "RandomFeedback",
-    "ScoreFunction",
-    "Spsa",
-    "StepReport",
-    "Weights",
-    "evaluate",
+    "FitResult",
     "fit",
-    "make_label_light",
-    "make_random_feedback",
+    "evaluate",
     "output_field",
-    "weights_of",
-    "with_weights",
 ]

@@ -5,13 +5,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optics.hardware.imperfections import Imperfections
-from optics.hardware.twin import make_twin
+from optics.hardware import Imperfections, make_twin
 from optics.learning import truth
 from optics.learning.protocols import Weights
-from optics.media.geometry import Geometry
-from optics.networks.diffractive import make_network
-from optics.networks.readout import IntensityTarget, make_readout
+from optics.media import Geometry
+from optics.networks import IntensityTarget, make_network, make_readout
 
 GEOMETRY = Geometry(shape=(24, 24), pixel_pitch=8e-6, wavelength=532e-9, distance=2e-3)
 

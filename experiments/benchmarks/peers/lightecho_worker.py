@@ -8,7 +8,7 @@ def build(task, arrays):
     import jax.numpy as jnp
     from jax_training import JaxTraining
 
-    from optics.media.free_space import make_free_space
+    from optics.media import make_free_space
 
     space = make_free_space(
         task["shape"],

@@ -13,9 +13,7 @@ def build(task, arrays):
     import jax.numpy as jnp
     from mesh_training import MeshGradient
 
-    from optics.meshes.columns import apply_columns
-    from optics.meshes.mesh import Mesh, cells
-    from optics.meshes.mzi import cell_elements
+    from optics.meshes import Mesh, apply_columns, cell_elements, cells
 
     n = task["n_ports"]
     there = cells(n)

@@ -10,8 +10,8 @@ from rich.console import Console
 from experiments.data.tasks import load_task
 from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
 from experiments.harness.context import Context
-from optics.hardware.imperfections import Imperfections
-from optics.learning import InSilico
+from optics.hardware import Imperfections
+from optics.learning.rules import InSilico
 
 SMALL = Optics(pixels=16, distance=1e-3, n_steps=30, batch_size=16)
 

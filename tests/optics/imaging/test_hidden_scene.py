@@ -6,22 +6,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.imperfections import Imperfections
+from optics.hardware import Imperfections
+from optics.imaging import SceneGeometry, make_hidden_bench, make_wavefront, square_cells
 from optics.imaging.hidden_scene import (
     CellReadout,
-    SceneGeometry,
-    make_hidden_bench,
     make_round_trip,
-    make_wavefront,
     move_pattern,
     picture_loss,
     place,
     power_on_object,
     read_regions,
     reflectivity_of_cells,
-    square_cells,
 )
-from optics.learning import ForwardMode, InSilico, weights_of, with_weights
+from optics.learning import weights_of, with_weights
+from optics.learning.rules import ForwardMode, InSilico
 from optics.metrics import cosine_similarity
 from tests.exact.small_bench import relative_error
 

@@ -3,26 +3,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.holography import FRAMES_PER_FIELD
-from optics.hardware.imperfections import Imperfections
-from optics.imaging.hidden_scene import (
-    CellReadout,
+from optics.hardware import FRAMES_PER_FIELD, Imperfections
+from optics.imaging import (
     SceneGeometry,
     make_hidden_bench,
     make_wavefront,
-    place,
+    picture_frames,
     square_cells,
+    train_wavefront,
 )
+from optics.imaging.hidden_scene import CellReadout, place
 from optics.imaging.hidden_wavefront import (
     calibrate,
     cell_to_region_matrix,
     conjugate_wavefront,
     diagonal_share,
     matrix_wavefront,
-    picture_frames,
-    train_wavefront,
 )
-from optics.learning import ForwardMode
+from optics.learning.rules import ForwardMode
 
 GEOMETRY = SceneGeometry(
     shape=(24, 24), to_wall=1.9e-3, to_object=1.9e-3, wall_correlation=24e-6, wall_phase=2.0

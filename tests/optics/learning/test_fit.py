@@ -3,9 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.bench import OpticalBench
-from optics.learning import ForwardMode, InSilico, PhysicsAware, evaluate, fit, output_field
-from optics.networks.encoders import encode_images
+from optics.hardware import OpticalBench
+from optics.learning import evaluate, fit, output_field
+from optics.learning.rules import ForwardMode, InSilico, PhysicsAware
+from optics.networks import encode_images
 from tests.exact.small_bench import GEOMETRY, network, twin
 
 

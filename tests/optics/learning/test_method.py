@@ -5,37 +5,34 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.bench import OpticalBench
-from optics.hardware.imperfections import Imperfections
-from optics.hardware.twin import make_twin
-from optics.learning import (
+from optics.hardware import Imperfections, OpticalBench, make_twin
+from optics.learning import GradientMethod, fit
+from optics.learning.loop import cosine_decay
+from optics.learning.method import adam_init, adam_step, cost_of
+from optics.learning.methods import (
     CmaEs,
+    ForwardForward,
+    Layerwise,
+    OutputPhysicsAware,
+    ParticleSwarm,
+    checkerboard,
+    make_label_light,
+)
+from optics.learning.protocols import Weights
+from optics.learning.rules import (
     FeedbackAlignment,
     FiniteDifference,
-    ForwardForward,
     ForwardMode,
-    GradientMethod,
     InSilico,
     InSituBackprop,
-    Layerwise,
     NoiseAware,
-    ParticleSwarm,
     PhysicsAware,
     ScoreFunction,
     Spsa,
-    fit,
-    make_label_light,
     make_random_feedback,
 )
-from optics.learning.loop import cosine_decay
-from optics.learning.method import adam_init, adam_step, cost_of
-from optics.learning.methods.dual_adaptive import OutputPhysicsAware
-from optics.learning.methods.forward_forward import checkerboard
-from optics.learning.protocols import Weights
-from optics.media.geometry import Geometry
-from optics.networks.diffractive import make_network
-from optics.networks.encoders import encode_images
-from optics.networks.readout import make_readout
+from optics.media import Geometry
+from optics.networks import encode_images, make_network, make_readout
 from tests.exact.small_bench import GEOMETRY, network, twin
 
 KEY = jax.random.key(0)

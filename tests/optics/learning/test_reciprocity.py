@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.bench import OpticalBench
+from optics.hardware import OpticalBench
 from optics.learning.reciprocity import (
     audit_layers,
     displacement,
@@ -189,7 +189,7 @@ def shifted():
     ],
 )
 def test_the_audit_of_a_bench_predicts_the_gradient_cosine(shifted, error, low, high):
-    from optics.learning import ForwardMode
+    from optics.learning.rules import ForwardMode
 
     net, field, target = shifted
     twin = small_bench.twin(**error)

@@ -9,17 +9,12 @@ import numpy as np
 import optax
 import pytest
 
-from optics.learning import GradientMethod, PhysicsAware
-from optics.learning.methods.dual_adaptive import (
-    DualAdaptive,
-    OutputPhysicsAware,
-    Seen,
-    _fused_output,
-    mismatch,
-    replaced,
-)
+from optics.learning import GradientMethod
+from optics.learning.methods import DualAdaptive, OutputPhysicsAware
+from optics.learning.methods.dual_adaptive import Seen, _fused_output, mismatch, replaced
 from optics.learning.passes import measure_data_pass
 from optics.learning.protocols import Weights, with_weights
+from optics.learning.rules import PhysicsAware
 from tests.exact import small_mesh
 from tests.exact.small_mesh import estimate, mesh_bench, true_loss
 

@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.bench import OpticalBench
-from optics.learning import ForwardForward, evaluate, fit, make_label_light
+from optics.hardware import OpticalBench
+from optics.learning import evaluate, fit
 from optics.learning.method import adam_init
-from optics.learning.methods.forward_forward import checkerboard
+from optics.learning.methods import ForwardForward, checkerboard, make_label_light
 from optics.learning.protocols import weights_of
 from tests.exact.bars import bars, encode
 from tests.exact.small_bench import GEOMETRY, inputs, network, relative_error, twin

@@ -3,9 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.bench import OpticalBench
-from optics.learning import InSilico, Layerwise, evaluate, fit
+from optics.hardware import OpticalBench
+from optics.learning import evaluate, fit
+from optics.learning.methods import Layerwise
 from optics.learning.passes import measure_data_pass
+from optics.learning.rules import InSilico
 from optics.networks.activations import saturable
 from tests.exact.bars import bars, encode
 from tests.exact.small_bench import GEOMETRY, inputs, network, twin

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from optics.hardware.bench import OpticalBench
-from optics.learning import CmaEs, ParticleSwarm, fit
+from optics.hardware import OpticalBench
+from optics.learning import fit
+from optics.learning.methods import CmaEs, ParticleSwarm
 from optics.learning.methods.swarm import Swarm, fly, remember
 from optics.learning.superpixels import from_vector, moved, n_offsets, population_losses
 from tests.exact.bars import bars, encode

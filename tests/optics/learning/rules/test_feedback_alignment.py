@@ -3,14 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.bench import OpticalBench
-from optics.learning import (
-    DenseFeedback,
-    FeedbackAlignment,
-    PhysicsAware,
-    make_random_feedback,
-)
+from optics.hardware import OpticalBench
+from optics.learning import DenseFeedback
 from optics.learning.passes import measure_data_pass
+from optics.learning.rules import FeedbackAlignment, PhysicsAware, make_random_feedback
 from optics.networks.activations import saturable
 from tests.exact.small_bench import GEOMETRY, cosines, inputs, network, relative_error, twin
 

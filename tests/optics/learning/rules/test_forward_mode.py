@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.bench import OpticalBench
+from optics.hardware import OpticalBench
 from optics.hardware.detectors import ideal_camera
-from optics.learning import ForwardMode, InSilico
 from optics.learning.protocols import weights_of
-from optics.networks.activations import ACTIVATIONS
+from optics.learning.rules import ForwardMode, InSilico
+from optics.networks import ACTIVATIONS
 from tests.exact.small_bench import (
     GEOMETRY,
     cosines,

@@ -2,8 +2,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from optics.learning import InSilico
 from optics.learning.protocols import weights_of, with_weights
+from optics.learning.rules import InSilico
 from optics.networks.activations import saturable
 from tests.exact.small_bench import inputs, network
 

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.bench import OpticalBench
+from optics.hardware import OpticalBench
 from optics.hardware.detectors import ideal_camera
-from optics.learning import ForwardMode, InSituBackprop
+from optics.learning.rules import ForwardMode, InSituBackprop
 from optics.networks.activations import saturable
 from tests.exact.small_bench import (
     GEOMETRY,

@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.learning import InSilico, NoiseAware
 from optics.learning.protocols import weights_of
-from optics.waves.elements import modulation
+from optics.learning.rules import InSilico, NoiseAware
+from optics.waves import modulation
 from optics.waves.shifts import displaced
 from tests.exact.small_bench import inputs, network, relative_error
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.bench import OpticalBench
-from optics.learning import FiniteDifference, ScoreFunction, Spsa
+from optics.hardware import OpticalBench
+from optics.learning.rules import FiniteDifference, ScoreFunction, Spsa
 from optics.learning.superpixels import n_offsets
 from tests.exact.small_bench import GEOMETRY, inputs, network, relative_error, true_gradient, twin
 

@@ -3,9 +3,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from optics.hardware.bench import OpticalBench
-from optics.learning import InSilico, PhysicsAware
+from optics.hardware import OpticalBench
 from optics.learning.passes import measure_data_pass
+from optics.learning.rules import InSilico, PhysicsAware
 from optics.networks.activations import saturable
 from tests.exact.small_bench import (
     GEOMETRY,
