@@ -6,6 +6,8 @@ phase-shifting holography with a drifting reference. It has no derivative (askin
 errors to itself. Measurement model: fact sheet of Xue et al., Nature 632, 280 (2024), sections 3.5 and 8.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -17,7 +19,7 @@ from optics.hardware.holography import measure_four_step
 from optics.hardware.opaque import add_noise, opaque
 from optics.hardware.twin import HardwareTwin
 from optics.media.geometry import Geometry
-from optics.waves.field import intensity
+from optics.waves.field import Field, intensity
 from optics.waves.shifts import displaced
 
 
@@ -69,44 +71,46 @@ class OpticalBench(eqx.Module):
 
     def measure_field(
         self,
-        field: Complex[Array, "*batch y x"],
+        field: Complex[Array, "*batch y x"] | Field,
         phase: Float[Array, "y x"],
         amplitude: Float[Array, "y x"] | None = None,
         *,
         key: PRNGKeyArray,
         time: int | Array = 0,
-    ) -> Complex[Array, "*batch y x"]:
+    ) -> Any:
         """Loads a field, sets the weights, and measures the complex field at the camera.
 
         The field is scaled to the range of the loading modulator and the answer scaled back, so units are kept. Each
         batch element is exposed on its own.
 
         Args:
-            field: Field to load; any scale.
+            field: Field to load, any scale: an array, or a `Field` of the bench's wavelength and pitch.
             phase: Commanded phase of the modulator, rad.
             amplitude: Commanded transmission in [0, 1]; None for a phase-only modulator.
             key: PRNG key of the camera noise.
             time: Number of the measurement since the laboratory was set up; reference and laser drift with it.
 
         Returns:
-            Measured field at the camera plane, piston set by the reference wave.
+            Measured field at the camera plane, piston set by the reference wave; an array for an array, a `Field` for
+            a `Field`.
 
         Raises:
             ValueError: If shapes do not match the bench or the field is not finite.
             TypeError: If differentiated.
         """
+        light, field = field, self.geometry.amplitude_of(field)
         truth, reference_phase, power = self._illuminate(field, phase, amplitude, time)
-        return self._by_holography(truth, reference_phase, power, key)
+        return self._as_it_came(light, self._by_holography(truth, reference_phase, power, key))
 
     def measure_field_backward(
         self,
-        field: Complex[Array, "*batch y x"],
+        field: Complex[Array, "*batch y x"] | Field,
         phase: Float[Array, "y x"],
         amplitude: Float[Array, "y x"] | None = None,
         *,
         key: PRNGKeyArray,
         time: int | Array = 0,
-    ) -> Complex[Array, "*batch y x"]:
+    ) -> Any:
         """Sends a field from the camera plane backwards through the modulator and measures it where `field` is loaded.
 
         By reciprocity this is the transpose of `measure_field`. The second beam and its sensor are separate hardware:
@@ -126,16 +130,14 @@ class OpticalBench(eqx.Module):
             ValueError: If shapes do not match the bench or the field is not finite.
             TypeError: If differentiated.
         """
+        light, field = field, self.geometry.amplitude_of(field)
         self._check(field, phase, amplitude)
         loaded = _load(field, self._twin.loading_levels)
         if self._backward_shift is not None:
             loaded = displaced(loaded, self._backward_shift)
-        # The pull-back of a linear map, in JAX's convention without a conjugate, is its transpose.
-        _, transpose = jax.vjp(
-            lambda x: self._twin.run(x, phase, amplitude), jnp.zeros_like(loaded)
-        )
+        truth = self._twin.run_backward(loaded, phase, amplitude)
         reference_phase, power = self._twin.drift(time)
-        return self._by_holography(transpose(loaded)[0], reference_phase, power, key)
+        return self._as_it_came(light, self._by_holography(truth, reference_phase, power, key))
 
     def _by_holography(self, truth, reference_phase, power, key):
         measured = truth * jnp.sqrt(power)
@@ -158,7 +160,7 @@ class OpticalBench(eqx.Module):
 
     def measure_intensity(
         self,
-        field: Complex[Array, "*batch y x"],
+        field: Complex[Array, "*batch y x"] | Field,
         phase: Float[Array, "y x"],
         amplitude: Float[Array, "y x"] | None = None,
         *,
@@ -166,6 +168,7 @@ class OpticalBench(eqx.Module):
         time: int | Array = 0,
     ) -> Float[Array, "*batch y x"]:
         """Like `measure_field`, but one plain camera frame: intensity in the units of |field|^2."""
+        field = self.geometry.amplitude_of(field)
         truth, _, power = self._illuminate(field, phase, amplitude, time)
         seen = power * intensity(truth)
         if self._camera is not None:
@@ -189,6 +192,9 @@ class OpticalBench(eqx.Module):
     def reveal(self) -> HardwareTwin:
         """What stands behind the counter, for the experimenter who set it up; a learner must not ask."""
         return self._twin
+
+    def _as_it_came(self, light, answer):
+        return self.geometry.field(answer) if isinstance(light, Field) else answer
 
     def _check(self, field, phase, amplitude):
         hint = "The bench was built for this grid; pad or crop the array."

@@ -85,6 +85,17 @@ class HardwareTwin(eqx.Module):
         """Field at the camera for a loaded field and commanded weights, before any measurement."""
         return self.transport(over_batch(self.modulation(phase, amplitude), field) * field)
 
+    def run_backward(
+        self,
+        field: Complex[Array, "*batch y x"],
+        phase: Float[Array, "y x"],
+        amplitude: Float[Array, "y x"] | None = None,
+    ) -> Complex[Array, "*batch y x"]:
+        """Field in front of the modulator for light that starts at the camera: the transpose of `run`."""
+        # The pull-back of a linear map, in JAX's convention without a conjugate, is its transpose.
+        _, transpose = jax.vjp(lambda x: self.run(x, phase, amplitude), jnp.zeros_like(field))
+        return transpose(field)[0]
+
     def drift(self, time) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Reference phase (rad) and relative laser power at a measurement number."""
         period = 2 * self.reference_walk.shape[0]

@@ -100,15 +100,30 @@ class RoundTrip(eqx.Module):
         Raises:
             ValueError: If there are several objects but not one for each field.
         """
-        objects = self.objects
-        if objects.ndim > 2 and objects.shape != field.shape:
-            raise ValueError(
-                f"`objects` must be one `(y, x)` or one for each field {field.shape}, but its shape is {objects.shape}."
-            )
         on_object = self.illuminate(field)
-        reflected = over_batch(objects, on_object) if objects.ndim == 2 else objects
-        at_wall = self.to_object(reflected.astype(on_object.dtype) * on_object)
+        at_wall = self.to_object(self._reflected(on_object))
         return self.to_camera(over_batch(self.wall, at_wall) * at_wall)
+
+    def backward(self, field: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
+        """Light from the camera back to the modulator, E^T u: the same planes in the other order.
+
+        Raises:
+            ValueError: See `__call__`.
+        """
+        at_wall = self.to_camera.backward(field)
+        on_object = self.to_object.backward(over_batch(self.wall, at_wall) * at_wall)
+        at_wall = self.to_object.backward(self._reflected(on_object))
+        return self.to_wall.backward(over_batch(self.wall, at_wall) * at_wall)
+
+    def _reflected(self, on_object):
+        objects = self.objects
+        if objects.ndim > 2 and objects.shape != on_object.shape:
+            raise ValueError(
+                f"`objects` must be one `(y, x)` or one for each field {on_object.shape}, but its shape is "
+                f"{objects.shape}."
+            )
+        reflected = over_batch(objects, on_object) if objects.ndim == 2 else objects
+        return reflected.astype(on_object.dtype) * on_object
 
 
 def make_round_trip(

@@ -98,6 +98,14 @@ class FreeSpace(eqx.Module):
         apply = _APPLY[self.method]
         return _linear_map(lambda u: apply(factors, u), lambda c: apply(transposed, c), amplitude)
 
+    def backward(self, amplitude: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
+        """Light from the output window back to the input window: T^T u, the pair of calling it.
+
+        Reciprocity, <backward(u), v> = <u, forward(v)> without a conjugate, is what forward mode rests on: where
+        T^T = T both directions are one.
+        """
+        return self.transpose()(amplitude)
+
 
 def make_free_space(
     shape: tuple[int, int],

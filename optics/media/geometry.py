@@ -1,11 +1,15 @@
 """Nominal geometry of a free-space module: what its data sheet says, before any error is drawn."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex
 
-from optics._checks import check_positive
+from optics._checks import check_positive, check_shape, is_concrete
 from optics.media.free_space import FreeSpace, make_free_space
+from optics.waves.field import Field
 
 
 @dataclass(frozen=True)
@@ -35,3 +39,29 @@ class Geometry:
         return make_free_space(
             self.shape, self.pixel_pitch, self.wavelength, self.distance, dtype=dtype, **options
         )
+
+    def field(self, amplitude: Complex[Array, "*batch y x"]) -> Field:
+        """Amplitude on the panel as a `Field` that knows its wavelength and pitch.
+
+        Raises:
+            ValueError: If the last two axes are not this grid.
+        """
+        check_shape(amplitude, "amplitude", self.shape, "The module was built for this grid.")
+        return Field(amplitude, self.wavelength, self.pixel_pitch)
+
+    def amplitude_of(self, light: Any) -> Array:
+        """Plain amplitude of light at the door of the module: of a `Field` if it fits, of an array as it is.
+
+        Raises:
+            ValueError: If a `Field` has another wavelength or pitch (by more than one part in a million).
+        """
+        if not isinstance(light, Field):
+            return light
+        for name in ("wavelength", "pixel_pitch"):
+            value, own = getattr(light, name), getattr(self, name)
+            if is_concrete(value) and not np.isclose(value, own, rtol=1e-6, atol=0):
+                raise ValueError(
+                    f"`field.{name}` must be the {own:g} m of the module, but is {float(value):g} m; make the field "
+                    "with `geometry.field`, or resample it."
+                )
+        return light.amplitude

@@ -179,6 +179,10 @@ class ScatteringMedium(eqx.Module):
             field, _ = jax.lax.scan(step, field, rest)
         return self.exit(field)
 
+    def backward(self, amplitude: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
+        """Light from the camera back to the input face, T^T u; see `FreeSpace.backward`."""
+        return self.transpose()(amplitude)
+
     @property
     def is_symmetric(self) -> bool:
         """Tells whether T^T = T: screens a palindrome, mid-way, camera in place. Not under `jit`."""

@@ -3,6 +3,14 @@
 A `Field` is a complex amplitude u(y, x) at one wavelength. Time factor exp(-i omega t), so that propagation over z
 multiplies a plane wave by exp(+i k z). The grid is centred on sample N // 2 of each axis; arrays are `(..., y, x)`.
 Power is sum |u|^2 pitch^2. Polarisation and coherence are left out: fields are scalar and monochromatic.
+
+Where `Field` ends. It is the currency of this wing: sources, elements, zernike and propagation take and give it.
+Networks, twins and rules compute with plain arrays, for they also run on ports of a mesh, which have no pitch, and a
+training step that builds a `Field` for each of its planes would check each anew for what does not change. With `Field`
+throughout, the example of the README would read the same but for one line, and every rule would have to unwrap it for
+the mesh. So the border is a door: a bench takes either and gives back what it got, and checks wavelength and pitch
+there (`optics.media.geometry.Geometry.field` and `amplitude_of`). What both sides have in common is the pair of
+directions, calling an element and its `backward`, with one law: <backward(u), v> = <u, forward(v)>, no conjugate.
 """
 
 import equinox as eqx
