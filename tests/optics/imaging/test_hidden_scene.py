@@ -18,7 +18,7 @@ from optics.imaging.hidden_scene import (
     read_regions,
     reflectivity_of_cells,
 )
-from optics.learning import weights_of, with_weights
+from optics.learning.protocols import weights_of, with_weights
 from optics.learning.rules import ForwardMode, InSilico
 from optics.metrics import cosine_similarity
 from tests.exact.small_bench import relative_error

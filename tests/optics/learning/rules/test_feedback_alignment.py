@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from optics.hardware import OpticalBench
-from optics.learning import DenseFeedback
 from optics.learning.passes import measure_data_pass
 from optics.learning.rules import FeedbackAlignment, PhysicsAware, make_random_feedback
+from optics.learning.rules.feedback_alignment import DenseFeedback
 from optics.networks.activations import saturable
 from tests.exact.small_bench import GEOMETRY, cosines, inputs, network, relative_error, twin
 
