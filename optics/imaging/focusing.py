@@ -117,7 +117,7 @@ def measure_focus_gradient(
         phase: Present phase of the modulator, rad.
         key: PRNG key of camera noise.
         time: Number of the first of the two measurements.
-        flat_phase: Phase of the flat modulator while the error passes, rad; as in `optics.learning.ForwardMode`.
+        flat_phase: Phase of the flat modulator while the error passes, rad; as in `optics.learning.rules.ForwardMode`.
     """
     loss, gradient, _ = _two_passes(bench, illumination, target, phase, key, time, flat_phase)
     return loss, gradient
