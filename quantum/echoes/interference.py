@@ -31,6 +31,7 @@ from quantum.echoes.otoc import Echo
 from quantum.echoes.otoc_batch import correlators
 from quantum.engines import statevector
 from quantum.engines.dispatch import Precision
+from quantum.estimates import Estimate
 
 _MOST_QUBITS = 10  # dense operators of 4^n numbers and their products of 8^n
 # Letter by letter, I X Y Z: matrices, and +1 where two letters commute.
@@ -124,18 +125,16 @@ def draw_insertions(
     return tuple(drawn[i : i + echo.order] for i in range(0, len(drawn), echo.order))
 
 
-def diagonal(echo: Echo, n_strings: int, *, seed: int, engine: str = "auto") -> tuple[float, float]:
+def diagonal(echo: Echo, n_strings: int, *, seed: int, engine: str = "auto") -> Estimate:
     """Diagonal part of one echo from random strings, with its standard error."""
     found = measure_interference([echo], n_strings, seed=seed, engine=engine)
-    return float(found.diagonal[0]), float(found.stderr[0])
+    return Estimate(float(found.diagonal[0]), float(found.stderr[0]))
 
 
-def off_diagonal(
-    echo: Echo, n_strings: int, *, seed: int, engine: str = "auto"
-) -> tuple[float, float]:
+def off_diagonal(echo: Echo, n_strings: int, *, seed: int, engine: str = "auto") -> Estimate:
     """Off-diagonal part of one echo, value without insertion minus the diagonal part, with its standard error."""
     found = measure_interference([echo], n_strings, seed=seed, engine=engine)
-    return float(found.off_diagonal[0]), float(found.stderr[0])
+    return Estimate(float(found.off_diagonal[0]), float(found.stderr[0]))
 
 
 def exact_diagonal(echo: Echo) -> float:
