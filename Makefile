@@ -12,7 +12,7 @@ $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constra
 @$(BIN)/python -m compileall -qq -j 0 -x '/tests/' .venv/lib || true
 endef
 
-.PHONY: help run test lint notebooks docs bench clean
+.PHONY: help run test lint notebooks docs peers bench clean
 
 help:
 	@echo "make run        trains the optical network of the main figure, minutes on two cores"
@@ -20,8 +20,9 @@ help:
 	@echo "make lint       ruff, pyright, import rules, spelling"
 	@echo "make notebooks  executes the notebooks"
 	@echo "make docs       the documentation, into docs/_build/html; executes the notebooks where anything changed"
+	@echo "make peers      environments of the packages we compare with (PEERS='spins sax': those alone)"
 	@echo "make bench      ours against the installed peers"
-	@echo "make clean      removes .venv and caches, keeps results/"
+	@echo "make clean      removes .venv and caches, keeps results/ and the environments of peers"
 
 run: .venv/.installed
 	$(BIN)/lightecho run ffm_depth --scale tour
@@ -29,7 +30,7 @@ run: .venv/.installed
 # One thread of BLAS in each of the workers: two workers with two threads each on two cores wait for each other.
 test: .venv/.installed-test
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:nbmake --numprocesses=auto --maxprocesses=4 \
-	--dist=loadfile --durations=20
+	--dist=loadfile --no-loadscope-reorder --durations=20
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
@@ -46,6 +47,10 @@ notebooks: .venv/.installed-test
 docs: .venv/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python docs/check_site.py docs/_build/html
+
+# Each package that ours is compared with in an environment of its own; then `make test` compares with it.
+peers: .venv/.installed
+	$(BIN)/python -m experiments.benchmarks.peers.environments $(PEERS)
 
 bench: .venv/.installed
 	$(BIN)/lightecho bench

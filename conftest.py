@@ -49,10 +49,20 @@ if _TRIED:
     # Each program is lowered in an MLIR context of its own, which takes half of the lowering; one per module will do.
     mlir.make_ir_context = cache(mlir.make_ir_context)
 
+# Tracing makes many objects that live on, among two million of the imported packages: looking through all of them
+# again and again is a tenth of the suite.
+gc.set_threshold(50_000, 20, 20)
+
 # Every compiled program keeps several memory maps for the life of its process, and Linux grants a process
 # 65,530 of them by default (vm.max_map_count). A worker had 34,000 at 80 % of the suite, and one died of a
 # segmentation fault in the compiler near its end. Clearing sooner than needed only costs compiling again.
 _MOST_MEMORY_MAPS = 16_000
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays; the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,10 +7,10 @@ asked for a few steps at a time in turn, so that what slows the machine down slo
 round. The first call, which traces and compiles, is timed apart: the mesh of N ports is N columns deep, so it shows
 the growth with depth.
 
-For a quiet measurement close everything else and run `lightecho bench --scale laptop`. The peers need environments of
-their own; `LIGHTECHO_SAX_PYTHON` and `LIGHTECHO_NEUROPHOX_PYTHON` name interpreters that import sax and neurophox. An
-engine that is missing, or not asked because of `n_sax_ports`, is reported as not run. sax solves any circuit and does
-not know that a mesh is a chain of columns; that is what its time is for.
+For a quiet measurement close everything else and run `lightecho bench --scale laptop`. The peers run in environments of
+their own, which `make peers` makes (`experiments.benchmarks.peers.environments`). An engine that is missing, or not
+asked because of `n_sax_ports`, is reported as not run. sax solves any circuit and does not know that a mesh is a chain
+of columns; that is what its time is for.
 """
 
 from dataclasses import dataclass

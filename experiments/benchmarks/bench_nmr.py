@@ -18,8 +18,8 @@ extrapolation of the measured sizes by a power of the dimension, and called that
 which 60 to 400 MiB are Python and packages: look at the smallest size. Up to 8 spins times scatter: threads of the
 dense libraries that wait by spinning take the cores from the engine whose turn it is.
 
-Peers need `LIGHTECHO_DYNAMIQS_PYTHON` and `LIGHTECHO_QUTIP_PYTHON`, interpreters that import them, unless this one does
-(extra `peers`); one that is missing is reported as not run. For a quiet measurement close everything else.
+Peers run in this interpreter, where it has them (extra `peers`), or in the environment that `make peers` makes; one
+that is missing is reported as not run. For a quiet measurement close everything else.
 """
 
 import math

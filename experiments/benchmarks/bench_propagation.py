@@ -7,12 +7,11 @@ timed. Each is a process of its own, kept alive, and asked for a few steps at a 
 what slows the machine down slows all; a ratio is formed within a round and then averaged over rounds.
 
 For a quiet measurement close everything else and run `lightecho bench --scale laptop`. The peers are
-found as `experiments.benchmarks.peers.engine` says: `python -m experiments.bench_propagation --make-peers` makes
-`.venv-peers` for torchoptics, and `LIGHTECHO_CHROMATIX_PYTHON` names a Python 3.12 that imports
-chromatix. An engine that is missing is reported as not run.
+found as `experiments.benchmarks.peers.environments` says: `make peers` makes an environment for torchoptics,
+and `LIGHTECHO_CHROMATIX_PYTHON` names a Python 3.12 that imports chromatix. An engine that is missing is
+reported as not run.
 """
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.benchmarks.peers.engine import EngineError, EngineSpec, make_environment
+from experiments.benchmarks.peers.engine import EngineSpec
 from experiments.benchmarks.timing import (
     Times,
     load_average,
@@ -213,15 +212,3 @@ def _summary(name: str, seconds: np.ndarray) -> dict[str, Measurement]:
         f"{name}.min": Measurement(rounds.min(), unit="ms", n=rounds.size),
         f"{name}.max": Measurement(rounds.max(), unit="ms", n=rounds.size),
     }
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] == ["--make-peers"]:
-        try:
-            make_environment()
-        except EngineError as error:
-            sys.exit(str(error))
-    else:
-        print(
-            "usage: python -m experiments.bench_propagation --make-peers; `lightecho bench` runs it."
-        )

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.benchmarks.peers.engine import Engine, EngineError, EngineSpec
+from experiments.benchmarks.peers.engine import Engine, EngineSpec
+from experiments.benchmarks.peers.environments import EngineError
 from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement
 

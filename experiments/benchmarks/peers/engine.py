@@ -1,31 +1,19 @@
 """The benchmark's half of a worker: starts it, asks it, and says in one line why it could not."""
 
 import contextlib
-import importlib.util
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.benchmarks.peers.environments import EngineError, find_interpreter
+
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[2]
-_PEERS = _ROOT / ".venv-peers"
-_FROM_PYPI = ("torch", "torchoptics", "qutip", "dynamiqs")
-_OWN_ENVIRONMENT = {
-    "chromatix": "a Python 3.12 that imports chromatix, in an environment of its own (the package of "
-    "that name on PyPI is empty)",
-    "sax": "a Python that imports sax, in an environment of its own (it wants an older jax)",
-    "neurophox": "a Python that imports neurophox, in an environment of its own (it wants TensorFlow)",
-}
-
-
-class EngineError(Exception):
-    """A worker that cannot run, with the reason in one line."""
 
 
 @dataclass(frozen=True)
@@ -43,48 +31,6 @@ class EngineSpec:
     package: str
     variant: str
     worker: str = ""
-
-
-def find_interpreter(package: str) -> str:
-    """Python that can import a package of the benchmark.
-
-    For torchoptics, QuTiP and dynamiqs the first of: the environment variable
-    `LIGHTECHO_<PACKAGE>_PYTHON`, this interpreter where it has the package, and `.venv-peers`, which
-    `--make-peers` makes. chromatix needs Python 3.12 and an environment of its own, and its name on PyPI
-    holds an empty package: install it as its authors say, and name the interpreter that imports it in
-    `LIGHTECHO_CHROMATIX_PYTHON`. sax and neurophox are found by `LIGHTECHO_SAX_PYTHON` and
-    `LIGHTECHO_NEUROPHOX_PYTHON` alone.
-    """
-    if package == "lightecho":
-        return sys.executable
-    variable = f"LIGHTECHO_{package.upper()}_PYTHON"
-    if variable in os.environ:
-        return os.environ[variable]
-    if package in _OWN_ENVIRONMENT:
-        raise EngineError(f"{variable} is not set; it must name {_OWN_ENVIRONMENT[package]}")
-    if importlib.util.find_spec(package):
-        return sys.executable
-    python = _PEERS / "bin" / "python"
-    if not python.exists():
-        raise EngineError(
-            f"no {_PEERS.name} here (--make-peers makes it) and {variable} is not set"
-        )
-    return str(python)
-
-
-def make_environment() -> None:
-    """Makes `.venv-peers` with the peers that PyPI has: torchoptics, QuTiP and dynamiqs.
-
-    Raises:
-        EngineError: If it could not be made.
-    """
-    python = str(_PEERS / "bin" / "python")
-    pip = [python, "-m", "pip", "install", "--quiet", *_FROM_PYPI]
-    try:
-        subprocess.run([sys.executable, "-m", "venv", str(_PEERS)], check=True)
-        subprocess.run(pip, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise EngineError(f"{_PEERS.name} was not made: {error}") from error
 
 
 class Engine:

@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from experiments.benchmarks import bench_mesh as bench
-from experiments.benchmarks.peers.engine import EngineError, find_interpreter
+from experiments.benchmarks.peers import environments
+from experiments.benchmarks.peers.environments import EngineError, find_interpreter
 from experiments.harness.context import Context
 
 TINY = bench.Config(n_ports=(5,), batch_size=2, rounds=2, n_steps=2, peers=False)
@@ -29,9 +30,10 @@ def test_figure_shows_what_ran(outcome):
     assert [len(panel.lines) for panel in axes] == [2, 2]
 
 
-def test_missing_peers_are_reported_and_not_invented(monkeypatch):
+def test_missing_peers_are_reported_and_not_invented(monkeypatch, tmp_path):
     for name in ("SAX", "NEUROPHOX"):
         monkeypatch.delenv(f"LIGHTECHO_{name}_PYTHON", raising=False)
+    monkeypatch.setattr(environments, "_PEERS", tmp_path / ".venv-peers")
     monkeypatch.setattr(bench, "ENGINES", bench.ENGINES[2:])
     lines: list[str] = []
     context = Context()
@@ -40,7 +42,7 @@ def test_missing_peers_are_reported_and_not_invented(monkeypatch):
     outcome = bench.run(config, context)
     said = [line for line in lines if "warning" not in line]
     assert said[0].startswith(
-        "neurophox.graph, 5 ports: not run, LIGHTECHO_NEUROPHOX_PYTHON is not set"
+        "neurophox.graph, 5 ports: not run, no .venv-peers/networks here (`make peers` makes it)"
     )
     assert said[1].endswith("not run, its compile time; `neurophox.xla` stops at 4")
     assert outcome.arrays["not_run"].tolist() == said

@@ -7,7 +7,7 @@ from scipy.linalg import expm
 
 from experiments.benchmarks import bench_nmr as bench
 from experiments.benchmarks.peers import spin_task
-from experiments.benchmarks.peers.engine import EngineError, find_interpreter
+from experiments.benchmarks.peers.environments import EngineError, find_interpreter
 from experiments.harness.context import Context
 from quantum.nmr import average_hamiltonian, exact_echo
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS

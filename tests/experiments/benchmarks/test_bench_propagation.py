@@ -5,14 +5,8 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import bench_propagation as bench
-from experiments.benchmarks.peers import engine as peers
-from experiments.benchmarks.peers.engine import (
-    Engine,
-    EngineError,
-    EngineSpec,
-    find_interpreter,
-    make_environment,
-)
+from experiments.benchmarks.peers.engine import Engine, EngineSpec
+from experiments.benchmarks.peers.environments import EngineError, find_interpreter
 from experiments.benchmarks.timing import Times, prepare, workers
 from experiments.harness.context import Context
 
@@ -81,46 +75,6 @@ def test_worker_that_cannot_import_its_package_says_so_in_one_line(monkeypatch):
     with pytest.raises(EngineError, match="chromatix") as caught:
         _prepared(EngineSpec("chromatix.prepared", "chromatix", "prepared"))
     assert "\n" not in str(caught.value)
-
-
-def test_chromatix_is_found_by_its_variable_alone(monkeypatch):
-    monkeypatch.setenv("LIGHTECHO_CHROMATIX_PYTHON", "/opt/python")
-    assert find_interpreter("chromatix") == "/opt/python"
-    monkeypatch.delenv("LIGHTECHO_CHROMATIX_PYTHON")
-    with pytest.raises(
-        EngineError, match=r"LIGHTECHO_CHROMATIX_PYTHON is not set; .* Python 3\.12"
-    ):
-        find_interpreter("chromatix")
-
-
-def test_environment_of_peers_is_made_from_package_names_and_then_found(monkeypatch, tmp_path):
-    folder = tmp_path / ".venv-peers"
-    monkeypatch.setattr(peers, "_PEERS", folder)
-    monkeypatch.delenv("LIGHTECHO_TORCHOPTICS_PYTHON", raising=False)
-    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(EngineError, match=r"no \.venv-peers here \(--make-peers makes it\)"):
-        find_interpreter("torchoptics")
-    commands = []
-
-    def run(command, check):
-        assert check
-        commands.append(command)
-        (folder / "bin").mkdir(parents=True, exist_ok=True)
-        (folder / "bin" / "python").touch()
-
-    monkeypatch.setattr(peers.subprocess, "run", run)
-    make_environment()
-    python = find_interpreter("torchoptics")
-    assert commands[0] == [sys.executable, "-m", "venv", str(folder)]
-    assert commands[1][:4] == [python, "-m", "pip", "install"]
-    assert commands[1][5:] == ["torch", "torchoptics", "qutip", "dynamiqs"]
-
-
-def test_environment_that_cannot_be_made_says_so(monkeypatch, tmp_path):
-    (tmp_path / "file").touch()
-    monkeypatch.setattr(peers, "_PEERS", tmp_path / "file" / ".venv-peers")
-    with pytest.raises(EngineError, match=r"\.venv-peers was not made"):
-        make_environment()
 
 
 def _prepared(spec):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from experiments.benchmarks.peers.engine import EngineError, EngineSpec
+from experiments.benchmarks.peers.engine import EngineSpec
+from experiments.benchmarks.peers.environments import EngineError
 from experiments.benchmarks.timing import differences, load_average, ratio, time_in_turn
 from experiments.harness.context import Context
 

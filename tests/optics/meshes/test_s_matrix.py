@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.benchmarks.peers import engine
+from experiments.benchmarks.peers.environments import EngineError, find_interpreter
 from optics.hardware.mesh_imperfections import draw_mesh, mesh_preset
 from optics.meshes.mesh import make_mesh
 from optics.meshes.s_matrix import (
@@ -19,7 +21,7 @@ from optics.meshes.s_matrix import (
     to_s_dict,
 )
 
-WORKER = Path(__file__).parents[2] / "experiments" / "benchmarks" / "peers" / "sax_netlist.py"
+WORKER = Path(engine.__file__).with_name("sax_netlist.py")
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +98,10 @@ def test_other_port_names_are_refused(names):
 
 @pytest.mark.interop
 def test_sax_finds_the_same_matrix_from_the_netlist(mesh, matrix, tmp_path):
-    python = os.environ.get("LIGHTECHO_SAX_PYTHON")
-    if python is None:
-        pytest.skip("LIGHTECHO_SAX_PYTHON is not set; it must name a Python that imports sax")
+    try:
+        python = find_interpreter("sax")
+    except EngineError as error:
+        pytest.skip(str(error))
     path = tmp_path / "netlist.json"
     path.write_text(json.dumps(mesh_netlist(mesh)))
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}

@@ -1,7 +1,6 @@
 """Chebyshev and Krylov against dense exponentials, each other, and (with their interpreters) QuTiP and dynamiqs."""
 
 import json
-import os
 import subprocess
 
 import jax
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
+from experiments.benchmarks.peers.environments import EngineError, find_interpreter
 from quantum.spins import evolution
 from quantum.spins.action import Bounds
 from quantum.spins.hamiltonian import SpinHamiltonian, dense, make_hamiltonian
@@ -150,10 +150,11 @@ json.dump([found.real.tolist(), found.imag.tolist()], sys.stdout)
 """
 
 
-def peer(variable, script, n=8):
-    python = os.environ.get(variable)
-    if not python:
-        pytest.skip(f"needs {variable}, the path of a Python that has the package")
+def peer(package, script, n=8):
+    try:
+        python = find_interpreter(package)
+    except EngineError as error:
+        pytest.skip(str(error))
     hamiltonian, psi = drawn(n, 5), states(n, batch=1)
     task = {
         "couplings": np.asarray(hamiltonian.couplings).tolist(),
@@ -171,10 +172,12 @@ def peer(variable, script, n=8):
     return np.asarray(ours), np.array(real) + 1j * np.array(imaginary)
 
 
+@pytest.mark.interop
 def test_qutip_agrees_on_eight_spins():
-    np.testing.assert_allclose(*peer("LIGHTECHO_QUTIP_PYTHON", QUTIP + QUTIP_SOLVER), atol=1e-8)
+    np.testing.assert_allclose(*peer("qutip", QUTIP + QUTIP_SOLVER), atol=1e-8)
 
 
+@pytest.mark.interop
 def test_dynamiqs_agrees_on_eight_spins():
     script = """
 import itertools, json, sys
@@ -195,4 +198,4 @@ found = dq.sesolve(dq.asqarray(h), dq.asqarray(psi.reshape(-1, 1)), np.array([0.
 last = np.asarray(found.states.to_jax())[-1, :, 0]
 json.dump([last.real.tolist(), last.imag.tolist()], sys.stdout)
 """
-    np.testing.assert_allclose(*peer("LIGHTECHO_DYNAMIQS_PYTHON", script), atol=1e-8)
+    np.testing.assert_allclose(*peer("dynamiqs", script), atol=1e-8)
