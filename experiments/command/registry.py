@@ -45,6 +45,7 @@ EXPERIMENTS: dict[str, str] = {
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.benchmarks.bench_propagation",
+    "bench_training_step": "experiments.benchmarks.bench_training_step",
     "bench_mesh": "experiments.benchmarks.bench_mesh",
     "bench_otoc": "experiments.benchmarks.bench_otoc",
     "bench_nmr": "experiments.benchmarks.bench_nmr",

@@ -118,3 +118,24 @@ def test_published_numbers_are_the_sheet_s_and_never_called_comparable_on_other_
 def test_bad_settings_are_named(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(TINY, **change)
+
+
+def test_pictures_are_made_for_the_shown_piece_only_and_compiled_once_a_bench(monkeypatch):
+    traced, shown = [], []
+    measure, pictures = ffm_depth.measure_data_pass, ffm_depth._pictures
+
+    def measuring(*arguments, **named):
+        traced.append(1)
+        return measure(*arguments, **named)
+
+    def picturing(*arguments):
+        shown.append(1)
+        return pictures(*arguments)
+
+    monkeypatch.setattr(ffm_depth, "measure_data_pass", measuring)
+    monkeypatch.setattr(ffm_depth, "_pictures", picturing)
+    ffm_depth.run(
+        dataclasses.replace(TINY, depths=(3,), optics=dataclasses.replace(TINY.optics, n_steps=1))
+    )
+    assert len(shown) == 1  # of two class counts with two repeats each
+    assert len(traced) == 2  # three networks: one without a camera, two with
