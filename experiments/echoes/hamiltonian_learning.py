@@ -154,13 +154,8 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     """Measures the response of every set of circuits, then learns the phase from each and from all."""
     session = context or Context()
     tasks = [(cycles, number) for cycles in config.n_cycles for number in range(config.n_sets)]
-    pieces: dict[int, list[dict[str, np.ndarray]]] = {cycles: [] for cycles in config.n_cycles}
-    with session.progress("sets", len(tasks)) as ticker:
-        for cycles, number in tasks:
-            text = f"cycles{cycles}_set{number}"
-            piece = session.sub_run(text, lambda c=cycles, n=number: _responses(config, c, n))
-            pieces[cycles].append(piece)
-            ticker.advance(note=text)
+    done = session.map(_responses, {f"cycles{c}_set{n}": (config, c, n) for c, n in tasks})
+    pieces = {c: [done[f"cycles{c}_set{n}"] for n in range(config.n_sets)] for c in config.n_cycles}
     metrics, arrays = {}, {"phases": config.grid()}
     for cycles, found in pieces.items():
         for place, name in enumerate(CORRELATORS):

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.data import datasets
-from experiments.data.tasks import load_task
+from experiments.data.tasks import shared_task
 from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
 from experiments.harness.context import Context
 from experiments.harness.measurement import Measurement, Reference
@@ -96,15 +96,9 @@ REFERENCES = tuple(
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Trains each depth and repeat once, tests it on every bench of the scan, and picks the nearest."""
     session = context or Context()
-    task = load_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
-    pieces = {
-        (depth, repeat): session.sub_run(
-            f"depth{depth}.repeat{repeat}",
-            lambda d=depth, r=repeat: _scan(config, session, task, d, r),
-        )
-        for depth in config.depths
-        for repeat in range(config.repeats)
-    }
+    order = [(depth, repeat) for depth in config.depths for repeat in range(config.repeats)]
+    found = session.map(_scan, {f"depth{d}.repeat{r}": (config, session, d, r) for d, r in order})
+    pieces = dict(zip(order, found.values(), strict=True))
     scores = np.stack(
         [
             np.stack([pieces[depth, r]["on_hardware"] for r in range(config.repeats)])
@@ -131,7 +125,8 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     return Outcome("ffm_gap", config, metrics, arrays, REFERENCES)
 
 
-def _scan(config: Config, context: Context, task, depth: int, repeat: int) -> dict[str, np.ndarray]:
+def _scan(config: Config, context: Context, depth: int, repeat: int) -> dict[str, np.ndarray]:
+    task = shared_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
     optics = config.optics
     key = jax.random.fold_in(jax.random.key(config.seed), 1000 * depth + repeat)
     start_key, batch_key, bench_key, test_key = jax.random.split(key, 4)

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.data import datasets
-from experiments.data.tasks import load_task
+from experiments.data.tasks import shared_task
 from experiments.forward_mode import ffm_depth
 from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
 from experiments.harness.context import Context
@@ -92,18 +92,20 @@ REFERENCES = (
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Trains every activation and depth by forward mode and in the ideal model."""
     session = context or Context()
-    task = load_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
+    found = session.map(
+        _train_and_test,
+        {
+            f"{name}.depth{depth}.repeat{r}": (config, session, name, depth, r)
+            for depth in config.depths
+            for name in config.activations
+            for r in range(config.repeats)
+        },
+    )
     metrics: dict[str, Measurement] = {}
     arrays: dict[str, np.ndarray] = {}
     for depth in config.depths:
         for name in config.activations:
-            pieces = [
-                session.sub_run(
-                    f"{name}.depth{depth}.repeat{r}",
-                    lambda n=name, d=depth, r=r: _train_and_test(config, session, task, n, d, r),
-                )
-                for r in range(config.repeats)
-            ]
+            pieces = [found[f"{name}.depth{depth}.repeat{r}"] for r in range(config.repeats)]
             samples = np.array([piece["accuracy"] for piece in pieces])  # repeat, (ideal, ffm)
             arrays[f"accuracy.{name}.depth{depth}"] = samples
             metrics[f"accuracy.{name}.depth{depth}"] = Measurement.from_samples(samples[:, 1], "%")
@@ -115,7 +117,8 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     return Outcome("ffm_nonlinear", config, metrics, arrays, REFERENCES)
 
 
-def _train_and_test(config: Config, session: Context, task, name: str, depth: int, repeat: int):
+def _train_and_test(config: Config, session: Context, name: str, depth: int, repeat: int):
+    task = shared_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
     optics = config.optics
     key = jax.random.fold_in(jax.random.key(config.seed), 1000 * depth + repeat)
     start_key, batch_key, test_key, bench_key = jax.random.split(key, 4)

@@ -22,7 +22,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.data import datasets
-from experiments.data.tasks import load_task
+from experiments.data.tasks import shared_task
 from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
 from experiments.harness.context import Context
 from experiments.harness.fields import at_least
@@ -113,11 +113,8 @@ REFERENCES = (
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Trains the layer by each method and compares measured with simulated light."""
     session = context or Context()
-    task = load_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
-    pieces = [
-        session.sub_run(f"repeat{r}", lambda r=r: _repeat(config, session, task, r))
-        for r in range(config.repeats)
-    ]
+    repeats = {f"repeat{r}": (config, session, r) for r in range(config.repeats)}
+    pieces = list(session.map(_repeat, repeats).values())
     metrics = {
         "ssim": Measurement.from_samples(np.concatenate([p["ssim"] for p in pieces])),
         "ssim.intensity": Measurement.from_samples(
@@ -135,7 +132,8 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     return Outcome("ffm_single_layer", config, metrics, arrays, REFERENCES)
 
 
-def _repeat(config: Config, session: Context, task, repeat: int) -> dict[str, np.ndarray]:
+def _repeat(config: Config, session: Context, repeat: int) -> dict[str, np.ndarray]:
+    task = shared_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
     optics = config.optics
     key = jax.random.fold_in(jax.random.key(config.seed), repeat)
     start_key, batch_key, test_key, bench_key = jax.random.split(key, 4)

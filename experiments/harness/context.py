@@ -118,7 +118,7 @@ class Context:
         with self.progress("pieces", len(missing)) as ticker:
             for label, done in self._computing(function, missing):
                 found[label] = self._save(label, done)
-                ticker.advance()
+                ticker.advance(note=label)
                 if on_piece:
                     on_piece({each: found[each] for each in pieces if each in found})
         return {label: found[label] for label in pieces}

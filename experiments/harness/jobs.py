@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection, wait
@@ -78,7 +79,8 @@ class LocalWorkers:
                 replay.forget(worker.name)
                 if isinstance(message, Failed):
                     raise message.again()
-                if message is not READY:
+                # Not what a former call, ended by an error, has left behind.
+                if message is not READY and label in unfinished:
                     unfinished.discard(label)
                     yield label, message
 
@@ -153,6 +155,8 @@ def _serve(connection: Connection) -> None:
     # Ctrl-C reaches every process of the terminal; it is the parent that decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # The command tells of a cache that is out of order, once; JAX would tell in each process, once a program.
+    warnings.filterwarnings("ignore", ".*persistent compilation cache")
     threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = threading.Lock()
 

@@ -27,7 +27,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from experiments.harness.context import Context
+from experiments.harness.context import Context, stacked
 from experiments.harness.fields import among, at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -128,16 +128,11 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     """Runs every echo at every noise scale, then extrapolates with and without shots."""
     session = context or Context()
     tasks = [(steps, index) for steps in config.n_steps for index in range(config.n_molecules)]
-    pieces: dict[int, list[dict[str, np.ndarray]]] = {steps: [] for steps in config.n_steps}
-    with session.progress("echoes", len(tasks)) as ticker:
-        for steps, index in tasks:
-            text = f"steps{steps}_{index}"
-            piece = session.sub_run(text, lambda s=steps, i=index: _echo(config, s, i))
-            pieces[steps].append(piece)
-            ticker.advance(note=text)
+    done = session.map(_echo, {f"steps{s}_{i}": (config, s, i) for s, i in tasks})
+    pieces = {s: [done[f"steps{s}_{i}"] for i in range(config.n_molecules)] for s in config.n_steps}
     arrays = {"shots": np.array(_shots(config, DEPOLARIZING))}
     for steps, found in pieces.items():
-        arrays |= {f"{k}.s{steps}": np.stack([p[k] for p in found]) for k in found[0]}
+        arrays |= {f"{k}.s{steps}": values for k, values in stacked(found).items()}
     metrics = {}
     for noise in config.noises:
         squares = _squares(config, arrays, noise)
