@@ -101,20 +101,25 @@ def test_unknown_precision_is_refused():
         pass
 
 
-def test_a_first_picture_is_announced_with_its_numbers_and_later_ones_do_not_come_too_often():
+def test_a_first_picture_is_announced_with_its_numbers_and_later_ones_do_not_come_too_often(
+    monkeypatch,
+):
+    clock = [100.0]
+    monkeypatch.setattr("experiments.harness.context.time.monotonic", lambda: clock[0])
     drawn = []
 
     def draw(outcome):
         drawn.append(outcome)
-        time.sleep(0.05)
+        clock[0] += 2.0
         return f"folder/{outcome}.png"
 
     context, text = log_context(draw=draw)
     context.publish("first", "2 layers: 95 %")
-    context.publish("at once", "nothing new")
+    clock[0] += 39.0  # drawing took 2 s, and may take a twentieth of the time
+    context.publish("too soon", "3 layers: 95 %")
     assert drawn == ["first"]
     assert text.getvalue() == "so far: 2 layers: 95 %\nfigure  folder/first.png\n"
-    time.sleep(20 * 0.06)
+    clock[0] += 2.0
     context.publish("later", "4 layers: 96 %")
     assert drawn == ["first", "later"]
 
