@@ -85,15 +85,16 @@ def _card(name: str, stored: Stored | None) -> str:
 def _page(name: str, stored: Stored | None, target: Path) -> str:
     summary = registry.summary(name)
     page, heading = THEMES[theme_of(name)]
+    origin = summary.paper_figure[0].upper() + summary.paper_figure[1:]
     parts = [
-        f"# `{name}`\n\n**{summary.claim}**\n\n{summary.paper_figure}. Theme: [{heading}](../../themes/{page}.md)."
+        f"# `{name}`\n\n**{summary.claim}**\n\n{origin}. Theme: [{heading}](../../themes/{page}.md)."
     ]
     parts.append(_commands(summary))
     if picture := _picture(name, stored):
-        path, origin = picture
+        path, scale = picture
         copy_changed(path, target / "pictures" / f"{name}.png")
         parts.append(
-            f"![Figure of {name}, {origin}](pictures/{name}.png)\n\n*{origin[0].upper()}{origin[1:]}.*"
+            f"![Figure of {name}, {scale}](pictures/{name}.png)\n\n*{scale[0].upper()}{scale[1:]}.*"
         )
     parts += _numbers(stored) if stored else [_MISSING.format(name=name)]
     parts.append(f"## What it computes\n\n```{{eval-rst}}\n{_docstring(name)}\n```")
