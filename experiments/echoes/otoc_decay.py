@@ -132,14 +132,12 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     """Measures the ensembles point by point, then fits both laws to each correlator."""
     session = context or Context()
     points = [(s, o, c) for s in config.sizes for o in config.orders for c in config.n_cycles]
+    done = session.map(
+        _point, {f"{s}_{order_key(o)}_cycles{c}": (config, s, o, c) for s, o, c in points}
+    )
     found: dict[tuple[str, str], list[dict[str, np.ndarray]]] = {}
-    with session.progress("points", len(points)) as ticker:
-        for point in points:
-            size, order, cycles = point
-            text = f"{size}_{order_key(order)}_cycles{cycles}"
-            piece = session.sub_run(text, lambda point=point: _point(config, *point))
-            found.setdefault((size, order), []).append(piece)
-            ticker.advance(note=text)
+    for (size, order, _), piece in zip(points, done.values(), strict=True):
+        found.setdefault((size, order), []).append(piece)
     metrics, arrays = {}, {"cycles": np.array(config.n_cycles)}
     for (size, order), pieces in found.items():
         for name in pieces[0]:

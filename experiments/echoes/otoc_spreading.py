@@ -158,12 +158,8 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     ]
     cones = [wavefront.cone_qubits(circuits[0][: 2 * t], struck) for t in _cycles(config)]
     n_exact = sum(len(cone) <= config.most_qubits for cone in cones)
-    pieces = []
-    with session.progress("circuits", config.n_circuits) as ticker:
-        for k, circuit in enumerate(circuits):
-            task = lambda k=k, circuit=circuit: _circuit(config, circuit, k, n_exact)  # noqa: E731
-            pieces.append(session.sub_run(f"circuit{k}", task))
-            ticker.advance(note=f"{n_exact} cycles exact")
+    tasks = {f"circuit{k}": (config, circuit, k, n_exact) for k, circuit in enumerate(circuits)}
+    pieces = list(session.map(_circuit, tasks).values())
     signs = session.sub_run("clifford", lambda: _clifford(config))
     doped = session.sub_run("doping", lambda: _doping(config))
     maps = {name: np.stack([p[name] for p in pieces]) for name in ("exact", "paths")}

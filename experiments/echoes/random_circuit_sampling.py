@@ -125,13 +125,8 @@ def willow_digital() -> float:
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Runs every circuit under every noise, and averages over circuits."""
     session = context or Context()
-    pieces = {}
-    with session.progress("cycles", len(config.n_cycles)) as ticker:
-        for cycles in config.n_cycles:
-            pieces[cycles] = session.sub_run(
-                f"cycles{cycles}", lambda c=cycles: _ensemble(config, c)
-            )
-            ticker.advance(note=f"{cycles} cycles")
+    done = session.map(_ensemble, {f"cycles{c}": (config, c) for c in config.n_cycles})
+    pieces = {c: done[f"cycles{c}"] for c in config.n_cycles}
     # (cycles, noise factors, circuits)
     arrays = {name: np.stack([pieces[c][name] for c in config.n_cycles]) for name in ESTIMATES}
     arrays["scaled"] = pieces[config.n_cycles[-1]]["scaled"]

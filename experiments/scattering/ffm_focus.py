@@ -203,10 +203,8 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     session = context or Context()
     metrics, arrays, found = {}, {}, {}
     for m, medium in enumerate(config.lengths):
-        pieces = [
-            session.sub_run(f"{medium}{d}", lambda m=m, d=d: _methods(config, session, m, d))
-            for d in range(config.repeats)
-        ]
+        draws = {f"{medium}{d}": (config, session, m, d) for d in range(config.repeats)}
+        pieces = list(session.map(_methods, draws).values())
         found[medium] = np.stack([p["numbers"] for p in pieces])  # draw, method, quantity
         scan = session.sub_run(f"scan-{medium}", lambda m=m: _scan(config, session, m))
         arrays |= {f"{medium}.{k}": v for k, v in pieces[0].items() if k.startswith("picture")}
@@ -217,10 +215,8 @@ def run(config: Config, context: Context | None = None) -> Outcome:
         arrays |= {f"{medium}.{k}": v for k, v in scan.items()}
         metrics |= table(found[medium], medium)
     metrics |= summary(config, found, arrays)
-    ablation = [
-        session.sub_run(f"place{d}", lambda d=d: _places(config, session, d))
-        for d in range(config.repeats)
-    ]
+    draws = {f"place{d}": (config, session, d) for d in range(config.repeats)}
+    ablation = list(session.map(_places, draws).values())
     for i, place in enumerate(PLACES):
         name = place.replace(" ", "_")
         for j, quantity in enumerate(("cosine", "loss")):

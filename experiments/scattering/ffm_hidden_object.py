@@ -190,10 +190,8 @@ REFERENCES = (
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Every wall is a piece that survives an interruption."""
     session = context or Context()
-    pieces = [
-        session.sub_run(f"wall{w}", lambda w=w: _wall(config, session, w))
-        for w in range(config.walls)
-    ]
+    walls = {f"wall{w}": (config, session, w) for w in range(config.walls)}
+    pieces = list(session.map(_wall, walls).values())
     units = {"cell_error": "%", "psnr": "dB", "frames": "frames", "frame_rate": "Hz"}
     metrics = {
         name: Measurement.from_samples(
