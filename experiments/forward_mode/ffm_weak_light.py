@@ -32,7 +32,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.data import datasets
-from experiments.data.tasks import load_task
+from experiments.data.tasks import shared_task
 from experiments.forward_mode.ffm_weak_light_classifiers import (
     digital_accuracies,
     optical_accuracies,
@@ -160,11 +160,9 @@ REFERENCES = (
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Every repeat is a piece that survives an interruption."""
     session = context or Context()
-    task = load_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
-    pieces = [
-        session.sub_run(f"repeat{r}", lambda r=r: _repeat(config, session, task, r))
-        for r in range(config.repeats)
-    ]
+    task = shared_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
+    repeats = {f"repeat{r}": (config, session, r) for r in range(config.repeats)}
+    pieces = list(session.map(_repeat, repeats).values())
     metrics, arrays = {}, {"levels": np.array(config.levels)}
     for case in config.cases:
         arrays[f"accuracy.{case}"] = found = np.stack([p[f"accuracy.{case}"] for p in pieces])
@@ -216,7 +214,8 @@ def _bookkeeping(config: Config, n_image: int, at_object: Measurement) -> dict[s
     return found
 
 
-def _repeat(config: Config, session: Context, task, repeat: int) -> dict[str, np.ndarray]:
+def _repeat(config: Config, session: Context, repeat: int) -> dict[str, np.ndarray]:
+    task = shared_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
     optics = config.optics
     key = jax.random.fold_in(jax.random.key(config.seed), repeat)
     bench_key, start_key, batch_key, wall_key, test_key, digital_key = jax.random.split(key, 6)

@@ -175,14 +175,12 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     """Trains all folds and seeds of a ratio at once; each ratio is a piece that survives an interruption."""
     session = context or Context()
     arrays: dict[str, np.ndarray] = {}
-    pieces = {}
-    with session.progress("symmetry ratios", len(config.ratios)) as ticker:
-        for ratio in config.ratios:
-            piece = session.sub_run(_name(ratio), lambda r=ratio: _one_ratio(config, r))
-            pieces[ratio] = piece
-            arrays |= {f"{key}.{_name(ratio)}": value for key, value in piece.items()}
-            final = " ".join(f"{m} {100 * piece[f'accuracy.{m}'][:, -1].mean():.1f} %" for m in METHODS)  # fmt: skip
-            ticker.advance(note=f"{_name(ratio)}: {final}")
+    done = session.map(_one_ratio, {_name(ratio): (config, ratio) for ratio in config.ratios})
+    pieces = dict(zip(config.ratios, done.values(), strict=True))
+    for name, piece in done.items():
+        arrays |= {f"{key}.{name}": value for key, value in piece.items()}
+        final = " ".join(f"{m} {100 * piece[f'accuracy.{m}'][:, -1].mean():.1f} %" for m in METHODS)
+        session.log(f"{name}: {final}")
     arrays["drift"] = session.sub_run("drift", lambda: {"value": _drift(config)})["value"]
     metrics: dict[str, Measurement] = {}
     for ratio, piece in pieces.items():
