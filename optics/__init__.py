@@ -13,24 +13,41 @@ Beside them: `metrics`. A wing is imported when it is asked for: `optics.waves`,
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "hardware",
-    "imaging",
-    "learning",
+if TYPE_CHECKING:
+    from optics import (
+        hardware,
+        imaging,
+        learning,
+        media,
+        meshes,
+        metrics,
+        networks,
+        resonators,
+        waves,
+    )
+
+# In the order of dependency, which ruff would sort away.
+__all__ = [  # noqa: RUF022
+    "metrics",
+    "waves",
     "media",
     "meshes",
-    "metrics",
+    "hardware",
     "networks",
+    "learning",
+    "imaging",
     "resonators",
-    "waves",
 ]
 
 
 def __getattr__(name: str):
     if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; names are in its wings.")
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}; its wings are {', '.join(__all__)}."
+    )
 
 
 def __dir__() -> list[str]:

@@ -13,16 +13,43 @@ The wings, each on what stands before it; a wing is imported when it is first us
     inference    likelihoods, fits, their errors, decays
 """
 
-from importlib import import_module
+import importlib
+from typing import TYPE_CHECKING
 
-# Order of dependency, which ruff would sort away.
-# ruff: noqa: RUF022
-__all__ = [
-    "estimates", "circuits", "spins", "engines", "nmr", "noise", "echoes", "compiling", "inference",
-]  # fmt: skip
+if TYPE_CHECKING:
+    from quantum import (
+        circuits,
+        compiling,
+        echoes,
+        engines,
+        estimates,
+        inference,
+        nmr,
+        noise,
+        spins,
+    )
+
+# In the order of dependency, which ruff would sort away.
+__all__ = [  # noqa: RUF022
+    "estimates",
+    "circuits",
+    "spins",
+    "engines",
+    "nmr",
+    "noise",
+    "echoes",
+    "compiling",
+    "inference",
+]
 
 
 def __getattr__(name: str):
-    if name not in __all__:
-        raise AttributeError(f"module `quantum` has no wing `{name}`; it has {', '.join(__all__)}.")
-    return import_module(f"quantum.{name}")
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}; its wings are {', '.join(__all__)}."
+    )
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -24,7 +24,6 @@ from experiments.harness.fields import among, at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import style
-from quantum._checks import check_choice
 from quantum.circuits import (
     EchoLayout,
     Lattice,
@@ -97,11 +96,9 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        for size in self.sizes:
-            check_choice(str(size), "sizes", tuple(str(n) for n in SIGNAL_SD))
+        among(self, SIGNAL_SD, "sizes")
         among(self, tensor_network.STARTS, "starts")
-        for shape in self.shapes:
-            check_choice(str(shape), "shapes", tuple(str(known) for known in SHAPES))
+        among(self, SHAPES, "shapes", empty=True)
         at_least(self, 1, "searches", "n_circuits")
         at_least(self, 2, "loops")
         rising(self, 0, "sweeps")

@@ -44,7 +44,7 @@ def rising(config: Any, least: Number, *names: str, entries: int = 1) -> None:
             )
 
 
-def among(config: Any, choices: Iterable[str], *names: str, empty: bool = False) -> None:
+def among(config: Any, choices: Iterable, *names: str, empty: bool = False) -> None:
     """Each field is, or holds only, one of `choices`; `empty` where none stands for all of them."""
     known = list(choices)
     for name in names:
@@ -52,7 +52,9 @@ def among(config: Any, choices: Iterable[str], *names: str, empty: bool = False)
             continue
         for value in _values(config, name):
             if value not in known:
-                raise ValueError(f"`{name}` must be one of {', '.join(known)}, but is {value!r}.")
+                raise ValueError(
+                    f"`{name}` must be one of {', '.join(map(str, known))}, but is {value!r}."
+                )
 
 
 def _values(config: Any, name: str) -> tuple:
