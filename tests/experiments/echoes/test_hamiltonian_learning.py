@@ -15,8 +15,24 @@ TINY = experiment.Config(
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module", autouse=True)
+def responses_once():
+    """Responses are exact and know neither shots nor the true phase, so runs that differ in these alone share them."""
+    real, kept = experiment._responses, {}
+
+    def remembered(config, cycles, number):
+        key = dataclasses.replace(config, shots=1, phase_over_pi=1.0), cycles, number
+        if key not in kept:
+            kept[key] = real(config, cycles, number)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "_responses", remembered)
+        yield
+
+
 @pytest.fixture(scope="module")
-def outcome():
+def outcome(responses_once):
     return experiment.run(TINY)
 
 
