@@ -212,7 +212,7 @@ def _train_steps(state, fixed, diffractor, runs, images, labels, first, n_now, c
     n_inputs = diffractor.wide.shape[0]
 
     def look_at_one(moving, fixed, code, joint, error, key, index):
-        chosen, error_key = draw_batch(key, index + 1, chips.batch_size, labels.shape[0])
+        chosen, error_key = draw_batch(index + 1, chips.batch_size, labels.shape[0], key=key)
         fields = load_amplitudes(images[chosen], n_inputs, chips.bias)
 
         def loss(moving):

@@ -123,7 +123,7 @@ def _run_steps(
     measurements = rule.measurements_per_sample(1)
 
     def look(weights, index):
-        chosen, noise_key = draw_batch(key, index, light.shape[0], objects.shape[0])
+        chosen, noise_key = draw_batch(index, light.shape[0], objects.shape[0], key=key)
         shown = objects[chosen]
         model = eqx.tree_at(lambda n: n.free_space.objects, with_weights(network, weights), shown)
         estimate = rule.gradient(

@@ -161,7 +161,7 @@ class _Settings(NamedTuple):
 
 def _one_step(arguments, state, index, time):
     method, bench, images, labels, key, _, settings = arguments
-    chosen, noise_key = draw_batch(key, index, settings.batch_size, labels.shape[0])
+    chosen, noise_key = draw_batch(index, settings.batch_size, labels.shape[0], key=key)
     field = settings.encode(images[chosen])
     return method.step(state, bench, field, labels[chosen], key=noise_key, time=time)
 

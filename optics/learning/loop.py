@@ -34,7 +34,7 @@ def adam(learning_rate, n_steps: int) -> Any:
 
 
 def draw_batch(
-    key: PRNGKeyArray, index, batch_size: int, n_samples: int
+    index, batch_size: int, n_samples: int, *, key: PRNGKeyArray
 ) -> tuple[Int[Array, " batch"], PRNGKeyArray]:
     """Samples of step `index`, drawn with replacement, and a key for whatever else the step draws."""
     batch_key, rest = jax.random.split(jax.random.fold_in(key, index))

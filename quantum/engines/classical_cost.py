@@ -210,4 +210,6 @@ def monte_carlo_cost(
 def _cost(flops: float, memory: float, traffic: float, machine: Machine) -> ClassicalCost:
     arithmetic = flops / (machine.peak_flops * machine.efficiency)
     seconds = max(arithmetic, traffic / machine.bandwidth)
-    return ClassicalCost(flops, memory, seconds, memory <= machine.memory_bytes)
+    # Plain numbers: those of a search come as NumPy's, whose truth is no bool.
+    fits = bool(memory <= machine.memory_bytes)
+    return ClassicalCost(float(flops), float(memory), float(seconds), fits)

@@ -28,11 +28,11 @@ def test_adam_walks_along_the_same_cosine():
 
 def test_batches_are_drawn_anew_for_every_step_and_leave_a_key():
     key = jax.random.key(0)
-    first, rest = draw_batch(key, 0, 1000, 7)
-    again, same = draw_batch(key, 0, 1000, 7)
+    first, rest = draw_batch(0, 1000, 7, key=key)
+    again, same = draw_batch(0, 1000, 7, key=key)
     np.testing.assert_array_equal(first, again)
     assert jnp.array_equal(jax.random.key_data(rest), jax.random.key_data(same))
-    other, _ = draw_batch(key, 1, 1000, 7)
+    other, _ = draw_batch(1, 1000, 7, key=key)
     assert not np.array_equal(first, other)
     # Uniform over all samples: 1000 / 7 each, sd 11.
     counts = np.bincount(np.asarray(first), minlength=7)
