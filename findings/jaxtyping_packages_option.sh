@@ -5,9 +5,9 @@
 # Expected: `--jaxtyping-packages=alpha,beta,beartype.beartype(conf=...)` checks both packages, as the comment in the
 #   plugin says that commas inside the checker's constructor are taken care of.
 # Seen: every checked call fails, "'tuple' object is not callable". One package with the same checker passes, and so do
-#   two packages with the bare `beartype.beartype`. In the plugin `if index := value.find("(") != -1` binds the
-#   comparison to `index`, so it is True, one comma is split whatever the number of packages, and the rest of the list,
-#   `beta,beartype.beartype(...)`, is evaluated as the checker: a tuple.
+#   two packages with the bare `beartype.beartype`. In the plugin the place of the
+#   parenthesis gets lost in a comparison, so one comma is split whatever the number of packages, and the rest of the
+#   list, the second package and the checker, is taken for the checker: a tuple.
 # Way round: `install_import_hook([...], "beartype.beartype")` in conftest.py.
 set -euo pipefail
 folder=$(mktemp -d)
