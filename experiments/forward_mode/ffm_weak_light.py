@@ -45,6 +45,7 @@ from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
 from optics.hardware import Imperfections, PhotonCounter, flir_bfs_u3_89s6m, preset
+from optics.hardware.detectors import FIELD_CAMERA_EFFICIENCY
 from optics.imaging import photon_energy
 from optics.imaging.weak_light import (
     operations_per_frame,
@@ -101,7 +102,7 @@ class Config:
     optics: Optics = field(default_factory=lambda: Optics(n_steps=500))
     wall: bool = True
     gap: Imperfections = field(default_factory=lambda: preset("careful"))
-    quantum_efficiency: float = 0.6399
+    quantum_efficiency: float = FIELD_CAMERA_EFFICIENCY
     dark_counts: float = 1e-3
     full_well: float = 1e5
     frame_rate: float = 1e3

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from optics.hardware import OpticalBench, PhotonCounter, count_photons
+from optics.hardware.detectors import FIELD_CAMERA_EFFICIENCY
 from optics.imaging import picture_frames
 from optics.imaging.hidden_scene import (
     move_pattern,
@@ -157,13 +158,13 @@ def photon_sweep(
     """
     quiet = picture_frames(bench.quiet(), phase, objects.amplitude, key=key)
     best = float(judge(read_regions(quiet, regions) * gain[None], objects.wanted)["psnr"])
-    counter = PhotonCounter(0.6399, 0.0, 1e9)
+    counter = PhotonCounter(FIELD_CAMERA_EFFICIENCY, 0.0, 1e9)
     per_unit = float(jnp.mean(quiet))
     quality = []
     for i, total in enumerate(counts):
         expected = scale_to_photons(quiet, total / quiet[0].size)
         counted = count_photons(expected, counter, key=jax.random.fold_in(key, i))
-        back = per_unit * quiet[0].size / (total * 0.6399)
+        back = per_unit * quiet[0].size / (total * FIELD_CAMERA_EFFICIENCY)
         picture = read_regions(counted, regions) * back * gain[None]
         quality.append(float(judge(picture, objects.wanted)["psnr"]))
     enough = [c for c, q in zip(counts, quality, strict=True) if q > best - NEAR]

@@ -78,6 +78,10 @@ def ideal_camera() -> Camera:
     return Camera(1.0, 0.0, np.inf, bit_depth=None, shot_noise="none")
 
 
+# FLIR BFS-U3-89S6M at 532 nm; Xue et al., Nature 632, 280 (2024), Methods.
+FIELD_CAMERA_EFFICIENCY = 0.6399
+
+
 def flir_bfs_u3_89s6m(shot_noise: ShotNoise = "gaussian") -> Camera:
     """FLIR BFS-U3-89S6M, the camera for complex fields of Xue et al. (2024).
 
@@ -89,7 +93,7 @@ def flir_bfs_u3_89s6m(shot_noise: ShotNoise = "gaussian") -> Camera:
         shot_noise: See `Camera`; Gaussian by default, for interferograms have thousands of
             electrons per pixel.
     """
-    return Camera(0.6399, 2.47, 1e4, bit_depth=12, shot_noise=shot_noise)
+    return Camera(FIELD_CAMERA_EFFICIENCY, 2.47, 1e4, bit_depth=12, shot_noise=shot_noise)
 
 
 def expose(
