@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ def responses_once():
     """Responses are exact and know neither shots nor the true phase, so runs that differ in these alone share them."""
     real, kept = experiment._responses, {}
 
+    @functools.wraps(real)  # `Context.map` wants a function of a module
     def remembered(config, cycles, number):
         key = dataclasses.replace(config, shots=1, phase_over_pi=1.0), cycles, number
         if key not in kept:
