@@ -43,9 +43,10 @@ notebooks: .venv/.installed-test
 	$(BIN)/python -m pytest --numprocesses=2 --nbmake --nbmake-timeout=600 notebooks
 
 # A notebook is executed where a line of the packages has changed since. One that fails fails this, and so does a warning,
-# a link that leads nowhere, and a picture, style or script from the network.
+# a link that leads nowhere, and a picture, style or script from the network. One thread of BLAS: beside other jobs two
+# made a notebook of one minute take five.
 docs: .venv/.installed-docs
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python docs/check_site.py docs/_build/html
 
 # Each package that ours is compared with in an environment of its own; then `make test` compares with it.
