@@ -51,7 +51,7 @@ from optics.learning.rules import ForwardMode, InSilico
 
 CLAIM = "On imperfect hardware, forward-mode training stays near the ideal at every depth; in-silico weights fail."
 PAPER_FIGURE = "Fig. 2d-e"
-EXPECTED_TIME = {"quick": "20 s", "tour": "4 min", "laptop": "20 min", "paper": "hours on a GPU"}
+EXPECTED_TIME = {"quick": "20 s", "tour": "3 min", "laptop": "20 min", "paper": "hours on a GPU"}
 # The quick run has few steps and 128 test images on one bench: another machine's rounding may move it by many of them.
 TOLERANCES = {"accuracy*": 20.0, "loss_of_accuracy*": 25.0}
 METHODS = ("ideal", "in_silico", "ffm")
