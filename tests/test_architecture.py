@@ -38,19 +38,42 @@ BRIDGES = {
 
 
 def modules(*packages):
-    paths = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
-    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in paths]
+    return [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def broken(rule, paths):
+    """What `rule`, which yields what is wrong with one file, finds in all of them, a line each."""
+    return "\n".join(f"{path.relative_to(ROOT)}: {wrong}" for path in paths for wrong in rule(path))
 
 
 @cache
+def text_of(path):
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def nodes(source):
+    """All nodes of a module, itself first; many rules look through the same."""
+    return list(ast.walk(ast.parse(source)))
+
+
 def tree(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return nodes(text_of(path))[0]
+
+
+def dotted(node):
+    """`a.b.c` where an expression is nothing but such, else the end of it that is."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join(reversed([*parts, node.id] if isinstance(node, ast.Name) else parts))
 
 
 @cache
 def imported(path):
     found = set()
-    for node in ast.walk(tree(path)):
+    for node in nodes(text_of(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -58,52 +81,62 @@ def imported(path):
     return found
 
 
-@pytest.mark.parametrize("path", modules(*LIBRARIES))
-def test_a_library_imports_none_of_its_neighbours(path):
-    own = path.relative_to(ROOT).parts[0]
-    forbidden = {*PACKAGES, "tests", "notebooks", "matplotlib"} - {own}
-    assert not forbidden & imported(path)
+def test_a_library_imports_none_of_its_neighbours():
+    def neighbours(path):
+        own = path.relative_to(ROOT).parts[0]
+        return ({*PACKAGES, "tests", "notebooks", "matplotlib"} - {own}) & imported(path)
+
+    assert not (found := broken(neighbours, modules(*LIBRARIES))), found
 
 
-@pytest.mark.parametrize("path", modules(*PACKAGES))
-def test_a_simulator_is_imported_by_its_bridge_alone(path):
-    own = BRIDGES.get(path.relative_to(ROOT).as_posix(), set())
-    forbidden = set().union(*BRIDGES.values()) - own
-    assert not forbidden & imported(path)
+def test_a_simulator_is_imported_by_its_bridge_alone():
+    def simulators(path):
+        own = BRIDGES.get(path.relative_to(ROOT).as_posix(), set())
+        return (set().union(*BRIDGES.values()) - own) & imported(path)
+
+    assert not (found := broken(simulators, modules(*PACKAGES))), found
 
 
-@pytest.mark.parametrize("path", modules("experiments"))
-def test_experiments_import_no_tests(path):
-    assert not {"tests", "notebooks"} & imported(path)
+def test_experiments_import_no_tests():
+    found = broken(lambda path: {"tests", "notebooks"} & imported(path), modules("experiments"))
+    assert not found, found
 
 
-@pytest.mark.parametrize("path", modules(*LIBRARIES))
-def test_a_library_prints_nothing_and_sets_no_global_option(path):
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            assert called not in ("print", "jax.config.update"), f"{path}:{node.lineno}"
+def test_a_library_prints_nothing_and_sets_no_global_option():
+    def loud(path):
+        for node in nodes(text_of(path)):
+            if isinstance(node, ast.Call) and dotted(node.func) in ("print", "jax.config.update"):
+                yield f"line {node.lineno} calls {dotted(node.func)}"
+
+    assert not (found := broken(loud, modules(*LIBRARIES))), found
 
 
-@pytest.mark.parametrize("path", modules(*PACKAGES))
-def test_a_module_can_be_read_in_one_sitting(path):
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines < MAX_LINES, f"{path.relative_to(ROOT)} has {lines} lines"
-    assert path.stem not in ("utils", "helpers", "misc", "core")
+def test_a_module_can_be_read_in_one_sitting():
+    def too_long(path):
+        lines = len(text_of(path).splitlines())
+        if lines >= MAX_LINES:
+            yield f"{lines} lines"
+        if path.stem in ("utils", "helpers", "misc", "core"):
+            yield "its name says nothing"
+
+    assert not (found := broken(too_long, modules(*PACKAGES))), found
 
 
-@pytest.mark.parametrize("path", modules(*PACKAGES))
-def test_a_module_opens_with_a_docstring_and_keeps_annotations_live(path):
-    # jaxtyping needs annotations as objects, which the future import would turn into strings.
-    module = tree(path)
-    assert ast.get_docstring(module)
-    assert "__future__" not in imported(path)
+def test_a_module_opens_with_a_docstring_and_keeps_annotations_live():
+    def opening(path):
+        if not ast.get_docstring(tree(path)):
+            yield "no docstring"
+        # jaxtyping needs annotations as objects, which the future import would turn into strings.
+        if "__future__" in imported(path):
+            yield "imports __future__"
+
+    assert not (found := broken(opening, modules(*PACKAGES))), found
 
 
 @cache
 def imported_modules(path):
     found = set()
-    for node in ast.walk(tree(path)):
+    for node in nodes(text_of(path)):
         if isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
@@ -111,19 +144,24 @@ def imported_modules(path):
     return found
 
 
-@pytest.mark.parametrize("path", modules(*PACKAGES))
-def test_every_module_has_its_tests(path):
-    inside = path.relative_to(ROOT)
-    if path.name.startswith("_") and path.name != "__main__.py":
-        return  # private modules are tested through the public ones
-    if {str(inside), str(inside.parent)} & set(TESTED_ELSEWHERE):
-        return
-    tests = list((ROOT / "tests" / inside.parts[0]).rglob("test_*.py"))
-    name = ".".join(inside.with_suffix("").parts)
-    assert any(
-        test.name == f"test_{path.stem.strip('_')}.py" or name in imported_modules(test)
-        for test in tests
-    ), f"no test imports {name}"
+def test_every_module_has_its_tests():
+    tests = {package: list((ROOT / "tests" / package).rglob("test_*.py")) for package in PACKAGES}
+    files = {package: {test.name for test in found} for package, found in tests.items()}
+    named = {
+        package: set().union(*map(imported_modules, found)) for package, found in tests.items()
+    }
+
+    def untested(path):
+        inside = path.relative_to(ROOT)
+        package, name = inside.parts[0], ".".join(inside.with_suffix("").parts)
+        if path.name.startswith("_") and path.name != "__main__.py":
+            return  # private modules are tested through the public ones
+        if {str(inside), str(inside.parent)} & set(TESTED_ELSEWHERE):
+            return
+        if f"test_{path.stem.strip('_')}.py" not in files[package] and name not in named[package]:
+            yield f"no test imports {name}"
+
+    assert not (found := broken(untested, modules(*PACKAGES))), found
 
 
 def private_uses(source):
@@ -134,7 +172,7 @@ def private_uses(source):
         "_fields",
         "_asdict",
     )  # the last three: interface of named tuples
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         private = (
             isinstance(node, ast.Attribute)
             and node.attr.startswith("_")
@@ -142,7 +180,7 @@ def private_uses(source):
         )
         if private and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
             yield f"line {node.lineno}: {ast.unparse(node)}"
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+        if isinstance(node, ast.Call) and dotted(node.func) in (
             "getattr",
             "vars",
             "object.__getattribute__",
@@ -152,7 +190,7 @@ def private_uses(source):
 
 def looks_behind_the_counter(source):
     """Calls that are the experimenter's: a quiet bench, the hidden hardware, the true gradient."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Attribute) and node.attr in ("reveal", "quiet"):
             yield f"line {node.lineno}: {ast.unparse(node)}"
         if isinstance(node, ast.ImportFrom):
@@ -161,26 +199,32 @@ def looks_behind_the_counter(source):
                 yield f"line {node.lineno}: {ast.unparse(node)}"
 
 
-@pytest.mark.parametrize("path", modules("optics/learning"))
-def test_a_learner_sees_only_what_the_bench_shows(path):
-    source = path.read_text(encoding="utf-8")
-    assert not list(private_uses(source))
-    # The face of the wing is the experimenter's too.
-    assert path.name == "__init__.py" or not list(looks_behind_the_counter(source))
+def test_a_learner_sees_only_what_the_bench_shows():
+    def peeks(path):
+        source = text_of(path)
+        yield from private_uses(source)
+        # The face of the wing is the experimenter's too.
+        if path.name != "__init__.py":
+            yield from looks_behind_the_counter(source)
+
+    assert not (found := broken(peeks, modules("optics/learning"))), found
 
 
-@pytest.mark.parametrize("path", modules("experiments"))
-def test_an_experiment_uses_public_names_only(path):
-    source = path.read_text(encoding="utf-8")
+def test_an_experiment_uses_public_names_only():
     # An experiment may ask its own configuration for a field by name, Python for a version, and the system to end.
     fair = ("getattr", "vars(", ".__", "os._exit")
-    assert not [use for use in private_uses(source) if not any(word in use for word in fair)]
-    assert not list(private_imports(source))
+
+    def private(path):
+        source = text_of(path)
+        yield from (use for use in private_uses(source) if not any(word in use for word in fair))
+        yield from private_imports(source)
+
+    assert not (found := broken(private, modules("experiments"))), found
 
 
 def private_imports(source):
     """Dotted names with a part that begins with one underscore, as imported."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
@@ -233,15 +277,14 @@ def test_the_rule_for_imports_finds_private_names():
     ]
 
 
-FACES = [
-    pytest.param(path, id=str(path.parent.relative_to(ROOT)))
-    for path in sorted((ROOT / "optics").rglob("__init__.py"))
-    if path.parent != ROOT / "optics"
-]
-
-
 def module_of(path):
     return ".".join(path.parent.relative_to(ROOT).parts)
+
+
+FACES = [
+    pytest.param(path, id=module_of(path))
+    for path in sorted((ROOT / "optics").glob("*/**/__init__.py"))
+]
 
 
 def face(path):
@@ -270,13 +313,13 @@ def imports_in_all(module):
 @cache
 def user_code():
     """Code of experiments, notebooks, README and the guide."""
-    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "experiments").rglob("*.py")]
+    texts = [text_of(path) for path in modules("experiments")]
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         texts += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     for path in (ROOT / "README.md", *(ROOT / "docs" / "guide").glob("*.md")):
         texts += re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.S)
-    return [ast.parse(text) for text in texts]
+    return texts
 
 
 @cache
@@ -284,11 +327,11 @@ def used_from_faces():
     """Dotted names that users take: `from wing import name`, or `wing.name` after `from optics import wing`."""
     found = set()
     for code in user_code():
-        for node in ast.walk(code):
+        for node in nodes(code):
             if isinstance(node, ast.ImportFrom) and node.module:
                 found |= {f"{node.module}.{alias.name}" for alias in node.names}
             elif isinstance(node, ast.Attribute):
-                found.add(f"optics.{ast.unparse(node)}")
+                found.add(f"optics.{dotted(node)}")
     return found
 
 

@@ -10,18 +10,12 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from experiments.command import registry
 from quantum.engines import dispatch
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("optics", "quantum", "nn", "experiments")
-PATHS = [
-    pytest.param(path, id=str(path.relative_to(ROOT)))
-    for package in PACKAGES
-    for path in sorted((ROOT / package).rglob("*.py"))
-]
+PATHS = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 DOTTED = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)+")
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
     "importlinter"
@@ -91,26 +85,33 @@ def obeys(source: str, target: str) -> bool:
     return place.get(inner[0], -1) < place.get(under[0], len(place))
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_dotted_names_of_ours_exist(path):
-    texts = [
+@cache
+def texts_in(path: Path) -> list[str]:
+    return [
         node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]  # fmt: skip
-    named = {name for text in texts for name in re.findall(rf"`({DOTTED.pattern})", text)}
-    named |= {text for text in texts if DOTTED.fullmatch(text)}
-    assert not {name for name in named if not exists(name)}
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_what_is_imported_from_text_stays_within_the_layers(path):
-    source = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    if source == registry.__name__:
-        return  # the table of all experiments: see below
-    found = {
-        node.value for node in ast.walk(tree(path))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value)
-    }  # fmt: skip
-    assert not {name for name in found if module_file(name) and not obeys(source, name)}
+def test_dotted_names_of_ours_exist():
+    found = []
+    for path in PATHS:
+        texts = texts_in(path)
+        named = {name for text in texts for name in re.findall(rf"`({DOTTED.pattern})", text)}
+        named |= {text for text in texts if DOTTED.fullmatch(text)}
+        found += [f"{path.relative_to(ROOT)}: {name}" for name in named if not exists(name)]
+    assert not found, "\n".join(found)
+
+
+def test_what_is_imported_from_text_stays_within_the_layers():
+    found = []
+    for path in PATHS:
+        source = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if source == registry.__name__:
+            continue  # the table of all experiments: see below
+        named = {text for text in texts_in(path) if DOTTED.fullmatch(text)}
+        broken = {name for name in named if module_file(name) and not obeys(source, name)}
+        found += [f"{source}: {name}" for name in broken]
+    assert not found, "\n".join(found)
 
 
 def test_engines_are_modules_of_their_wing_and_experiments_of_theirs():
