@@ -11,8 +11,10 @@ only the gates that a measured qubit can feel.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from quantum._checks import check_count
+from quantum.circuits import diagram
 from quantum.circuits.gates import Gate
 
 
@@ -87,6 +89,14 @@ class Circuit:
         """All operations in time order."""
         for moment in self.moments:
             yield from moment
+
+    def __str__(self) -> str:
+        """What it holds in a line, then its wires; see `diagram.text`."""
+        return diagram.text(self.n_qubits, self.moments)
+
+    def draw(self, axes: Any = None, *, most_columns: int = 60) -> Any:
+        """Draws it into Matplotlib's `axes`, or into a new figure, and returns them; see `diagram.figure`."""
+        return diagram.figure(self.n_qubits, self.moments, axes, most_columns=most_columns)
 
     def inverse(self) -> "Circuit":
         """The circuit backwards, every gate inverted."""

@@ -23,7 +23,7 @@ import qsimcirq
 
 from quantum.circuits.circuit import Circuit, Moment, Operation
 from quantum.circuits.gates import Gate, fsim, matrix_gate, phased_x, rz
-from quantum.circuits.pauli import PauliString
+from quantum.circuits.pauli import Observable, PauliString, real_weight
 from quantum.engines import statevector
 from quantum.engines.memory import n_threads
 
@@ -69,7 +69,7 @@ def to_cirq(circuit: Circuit, qubits: Sequence[cirq.Qid] | None = None) -> cirq.
     )
 
 
-def from_cirq(circuit: cirq.Circuit, qubits: Sequence[cirq.Qid] | None = None) -> Circuit:
+def from_cirq(circuit: cirq.AbstractCircuit, qubits: Sequence[cirq.Qid] | None = None) -> Circuit:
     """A Cirq circuit of one- and two-qubit gates, moment by moment, up to a global phase.
 
     Args:
@@ -91,6 +91,36 @@ def from_cirq(circuit: cirq.Circuit, qubits: Sequence[cirq.Qid] | None = None) -
         gates = [(_read_gate(op, place), op.qubits) for op in moment if op.qubits]
         moments.append(tuple(Operation(g, tuple(numbers[q] for q in on)) for g, on in gates))
     return Circuit(max(len(order), 1), tuple(moments))
+
+
+def read_observable(observable: Any, numbers: dict[Any, int]) -> Observable:
+    """A Pauli string or sum of Cirq as ours.
+
+    Args:
+        observable: `cirq.PauliString`, a Pauli gate on its qubit, or `cirq.PauliSum`.
+        numbers: Our number of every qubit.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If a coefficient is not real.
+    """
+    strings = (
+        [observable] if isinstance(observable, cirq.PauliString) else
+        list(observable) if isinstance(observable, cirq.PauliSum) else None
+    )  # fmt: skip
+    if strings is None:
+        raise TypeError(
+            f"`observable` must be a Pauli string or sum of Cirq, but is {type(observable).__name__}."
+        )
+    return Observable(
+        tuple(
+            (
+                real_weight(string.coefficient),
+                PauliString.on({numbers[q]: str(letter) for q, letter in string.items()}),
+            )
+            for string in strings
+        )
+    )
 
 
 def read_json(
@@ -132,6 +162,12 @@ def read_json(
     if len(last) != 1 or not cirq.is_measurement(last[0]) or len(last[0].qubits) != 1:
         raise ValueError(
             f"`path` must end with the measurement of one qubit, but {source} ends with {last}."
+        )
+    gate = last[0].untagged.gate
+    if any(getattr(gate, "invert_mask", ())) or getattr(gate, "confusion_map", None):
+        raise ValueError(
+            f"`path` must measure Z as it is, but {source} inverts or confuses the result ({last[0]}); take that "
+            "out of the file and apply it to the value."
         )
     sites = tuple((int(q.row), int(q.col)) for q in qubits)  # pyright: ignore[reportAttributeAccessIssue]
     return from_cirq(read[:-1], qubits).moments, qubits.index(last[0].qubits[0]), sites

@@ -12,7 +12,7 @@ import numpy as np
 
 from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.noisy_circuit import NoisyCircuit
-from quantum.circuits.pauli import PauliString
+from quantum.circuits.pauli import Observable, PauliString
 from quantum.engines.statevector import apply
 
 _MOST_QUBITS = 12
@@ -43,8 +43,10 @@ def run(circuit: NoisyCircuit | Circuit) -> np.ndarray:
     return rho.reshape(2**n, 2**n)
 
 
-def expectation(rho: np.ndarray, observable: PauliString) -> float:
-    """Expectation value tr(P rho) of a Pauli string."""
+def expectation(rho: np.ndarray, observable: PauliString | Observable) -> float:
+    """Expectation value tr(P rho) of a Pauli string, or of a weighted sum of them."""
+    if isinstance(observable, Observable):
+        return sum(weight * expectation(rho, string) for weight, string in observable.terms)
     n = int(np.log2(len(rho)))
     turned = rho.reshape((2,) * (2 * n))
     for operation in observable.moment():

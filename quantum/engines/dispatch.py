@@ -14,13 +14,14 @@ Pauli strings are few, which is a matter of light cone and gates and not of qubi
 import importlib
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from quantum._checks import check_choice
 from quantum.circuits.circuit import Circuit, restrict
-from quantum.circuits.pauli import PauliString
+from quantum.circuits.pauli import Observable, PauliString
+from quantum.engines.conversions import as_circuit, as_ours
 from quantum.engines.memory import check_memory
 
 Precision = Literal["single", "double"]
@@ -46,48 +47,57 @@ _N_STATES = 3  # held at a time, by an engine that does not say
 
 
 def expectation(
-    circuit: Circuit,
-    observable: PauliString,
+    circuit: Any,
+    observable: Any,
     *,
     engine: str = "auto",
     precision: Precision = "single",
 ) -> float:
-    """Expectation value of a Pauli string after a circuit that starts from |0...0>; see `expectations`."""
+    """Expectation value of an observable after a circuit that starts from |0...0>; see `expectations`."""
     return float(expectations([circuit], [observable], engine=engine, precision=precision)[0, 0])
 
 
 def expectations(
-    circuits: Sequence[Circuit],
-    observables: Sequence[PauliString],
+    circuits: Sequence[Any],
+    observables: Sequence[Any],
     *,
     engine: str = "auto",
     precision: Precision = "single",
 ) -> np.ndarray:
     """Expectation values of every observable after every circuit, (circuits, observables).
 
+    Engines know Pauli strings; sums are put together here, every string being measured once.
+
     Args:
-        circuits: Circuits that start from |0...0>; those that touch the same qubits go to the engine as one batch.
-        observables: Pauli strings.
+        circuits: Circuits that start from |0...0>, ours, Cirq's or Qiskit's; those that touch the same qubits go to the
+            engine as one batch.
+        observables: Pauli strings, weighted sums of them, text, or Cirq's or Qiskit's; see `conversions.as_ours`.
         engine: Name in `ENGINES`, or `auto`.
-        precision: "single" (about 1e-6) or "double" (about 1e-14).
+        precision: "single" (about 1e-6) or "double" (about 1e-14), of every Pauli string.
 
     Raises:
+        TypeError: If a circuit or an observable is of a kind that is not known.
         ValueError: If the engine or precision is unknown, its package is missing, an observable acts on a qubit that a
             circuit lacks, or the touched qubits (or the Pauli strings) do not fit into memory.
     """
     check_choice(engine, "engine", ("auto", *ENGINES))
     check_choice(precision, "precision", ("single", "double"))
-    found = np.empty((len(circuits), len(observables)))
-    for touched, group in _by_touched(circuits, observables).items():
+    ours, sums = as_ours(circuits, observables)
+    strings, weights = _gathered(sums)
+    if not strings:
+        return np.zeros((len(ours), len(sums)))
+    found = np.empty((len(ours), len(strings)))
+    for touched, group in _by_touched(ours, strings).items():
         places = {qubit: place for place, qubit in enumerate(touched)}
-        strings = [PauliString.on({places[q]: p for q, p in o.factors}) for o in observables]
+        moved = [string.moved(places) for string in strings]
         module = _ready(engine, len(touched), precision)
         rows, small = zip(*group, strict=True)
-        found[list(rows)] = module.expectations(small, strings, precision)
-    return found
+        found[list(rows)] = module.expectations(small, moved, precision)
+    # Single strings come out as they are, to the bit.
+    return found if np.array_equal(weights, np.eye(*weights.shape)) else found @ weights
 
 
-def state(circuit: Circuit, *, engine: str = "auto", precision: Precision = "single") -> np.ndarray:
+def state(circuit: Any, *, engine: str = "auto", precision: Precision = "single") -> np.ndarray:
     """State after a circuit that starts from |0...0>, flat of length 2^n, qubit 0 the most significant bit.
 
     Raises:
@@ -95,6 +105,7 @@ def state(circuit: Circuit, *, engine: str = "auto", precision: Precision = "sin
     """
     check_choice(engine, "engine", ("auto", *ENGINES))
     check_choice(precision, "precision", ("single", "double"))
+    circuit = as_circuit(circuit)
     module = _ready(engine, circuit.n_qubits, precision, _COPIES)
     if not hasattr(module, "state"):
         raise ValueError(
@@ -132,6 +143,17 @@ def _ready(engine: str, n_qubits: int, precision: Precision, copies: int = 0) ->
     if held + copies:  # tensor networks and Pauli strings say themselves what they cannot hold
         check_memory(n_qubits, precision, held + copies)
     return module
+
+
+def _gathered(sums: Sequence[Observable]) -> tuple[list[PauliString], np.ndarray]:
+    """All strings of some sums, and the weight of each in every sum, (strings, sums)."""
+    places = {string: None for one in sums for _, string in one.terms}
+    places = {string: place for place, string in enumerate(places)}
+    weights = np.zeros((len(places), len(sums)))
+    for column, one in enumerate(sums):
+        for weight, string in one.terms:
+            weights[places[string], column] = weight
+    return list(places), weights
 
 
 def _by_touched(

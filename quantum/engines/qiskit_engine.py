@@ -21,12 +21,12 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import CircuitInstruction, Instruction
 from qiskit.circuit import library as gates
 from qiskit.circuit.exceptions import CircuitError
-from qiskit.quantum_info import SparsePauliOp
+from qiskit.quantum_info import Pauli, SparsePauliOp
 from qiskit_aer import AerSimulator
 
 from quantum.circuits.circuit import Circuit, Moment, Operation
 from quantum.circuits.gates import Gate, fsim, matrix_gate, phased_x, rz
-from quantum.circuits.pauli import PauliString
+from quantum.circuits.pauli import Observable, PauliString, real_weight
 from quantum.engines.memory import n_threads
 
 # States held at a time for expectation values.
@@ -58,6 +58,23 @@ def from_qiskit(circuit: QuantumCircuit) -> Circuit:
         if item.operation.name != "barrier" and item.qubits
     )
     return Circuit(max(len(circuit.qubits), 1), _packed(operations))
+
+
+def read_observable(observable: Any) -> Observable:
+    """A Pauli operator or sum of Qiskit as ours; its labels have qubit 0 last.
+
+    Raises:
+        TypeError: If it is neither a `Pauli` nor a `SparsePauliOp`.
+        ValueError: If a coefficient is not real.
+    """
+    if not isinstance(observable, Pauli | SparsePauliOp):
+        raise TypeError(
+            f"`observable` must be Qiskit's `Pauli` or `SparsePauliOp`, but is {type(observable).__name__}."
+        )
+    terms = SparsePauliOp(observable).to_list()
+    return Observable(
+        tuple((real_weight(weight), PauliString.parse(label[::-1])) for label, weight in terms)
+    )
 
 
 def state(circuit: Circuit, precision: str = "single") -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from quantum.circuits.channels import pauli_matrices
 from quantum.circuits.circuit import Operation
 from quantum.circuits.noisy_circuit import Fault
-from quantum.circuits.pauli import PauliString
+from quantum.circuits.pauli import Observable, PauliString
 
 
 class BatchedStates:
@@ -62,8 +62,11 @@ class BatchedStates:
         played = np.einsum("tij,jat->iat", picked, states).reshape(front.shape)
         self.state = np.moveaxis(played, range(len(axes)), axes)
 
-    def expectations(self, observable: PauliString) -> np.ndarray:
-        """Expectation value of a Pauli string on every trajectory."""
+    def expectations(self, observable: PauliString | Observable) -> np.ndarray:
+        """Expectation value of a Pauli string, or of a weighted sum of them, on every trajectory."""
+        if isinstance(observable, Observable):
+            zero = np.zeros(self.state.shape[-1])
+            return sum((w * self.expectations(string) for w, string in observable.terms), zero)
         self._settle(tuple(self.waiting))
         turned = self.state
         for operation in observable.moment():

@@ -11,11 +11,14 @@ that the observable cannot feel go, then qubits that no step touches; what remai
 The value is the one in the state; what the readout makes of it is `NoiseModel.read_out`. Leaves out what `noise` does.
 """
 
+from typing import Any
+
 from quantum._checks import check_choice
-from quantum.circuits.circuit import Circuit, Operation
+from quantum.circuits.circuit import Operation
 from quantum.circuits.noisy_circuit import Fault, NoisyCircuit
-from quantum.circuits.pauli import PauliString
+from quantum.circuits.pauli import Observable
 from quantum.engines import density_matrix
+from quantum.engines.conversions import as_ours
 from quantum.engines.dispatch import Precision
 from quantum.estimates import Estimate
 from quantum.noise import trajectories
@@ -28,8 +31,8 @@ _MOST_DENSE = 10
 
 
 def noisy_expectation(
-    circuit: Circuit,
-    observable: PauliString,
+    circuit: Any,
+    observable: Any,
     noise: NoiseModel,
     *,
     engine: str = "auto",
@@ -37,11 +40,12 @@ def noisy_expectation(
     seed: int = 0,
     precision: Precision = "single",
 ) -> Estimate:
-    """Expectation value of a Pauli string after a noisy circuit that starts from |0...0>.
+    """Expectation value of an observable after a noisy circuit that starts from |0...0>.
 
     Args:
-        circuit: Circuit as it is played.
-        observable: What is measured, before readout errors.
+        circuit: Circuit as it is played, ours, Cirq's or Qiskit's.
+        observable: What is measured, before readout errors; as `engines.expectation` takes it. The error of a sum is
+            that of the sum on each trajectory.
         noise: The device.
         engine: Name in `NOISY_ENGINES`; `auto` takes the density matrix for few qubits and `trajectories` for more,
             never the twirl, which is another model.
@@ -59,6 +63,7 @@ def noisy_expectation(
     hint = "Without noise it is `engines.expectation`."
     check_choice(engine, "engine", ("auto", *NOISY_ENGINES), hint)
     check_choice(precision, "precision", ("single", "double"))
+    (circuit,), (observable,) = as_ours([circuit], [observable])
     last = max(observable.qubits, default=0)
     if last >= circuit.n_qubits:
         raise ValueError(
@@ -76,13 +81,12 @@ def noisy_expectation(
     )
 
 
-def _restricted(circuit: NoisyCircuit, observable: PauliString) -> tuple[NoisyCircuit, PauliString]:
+def _restricted(circuit: NoisyCircuit, observable: Observable) -> tuple[NoisyCircuit, Observable]:
     """Both on only the qubits that a step or the observable touches, in the same order."""
     used = {q for step in circuit.steps for q in step.qubits} | set(observable.qubits)
     place = {old: new for new, old in enumerate(sorted(used or {0}))}
     steps = tuple(_moved(step, tuple(place[q] for q in step.qubits)) for step in circuit.steps)
-    watched = PauliString.on({place[q]: letter for q, letter in observable.factors})
-    return NoisyCircuit(len(place), steps), watched
+    return NoisyCircuit(len(place), steps), observable.moved(place)
 
 
 def _moved(step: Operation | Fault, qubits: tuple[int, ...]) -> Operation | Fault:

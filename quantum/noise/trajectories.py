@@ -28,7 +28,7 @@ from quantum.circuits.channels import PAULI_LETTERS
 from quantum.circuits.circuit import Circuit, Moment, Operation
 from quantum.circuits.gates import pauli_gate
 from quantum.circuits.noisy_circuit import Fault, NoisyCircuit
-from quantum.circuits.pauli import PauliString
+from quantum.circuits.pauli import Observable, PauliString
 from quantum.engines import dispatch
 from quantum.engines.dispatch import Precision
 from quantum.estimates import Estimate, mean_with_error
@@ -43,7 +43,7 @@ Errors = dict[int, int]
 
 def expectation(
     circuit: NoisyCircuit,
-    observable: PauliString,
+    observable: PauliString | Observable,
     n_trajectories: int,
     *,
     seed: int,
@@ -51,7 +51,7 @@ def expectation(
     engine: str = "auto",
     precision: Precision = "single",
 ) -> Estimate:
-    """Noisy expectation value of a Pauli string.
+    """Noisy expectation value of a Pauli string, or of a weighted sum of them.
 
     Args:
         circuit: Circuit with noise.
@@ -220,7 +220,7 @@ def with_errors(circuit: NoisyCircuit, errors: Errors) -> Circuit:
 def run_batch(
     circuit: NoisyCircuit,
     errors: Sequence[Errors],
-    observable: PauliString,
+    observable: PauliString | Observable,
     dtype: type = np.complex64,
     *,
     seed: int | None = None,
@@ -264,7 +264,7 @@ def _run_part(circuit, errors, observable, dtype, rng) -> np.ndarray:
 def trajectory_values(
     circuit: NoisyCircuit,
     errors: list[Errors],
-    observable: PauliString,
+    observable: PauliString | Observable,
     engine: str,
     precision: Precision,
 ) -> np.ndarray:
