@@ -1,6 +1,6 @@
 """Circuits and what they are made of: gates, Pauli strings, channels, the lattice of the chip.
 
-Reading order: `gates`, `pauli`, `packed_pauli`, `circuit`, `lattice` (qubits and couplers), `layouts` (of echoes, and
+Reading order: `gates`, `diagram` (of a circuit), `pauli`, `packed_pauli`, `circuit`, `lattice` (qubits and couplers), `layouts` (of echoes, and
 their text), `random_circuits`, `program` (gates merged into blocks), `clifford`, `channels`, `noisy_circuit`. Imports
 `quantum._checks` and `quantum.estimates` only.
 """
@@ -9,7 +9,7 @@ their text), `random_circuits`, `program` (gates merged into blocks), `clifford`
 # ruff: noqa: I001, RUF022
 from quantum.circuits.gates import fsim
 from quantum.circuits.circuit import Circuit, light_cone
-from quantum.circuits.pauli import PauliString, random_paulis
+from quantum.circuits.pauli import PauliString, Observable, random_paulis
 from quantum.circuits.lattice import Lattice, rectangle, willow
 from quantum.circuits.layouts import EchoLayout, echo_layout, rectangle_layout, parse_layout
 from quantum.circuits.random_circuits import random_circuit, DEFAULT_ORDER
@@ -19,6 +19,7 @@ __all__ = [
     "Circuit",
     "light_cone",
     "PauliString",
+    "Observable",
     "random_paulis",
     "Lattice",
     "rectangle",

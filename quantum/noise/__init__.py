@@ -1,7 +1,7 @@
 """Noise of a device, and what is done about it.
 
 Reading order: `model` (what a gate, an idle moment and a readout do), `batched_states`, `trajectories`, `strata`,
-`noisy_expectation` (one call), `cross_entropy`, `mitigation`,
+`noisy_expectation` (one call), `readout`, `cross_entropy`, `mitigation`,
 `pauli_frames`, `extrapolation`, `path_weight`. Stands on `engines`.
 """
 
@@ -9,6 +9,7 @@ Reading order: `model` (what a gate, an idle moment and a readout do), `batched_
 # ruff: noqa: I001, RUF022
 from quantum.noise.model import PRESETS, NoiseModel, device_noise, add_noise, echo_fidelity
 from quantum.noise.strata import stratified
+from quantum.noise.noisy_expectation import noisy_expectation
 from quantum.noise.cross_entropy import linear_xeb, noisy_output
 from quantum.noise.mitigation import correct_readout, with_decoupling, device_signal_to_noise
 from quantum.noise.pauli_frames import pauli_frame
@@ -22,6 +23,7 @@ __all__ = [
     "add_noise",
     "echo_fidelity",
     "stratified",
+    "noisy_expectation",
     "linear_xeb",
     "noisy_output",
     "correct_readout",

@@ -41,6 +41,15 @@ def test_the_code_of_the_page_start_runs(capsys):
     assert isinstance(config, names["ffm_gradient"].Config)
 
 
+def test_the_code_of_the_page_on_circuits_prints_what_it_says(capsys):
+    (block,) = code_blocks(ROOT / "docs" / "guide" / "own_circuits.md")
+    exec(compile(block, "own_circuits.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "Circuit of 2 qubits, 2 moments, 2 gates (1 on two qubits)"
+    assert [round(float(line), 5) for line in printed[3:5]] == [-0.25, 0.5]
+    assert printed[6].startswith("Estimate(value=1.0, stderr=0.0)")
+
+
 @pytest.mark.parametrize(
     "page", sorted((ROOT / "docs").glob("themes/*.md")), ids=lambda path: path.stem
 )
