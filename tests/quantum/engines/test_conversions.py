@@ -32,6 +32,13 @@ def test_a_sum_of_cirq_after_a_circuit_of_cirq_on_every_engine(engine):
     assert found == pytest.approx(wanted.real, abs=1e-12)
 
 
+def test_text_counts_the_qubits_of_cirq_as_cirq_sorts_them():
+    simulator = cirq.Simulator(dtype=np.complex128)
+    first = sorted([A, B, C])[0]
+    wanted = simulator.simulate_expectation_values(ANSATZ, cirq.Y(first) + cirq.Z(first))[0].real
+    assert expectation(ANSATZ, "Y + Z", precision="double") == pytest.approx(wanted, abs=1e-12)
+
+
 def test_qiskit_counts_from_the_other_end():
     program = QuantumCircuit(3)
     program.h(0)
