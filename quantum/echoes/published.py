@@ -1,11 +1,12 @@
-"""Reads the published echo circuits and their values, as data: nothing in the files is ever executed.
+"""Reads the published echo circuits and their values, as data: nothing in the files is executed.
 
 The record (DOI 10.5281/zenodo.15640503) of Google Quantum AI and collaborators, Nature 646, 825 (2025), DOI
 10.1038/s41586-025-09526-6, holds one circuit per file in folders `circuits_<depth>`. The files end in .pkl but are
-Cirq's JSON text. The first 2 x depth moments are U (one-qubit gates, two-qubit gates, and so on), the next one holds
-the butterflies, the last one measures q_m. Values stand as literals in `run.py` beside the folders. We have not seen
-the record: this layout is as read by a third party, so the reader checks it and says where a file differs. What lies
-between the butterflies and the measurement is taken to be U^dagger, M, U, B, U^dagger for the OTOC(2).
+Cirq's JSON text, of which `circuit_json` says what it may hold. The first 2 x depth moments are U (one-qubit gates,
+two-qubit gates, and so on), the next one holds the butterflies, the last one measures q_m. Values stand as literals in
+`run.py` beside the folders. We have not seen the record: this layout is as read by a third party, so the reader checks
+it and says where a file differs. What lies between the butterflies and the measurement is taken to be U^dagger, M, U,
+B, U^dagger for the OTOC(2).
 
 The record is not downloaded by us: put it into a folder and name that in LIGHTECHO_DATA, or hand over paths.
 """
@@ -25,7 +26,7 @@ from quantum.circuits.gates import Gate
 from quantum.circuits.lattice import GROUPS, Lattice
 from quantum.circuits.layouts import EchoLayout
 from quantum.echoes.otoc import Echo, echo_circuit
-from quantum.engines import cirq_engine
+from quantum.engines import circuit_json, cirq_engine
 
 DOI = "10.5281/zenodo.15640503"
 VALUES = ("simulated_data", "otoc2_subtracted_precomputed", "otoc2_subtracted_experiment")
@@ -94,7 +95,7 @@ def read_values(path: str | Path) -> dict[str, Any]:
     file = find(path)
     try:
         tree = ast.parse(file.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(
             f"`path` must be Python source, but {file} cannot be parsed: {error}; it may be truncated."
         ) from error
@@ -125,7 +126,7 @@ def coupler_order(unitary: Circuit, lattice: Lattice, *, aligned: bool = False) 
 
 @functools.lru_cache(maxsize=8)
 def _read(path: Path, depth: int | None, order: int, check: bool) -> tuple[Echo, Lattice]:
-    moments, measured, sites = cirq_engine.read_json(_text(path), str(path))
+    moments, measured, sites = cirq_engine.read_json(circuit_json.read_text(path), str(path))
     lattice = Lattice(sites)
     cycles = _depth(path) if depth is None else depth
     if len(moments) <= 2 * cycles:
@@ -139,18 +140,6 @@ def _read(path: Path, depth: int | None, order: int, check: bool) -> tuple[Echo,
     if check:
         _check_rest(echo, moments, path)
     return echo, lattice
-
-
-def _text(path: Path) -> str:
-    raw = path.read_bytes() if path.is_file() else b""
-    if raw[:1] == b"\x80":
-        raise ValueError(
-            f"`path` must hold Cirq's JSON text, but {path} is a Python pickle, which may run code when it is "
-            "loaded; it was not opened."
-        )
-    if not raw.lstrip().startswith(b"{"):
-        raise ValueError(f"`path` must hold Cirq's JSON text, but {path} does not begin like it.")
-    return raw.decode("utf-8", errors="replace")
 
 
 def _depth(path: Path) -> int:
@@ -204,7 +193,7 @@ def _literal(node: ast.expr, name: str, file: Path) -> Any:
     )  # fmt: skip
     try:
         value = ast.literal_eval(node.args[0] if wrapped else node)  # type: ignore[union-attr]
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(
             f"`path` must assign a literal to {name}, but {file} line {node.lineno} holds an expression."
         ) from error

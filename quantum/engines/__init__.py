@@ -1,9 +1,9 @@
 """Engines that run a circuit, behind one call.
 
 Reading order: `conversions` (circuits and observables of Cirq and Qiskit), `dispatch` (the call, and the table of
-engines), `sampling` (bit strings), `statevector` (the plain reference), `cirq_engine`, `qiskit_engine`, `jax_engine`,
-`sharding`, `density_matrix`, `pauli_propagation`, `tensor_network` with `tree_annealing`; `memory` (what fits),
-`classical_cost` (what it would cost elsewhere). Stands on `circuits`.
+engines), `sampling` (bit strings), `statevector` (the plain reference), `circuit_json` (what a circuit file may hold),
+`cirq_engine`, `qiskit_engine`, `jax_engine`, `sharding`, `density_matrix`, `pauli_propagation`, `tensor_network` with
+`tree_annealing`; `memory` (what fits), `classical_cost` (what it would cost elsewhere). Stands on `circuits`.
 """
 
 # Order of dependency, which ruff would sort away.

@@ -10,11 +10,12 @@ qsim rounds gate matrices to single precision. A circuit and its inverse round a
 Sources: Cirq and qsim, Google Quantum AI, DOI 10.5281/zenodo.4062499 (Cirq), 10.5281/zenodo.4023103 (qsim).
 """
 
+import contextlib
 import functools
 import importlib
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import cirq
@@ -24,7 +25,7 @@ import qsimcirq
 from quantum.circuits.circuit import Circuit, Moment, Operation
 from quantum.circuits.gates import Gate, fsim, matrix_gate, phased_x, rz
 from quantum.circuits.pauli import Observable, PauliString, real_weight
-from quantum.engines import statevector
+from quantum.engines import circuit_json, statevector
 from quantum.engines.memory import n_threads
 
 # States held at a time for expectation values, measured at 22 to 24 qubits.
@@ -126,7 +127,7 @@ def read_observable(observable: Any, numbers: dict[Any, int]) -> Observable:
 def read_json(
     text: str, source: str
 ) -> tuple[tuple[Moment, ...], int, tuple[tuple[int, int], ...]]:
-    """A measured circuit on the square grid from Cirq's JSON text, which is parsed and never executed.
+    """A measured circuit on the square grid from Cirq's JSON text; only what `circuit_json` knows is built from it.
 
     Args:
         text: The JSON text.
@@ -137,23 +138,21 @@ def read_json(
         every qubit in order.
 
     Raises:
-        ValueError: If the text is truncated, holds a type unknown to Cirq, an unfit gate or other qubits, or the last
-            moment is not the measurement of one qubit.
+        ValueError: If the text is truncated, holds a type outside `circuit_json.TYPES`, an unfit gate or other qubits,
+            or the last moment is not the measurement of one qubit.
     """
-    importlib.import_module("cirq_google")  # makes its gates known to Cirq's reader
-    try:
-        read = cirq.read_json(json_text=text)
-    except json.JSONDecodeError as error:
+    importlib.import_module("cirq_google")  # makes its gates known to Cirq's tables
+    plain = json.dumps(circuit_json.checked(text, source))
+    with _told(source):
+        read = cirq.read_json(json_text=plain, resolvers=[_known_type])
+    if isinstance(read, cirq.FrozenCircuit):
+        read = read.unfreeze()
+    if len(read) < 2:
         raise ValueError(
-            f"`path` must be whole, but {source} breaks off or is damaged at character {error.pos}."
-        ) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(
-            f"`path` must hold types that Cirq knows, but of {source} it says: {' '.join(str(error).split())}"
-        ) from error
-    if not isinstance(read, cirq.Circuit) or len(read) < 2:
-        raise ValueError(f"`path` must hold a circuit, but {source} holds {type(read).__name__}.")
-    qubits = sorted(read.all_qubits())
+            f"`path` must hold a circuit and its measurement, but {source} holds {len(read)} moments."
+        )
+    with _told(source):
+        qubits = sorted(read.all_qubits())
     if not all(isinstance(qubit, cirq.GridQubit) for qubit in qubits):
         raise ValueError(
             f"`path` must place its qubits on a grid, but {qubits[0]!r} of {source} is not."
@@ -170,7 +169,29 @@ def read_json(
             "out of the file and apply it to the value."
         )
     sites = tuple((int(q.row), int(q.col)) for q in qubits)  # pyright: ignore[reportAttributeAccessIssue]
-    return from_cirq(read[:-1], qubits).moments, qubits.index(last[0].qubits[0]), sites
+    with _told(source):
+        moments = from_cirq(read[:-1], qubits).moments
+    return moments, qubits.index(last[0].qubits[0]), sites
+
+
+@contextlib.contextmanager
+def _told(source: str) -> Iterator[None]:
+    """What Cirq cannot make of a file, with the name of the file."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        if str(error).startswith("`"):
+            raise
+        raise ValueError(
+            f"`path` must hold what Cirq can build, but of {source} it says: {' '.join(str(error).split())}"
+        ) from error
+
+
+def _known_type(name: str) -> Any:
+    """Cirq's own maker of a type that a file may hold; None for any other."""
+    if name not in circuit_json.TYPES:
+        return None
+    return next(filter(None, (resolve(name) for resolve in cirq.DEFAULT_RESOLVERS)), None)
 
 
 def state(circuit: Circuit, precision: str = "single") -> np.ndarray:

@@ -1,3 +1,5 @@
+import gzip
+
 import cirq
 import cirq_google
 import numpy as np
@@ -30,7 +32,7 @@ def published_text(echo=ECHO):
 
 def write(tmp_path, text, folder=f"circuits_{DEPTH}"):
     file = tmp_path / folder / "circuit_0.pkl"
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     return file
 
@@ -123,17 +125,29 @@ def test_a_gate_of_three_qubits_is_named(tmp_path):
         published.read_circuit(write(tmp_path, cirq.to_json(circuit)))
 
 
-def test_a_type_cirq_does_not_know_is_named(tmp_path):
-    text = published_text().replace('"FSimGate"', '"SecretGate"')
-    with pytest.raises(ValueError, match=r"types that Cirq knows.*SecretGate"):
-        published.read_circuit(write(tmp_path, text))
+@pytest.mark.parametrize(
+    "written",
+    [
+        gzip.compress,
+        lambda text: b"\xef\xbb\xbf" + text,
+        lambda text: b"[" + text + b"]",
+        lambda text: cirq.to_json(cirq.read_json(json_text=text.decode()).freeze()).encode(),
+        lambda text: gzip.compress(b"\n[" + text + b"]"),
+    ],
+    ids=["gzip", "byte order mark", "list of one", "frozen", "list in gzip"],
+)
+def test_a_file_is_read_however_it_was_written(tmp_path, written):
+    text = published_text().encode()
+    plain = published.read_circuit(write(tmp_path / "plain", text))
+    assert published.read_circuit(write(tmp_path, written(text))) == plain
 
 
 @pytest.mark.parametrize(
     ("make", "options", "message"),
     [
         (lambda: cirq.to_json(cirq.X), {}, "must hold a circuit"),
-        (lambda: "[1, 2]", {}, "does not begin like it"),
+        (lambda: "1, 2", {}, "does not begin like it"),
+        (lambda: "[{}, {}]", {}, "a list of 2"),
         (published_text, {"depth": 2}, "one kind of Pauli matrix after U"),
         (published_text, {"depth": 99}, "198 moments of U and the butterflies"),
         (published_text, {"order": 1}, "moments of an echo of order 1"),
@@ -178,6 +192,8 @@ def test_values_are_parsed_and_never_run(tmp_path):
     [
         ("simulated_data = load('x')\n", "literal to simulated_data, but .* line 1 holds"),
         ("simulated_data = [1, 2\n", "cannot be parsed"),
+        ("simulated_data = " + 60 * "[" + "\n", "cannot be parsed"),
+        ("simulated_data = np.array()\n", "literal to simulated_data"),
         ("something = 1\n", "must assign one of simulated_data"),
     ],
 )
