@@ -57,7 +57,7 @@ def run_and_store(
     with (
         on_device(device),
         precision(precision_of(config)),
-        _workers(jobs, cluster) as workers,
+        _workers(jobs, cluster, module.__name__) as workers,
     ):
         start = time.monotonic()
         context = Context(pieces, workers=workers, draw=lambda early: _draw_early(early, pieces))
@@ -95,12 +95,14 @@ def _check_workers(jobs: int, cluster: str) -> None:
 
 
 @contextlib.contextmanager
-def _workers(jobs: int, cluster: str) -> Iterator[Workers | None]:
+def _workers(jobs: int, cluster: str, module: str) -> Iterator[Workers | None]:
     if not cluster and jobs == 1:
         yield None
         return
     workers = (
-        ClusterWorkers(cluster, provenance.code_fingerprint) if cluster else LocalWorkers(jobs)
+        ClusterWorkers(cluster, provenance.code_fingerprint)
+        if cluster
+        else LocalWorkers(jobs, [module])
     )
     try:
         yield workers

@@ -2,16 +2,20 @@
 
 Each process computes one piece at a time with its share of the cores. One that dies (killed, out of memory, a fault in
 compiled code) costs only the piece it was at, which another one computes again. None outlives the command.
+
+Importing the packages takes a process longer than many a piece. On Linux they are therefore forked from one server that
+has imported them and computes nothing itself; a fork of the command, in which JAX has threads, may hang.
 """
 
 import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -29,10 +33,12 @@ class LocalWorkers:
 
     Args:
         jobs: How many, at least 1.
+        modules: Names of modules that the pieces need, to be imported once for all processes.
     """
 
-    def __init__(self, jobs: int):
+    def __init__(self, jobs: int, modules: Sequence[str] = ()):
         self.jobs = jobs
+        self._modules = ["experiments.harness.relay", "jax", *modules]
         self._workers: list[_Worker] = []
         self._started = 0
 
@@ -89,7 +95,8 @@ class LocalWorkers:
         for _ in range(min(waiting - free, self.jobs - len(self._workers))):
             self._started += 1
             with thread_share(self.jobs):
-                self._workers.append(_Worker(f"worker {self._started}"))
+                worker = _Worker(f"worker {self._started}", _context(self._modules))
+                self._workers.append(worker)
 
     def _bury(self, worker: "_Worker", replay: Replay) -> None:
         self._workers.remove(worker)
@@ -131,15 +138,32 @@ def _how(code: int | None) -> str:
     return f"with exit code {code}"
 
 
+def _context(modules: list[str]) -> Any:
+    """How processes are started, with the server running where there is one."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(modules)
+    # Ctrl-C reaches every process of the terminal; it is the command that decides.
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+    return context
+
+
 class _Worker:
     """One process, our end of the pipe to it, and the label of the piece it is at."""
 
-    def __init__(self, name: str):
-        # Spawned, not forked: a fork of a process in which JAX has threads may hang.
-        spawn: Any = multiprocessing.get_context("spawn")
+    def __init__(self, name: str, context: Any):
         self.name, self.label = name, STARTING
-        self.connection, theirs = spawn.Pipe()
-        self.process = spawn.Process(target=_serve, args=(theirs,), name=name, daemon=True)
+        self.connection, theirs = context.Pipe()
+        # A server has the environment that was there when it was started.
+        arguments = theirs, dict(os.environ)
+        self.process = context.Process(target=_serve, args=arguments, name=name, daemon=True)
         self.process.start()
         theirs.close()  # or its end would never be seen here
 
@@ -150,9 +174,11 @@ class _Worker:
             self.connection.send((calls[label], settings))
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, environment: dict[str, str]) -> None:
     """The life of a worker: one call after another, until the pipe is closed."""
-    # Ctrl-C reaches every process of the terminal; it is the parent that decides.
+    os.environ.clear()
+    os.environ.update(environment)
+    # Also where no server has kept Ctrl-C away.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # The command tells of a cache that is out of order, once; JAX would tell in each process, once a program.

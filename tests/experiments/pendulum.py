@@ -39,7 +39,16 @@ class Config:
     gravity: float = 9.81
     pause: float = 0.0
     fault: Literal[
-        "none", "nan", "bug", "boundary", "diverge", "drawing", "killed once", "killed", "limp"
+        "none",
+        "nan",
+        "bug",
+        "boundary",
+        "diverge",
+        "drawing",
+        "killed once",
+        "killed",
+        "limp",
+        "waiting",
     ] = "none"
     precision: Literal["single", "double"] = "single"
 
@@ -91,12 +100,18 @@ def _go_wrong(fault):
     if fault == "killed" or (fault == "killed once" and not mark.exists()):
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    if fault == "limp":
-        for _ in range(1200):  # an error comes when something is kept already
-            if list(Path("results/pendulum").glob(".*.pieces/length_1-*.npz")):
-                break
-            time.sleep(0.05)
+    if fault == "waiting":
+        _wait_for(lambda: Path("go-on").exists())
+    if fault == "limp":  # an error comes when something is kept already
+        _wait_for(lambda: list(Path("results/pendulum").glob(".*.pieces/length_1-*.npz")))
         raise NonFiniteError("`period` of a limp pendulum must be finite, but is inf.")
+
+
+def _wait_for(something):
+    for _ in range(6000):
+        if something():
+            return
+        time.sleep(0.01)
 
 
 def _publish(context, config, found):

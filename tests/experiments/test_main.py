@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.experiments import pendulum
+from tests.experiments.forked import Command
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
@@ -211,41 +214,36 @@ def test_info_names_versions_devices_and_data(cli, monkeypatch, tmp_path):
 
 
 def start(tmp_path, *words, **options):
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONUNBUFFERED": "1",
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-    }
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "run", "pendulum", "--lengths", "1", "2", "3", *words],
-        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        **options,
-    )  # fmt: skip
+    return Command(
+        "run", "pendulum", "--lengths", "1", "2", "3", *words, folder=tmp_path, **options
+    )
 
 
 def wait_for_a_piece(tmp_path, process):
-    for _ in range(2400):
+    for _ in range(12_000):
         if list(tmp_path.glob("results/pendulum/.*.pieces/*.npz")):
             return
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
+        assert not process.ended(), process.errors()
+        time.sleep(0.01)
     pytest.fail("no piece was saved within 120 s")
 
 
+def is_that_of_one_process(tmp_path):
+    """The stored result is whole, and that of a run without a stop: its noise depends on seed and length only."""
+    record = json.loads(next(tmp_path.glob("results/pendulum/[!.]*/metrics.json")).read_text())
+    whole = pendulum.run(pendulum.Config(lengths=(1.0, 2.0, 3.0)))
+    assert {n: m["value"] for n, m in record["metrics"].items()} == {
+        n: m.value for n, m in whole.metrics.items()
+    }
+    assert not list(tmp_path.glob("results/pendulum/.*"))
+
+
 def test_side_by_side_a_killed_process_is_made_up_for_and_the_numbers_are_those_of_one(tmp_path):
-    process = start(tmp_path, "--fault", "killed once", "--jobs", "2")
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
+    code, err = start(tmp_path, "--fault", "killed once", "--jobs", "2").finish(120)
+    assert code == 0, err
     assert "warning: a process ended at `length 2` (by SIGKILL" in err
     assert "so far: 1 m swings in 2.00 s\nfigure  results/pendulum/." in err
-    record = json.loads(next(tmp_path.glob("results/pendulum/[!.]*/metrics.json")).read_text())
-    from tests.experiments.pendulum import Config, run
-
-    whole = run(Config(lengths=(1.0, 2.0, 3.0)))
-    assert {name: m["value"] for name, m in record["metrics"].items()} == {
-        name: m.value for name, m in whole.metrics.items()
-    }
+    is_that_of_one_process(tmp_path)
     provenance = next(tmp_path.glob("results/pendulum/[!.]*/provenance.json"))
     assert json.loads(provenance.read_text())["workers"] == "2 processes"
 
@@ -260,73 +258,67 @@ def test_side_by_side_a_killed_process_is_made_up_for_and_the_numbers_are_those_
 def test_side_by_side_an_error_is_one_line_and_finished_pieces_are_kept(
     tmp_path, fault, code, said
 ):
-    process = start(tmp_path, "--fault", fault, "--jobs", "2", "--lengths", "1", "3", "2")
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == code, err
+    words = ("--fault", fault, "--jobs", "2", "--lengths", "1", "3", "2")
+    found, err = start(tmp_path, *words).finish(120)
+    assert found == code, err
     assert err.splitlines()[-1].startswith(said)
     assert "Traceback" not in err
     assert list(tmp_path.glob("results/pendulum/.*.pieces/length_1-*.npz"))
 
 
-def children(process):
+def descendants(process):
     lines = Path(f"/proc/{process}/task/{process}/children")
-    return [int(word) for word in lines.read_text().split()] if lines.exists() else []
+    found = [int(word) for word in lines.read_text().split()] if lines.exists() else []
+    return found + [later for child in found for later in descendants(child)]
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found by /proc")
 def test_ctrl_c_leaves_pieces_and_no_process_behind(tmp_path):
-    words = ("--jobs", "2", "--lengths", "1", "2", "3", "4", "--pause", "0.5")
-    first = start(tmp_path, *words, process_group=0)
+    words = ("--jobs", "2", "--lengths", "1", "2", "3", "4", "--fault", "waiting")
+    first = start(tmp_path, *words, own_server=True)
     wait_for_a_piece(tmp_path, first)
-    left = children(first.pid)
+    left = descendants(first.pid)
     assert len(left) >= 2
     os.killpg(first.pid, signal.SIGINT)  # as a terminal does: to every process of the group
-    _, err = first.communicate(timeout=30)
-    assert first.returncode == 130
+    code, err = first.finish(30)
+    assert code == 130
     assert "the same command goes on from there" in err
     assert "Traceback" not in err
-    for _ in range(100):
+    for _ in range(500):
         if not any(Path(f"/proc/{process}").exists() for process in left):
             break
-        time.sleep(0.1)
+        time.sleep(0.02)
     else:
         pytest.fail("a process outlives the command")
-    second = start(tmp_path, *words)
-    _, err = second.communicate(timeout=120)
-    assert second.returncode == 0, err
+    (tmp_path / "go-on").touch()
+    code, err = start(tmp_path, *words).finish(120)
+    assert code == 0, err
     assert re.search(r"length \d: taken from the interrupted run", err)
     assert not list(tmp_path.glob("results/pendulum/.*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_process_leaves_pieces_and_the_same_command_goes_on(tmp_path, number):
-    first = start(tmp_path, "--pause", "0.5")
+    words = ("--fault", "waiting")
+    first = start(tmp_path, *words)
     wait_for_a_piece(tmp_path, first)
     first.send_signal(number)
-    _, err = first.communicate(timeout=20)
+    code, err = first.finish(20)
     assert "Traceback" not in err
     if number == signal.SIGKILL:
-        assert first.returncode == -signal.SIGKILL
+        assert code == -signal.SIGKILL
     else:
-        assert first.returncode == 128 + number
+        assert code == 128 + number
         assert (
-            "the same command goes on from there: lightecho run pendulum --lengths 1 2 3 --pause 0.5"
+            "the same command goes on from there: lightecho run pendulum --lengths 1 2 3 --fault waiting"
             in err
         )
     assert not list(tmp_path.glob("results/pendulum/[!.]*"))
-    second = start(tmp_path, "--pause", "0.5")
-    _, err = second.communicate(timeout=60)
-    assert second.returncode == 0, err
+    (tmp_path / "go-on").touch()
+    code, err = start(tmp_path, *words).finish(60)
+    assert code == 0, err
     assert "length 1: taken from the interrupted run" in err
-    record = json.loads(next(tmp_path.glob("results/pendulum/[!.]*/metrics.json")).read_text())
-    # The noise depends on seed and length only, so the value must be that of a run without a stop.
-    from tests.experiments.pendulum import Config, run
-
-    whole = run(Config(lengths=(1.0, 2.0, 3.0)))
-    assert {name: m["value"] for name, m in record["metrics"].items()} == {
-        name: m.value for name, m in whole.metrics.items()
-    }
-    assert not list(tmp_path.glob("results/pendulum/.*"))
+    is_that_of_one_process(tmp_path)
 
 
 def test_an_error_is_one_plain_line_on_a_narrow_coloured_terminal(tmp_path):

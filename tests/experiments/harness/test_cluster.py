@@ -5,6 +5,7 @@ import os
 import socket
 import warnings
 
+import dask
 import pytest
 from rich.console import Console
 
@@ -12,7 +13,7 @@ from experiments.harness.cluster import ClusterWorkers
 from experiments.harness.context import Context
 from experiments.harness.errors import NonFiniteError, UserError
 from experiments.harness.settings import precision, thread_share
-from tests.experiments import map_pieces
+from tests.experiments import forked, map_pieces
 
 distributed = pytest.importorskip("distributed")
 # Sockets and loops of Dask's own threads are closed by its garbage collection.
@@ -25,7 +26,9 @@ def same_code():
 
 @pytest.fixture(scope="module")
 def cluster():
-    with warnings.catch_warnings(), thread_share(2):
+    forked.server()
+    method = {"distributed.worker.multiprocessing-method": "forkserver"}
+    with warnings.catch_warnings(), thread_share(2), dask.config.set(method):
         warnings.simplefilter("ignore")
         with distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None

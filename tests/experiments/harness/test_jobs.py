@@ -16,13 +16,19 @@ from experiments.harness.context import Context, stacked
 from experiments.harness.errors import NonFiniteError, UserError
 from experiments.harness.jobs import LocalWorkers
 from experiments.harness.settings import cores, precision
-from tests.experiments import map_pieces
+from tests.experiments import forked, map_pieces
 
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def imported_once():
+    """All processes of these tests come from one that has imported what they need."""
+    forked.server()
+
+
 @pytest.fixture(scope="module")
-def workers():
+def workers(imported_once):
     """Two processes for all tests that leave them alive."""
     two = LocalWorkers(2)
     yield two
@@ -60,7 +66,7 @@ def test_side_by_side_gives_the_bits_of_one_after_the_other(workers, name):
 def test_each_process_has_its_share_of_the_cores():
     two = LocalWorkers(2)
     try:
-        pieces = {f"{i}": (0.3,) for i in range(4)}
+        pieces = {f"{i}": (0.1,) for i in range(4)}
         found = stacked(context_with(two)[0].map(map_pieces.process, pieces).values())
     finally:
         two.close()
@@ -164,18 +170,21 @@ from tests.experiments import map_pieces
 context = Context(workers=LocalWorkers(2))
 context.map(map_pieces.process, {"a": (0.0,), "b": (0.0,)}, on_piece=lambda found: print(
     *(int(piece["process"]) for piece in found.values()), flush=True))
-context.map(map_pieces.process, {"c": (600.0,), "d": (600.0,)})
+context.map(map_pieces.endless, {name: (sys.argv[1], name) for name in "cd"})
 """
 
 
-def test_workers_end_with_a_command_that_is_killed():
+def test_workers_end_with_a_command_that_is_killed(tmp_path):
     command = subprocess.Popen(
-        [sys.executable, "-c", ORPHANS], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        [sys.executable, "-c", ORPHANS, tmp_path], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     command.stdout.readline()
     processes = [int(word) for word in command.stdout.readline().split()]
-    time.sleep(0.5)
+    for _ in range(6000):  # both are busy
+        if len(list(tmp_path.iterdir())) == 2:
+            break
+        time.sleep(0.01)
     assert all(alive(process) for process in processes)
     command.kill()
     command.communicate(timeout=20)

@@ -1,0 +1,90 @@
+"""Commands in processes forked from one that has imported the packages, which takes a command longer than its work.
+
+That process computes nothing, so that forking it is safe; it is the server from which `LocalWorkers` of this process
+come too. What a forked command does is what one started anew does, but for the imports.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from contextlib import chdir
+from functools import cache
+from multiprocessing import forkserver
+from pathlib import Path
+from unittest.mock import patch
+
+ROOT = Path(__file__).parents[2]
+_MODULES = (
+    "pytest",
+    "distributed.nanny",
+    "experiments.command.commands",
+    "tests.experiments.pendulum",
+    "tests.experiments.map_pieces",
+)
+
+
+@cache
+def server():
+    """The context of the one server of this process, which is running."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_MODULES))
+    # Where it is imported from, as `lightecho` has it by being installed.
+    with patch.dict(os.environ, PYTHONPATH=str(ROOT), JAX_PLATFORMS="cpu"), chdir(ROOT):
+        forkserver.ensure_running()
+    return context
+
+
+def _body(words, folder, environment, own_server):
+    for target, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(folder / f".{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), target)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    os.setpgid(0, 0)
+    if not own_server:
+        forkserver._forkserver.ensure_running = lambda: None  # the one it comes from
+        forkserver.ensure_running = lambda: None
+    from experiments.__main__ import main
+    from experiments.command import registry
+
+    registry.EXPERIMENTS = {"pendulum": "tests.experiments.pendulum"}
+    registry.BENCHMARKS = {}
+    sys.exit(main(words))
+
+
+class Command:
+    """`lightecho` with the pendulum, in a process group of its own.
+
+    Args:
+        words: What stands after `lightecho`.
+        folder: Where it runs.
+        own_server: Its pieces are computed in processes of a server of its own, as for a user.
+    """
+
+    def __init__(self, *words: str, folder: Path, own_server: bool = False):
+        self._folder = folder
+        environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache"), "JAX_PLATFORMS": "cpu"}
+        arguments = words, folder, environment, own_server
+        self._process = server().Process(target=_body, args=arguments)
+        self._process.start()
+        self.pid: int = self._process.pid or 0
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """To this process alone."""
+        os.kill(self.pid, number)
+
+    def ended(self) -> bool:
+        """Whether it has."""
+        return self._process.exitcode is not None
+
+    def finish(self, timeout: float) -> tuple[int, str]:
+        """Exit code and standard error, once it has ended."""
+        self._process.join(timeout)
+        assert self.ended(), f"not ended within {timeout} s: {self.errors()}"
+        return self._process.exitcode or 0, self.errors()
+
+    def errors(self) -> str:
+        """Standard error so far."""
+        path = self._folder / ".stderr"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
