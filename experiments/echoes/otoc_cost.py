@@ -159,13 +159,10 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     metrics: dict[str, Measurement] = {"efficiency": Measurement(config.efficiency)}
     metrics |= _growth_metrics(arrays, laws)
     tasks = [(size, order) for size in config.sizes for order in config.orders]
-    with session.progress("circuits", len(tasks)) as ticker:
-        for size, order in tasks:
-            text = f"{size}_{order}"
-            piece = session.sub_run(text, lambda s=size, o=order: _search(config, machine, s, o))
-            metrics |= _metrics(config, machine, laws, size, order, piece)
-            arrays |= {f"{name}.{size}.{order}": values for name, values in piece.items()}
-            ticker.advance(note=text)
+    searched = session.map(_search, {f"{s}_{o}": (config, machine, s, o) for s, o in tasks})
+    for (size, order), piece in zip(tasks, searched.values(), strict=True):
+        metrics |= _metrics(config, machine, laws, size, order, piece)
+        arrays |= {f"{name}.{size}.{order}": values for name, values in piece.items()}
     return Outcome("otoc_cost", config, metrics, arrays, REFERENCES)
 
 

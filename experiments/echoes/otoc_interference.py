@@ -190,25 +190,37 @@ def _ensemble(
     strings: int,
 ) -> Interference:
     """One ensemble in resumable pieces; circuit number i has the same gates and strings in all of them."""
-    layout = config.layout(size)
-
-    def block(numbers: range) -> dict[str, np.ndarray]:
-        parts = [_circuit(config, layout, order, redraw, strings, number) for number in numbers]
-        return {
-            "total": np.concatenate([part.total for part in parts]),
-            "inserted": np.concatenate([part.inserted for part in parts]),
-        }
-
-    pieces = []
-    for start in range(0, circuits, _BLOCK):
-        numbers = range(start, min(start + _BLOCK, circuits))
-        theta = "gate" if redraw else "circuit"
-        text = f"{size}_{order_name(order)}_theta_per_{theta}_{circuits}x{strings}_from{start}"
-        pieces.append(session.sub_run(text, lambda numbers=numbers: block(numbers)))
+    theta = "gate" if redraw else "circuit"
+    text = f"{size}_{order_name(order)}_theta_per_{theta}_{circuits}x{strings}_from"
+    tasks = {
+        f"{text}{start}": (
+            config,
+            size,
+            order,
+            redraw,
+            strings,
+            start,
+            min(start + _BLOCK, circuits),
+        )
+        for start in range(0, circuits, _BLOCK)
+    }
+    pieces = session.map(_block, tasks).values()
     return Interference(
         np.concatenate([piece["total"] for piece in pieces]),
         np.concatenate([piece["inserted"] for piece in pieces]),
     )
+
+
+def _block(
+    config: Config, size: str, order: str, redraw: bool, strings: int, start: int, stop: int
+) -> dict[str, np.ndarray]:
+    """Circuits number `start` to below `stop` of an ensemble."""
+    layout = config.layout(size)
+    parts = [_circuit(config, layout, order, redraw, strings, k) for k in range(start, stop)]
+    return {
+        "total": np.concatenate([part.total for part in parts]),
+        "inserted": np.concatenate([part.inserted for part in parts]),
+    }
 
 
 def _circuit(

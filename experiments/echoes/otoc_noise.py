@@ -155,15 +155,12 @@ REFERENCES = (
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Runs every circuit of every layout, then the mitigation on each ensemble."""
     session = context or Context()
-    tasks = [(text, index) for text in config.layouts for index in range(config.n_circuits)]
-    pieces: dict[str, list[dict[str, np.ndarray]]] = {text: [] for text in config.layouts}
-    with session.progress("circuits", len(tasks)) as ticker:
-        for text, index in tasks:
-            piece = session.sub_run(
-                f"{text}_{index}", lambda t=text, i=index: _circuit(config, config.layout(t), i)
-            )
-            pieces[text].append(piece)
-            ticker.advance(note=text)
+    numbers = range(config.n_circuits)
+    tasks = {
+        f"{text}_{k}": (config, config.layout(text), k) for text in config.layouts for k in numbers
+    }
+    circuits = session.map(_circuit, tasks)
+    pieces = {text: [circuits[f"{text}_{k}"] for k in numbers] for text in config.layouts}
     metrics, arrays, factors, fidelities = {}, {}, [], []
     for text, found in pieces.items():
         stack = {name: np.stack([piece[name] for piece in found]) for name in found[0]}

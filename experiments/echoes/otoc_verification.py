@@ -121,12 +121,8 @@ REFERENCES = (
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Every engine on the same echoes, then devices with finite shots."""
     context = context or Context()
-    pieces = []
-    with context.progress("circuits", config.n_circuits) as ticker:
-        for number in range(config.n_circuits):
-            compute = lambda number=number: _on_every_engine(config, number)  # noqa: E731
-            pieces.append(context.sub_run(f"circuit{number}", compute))
-            ticker.advance()
+    tasks = {f"circuit{number}": (config, number) for number in range(config.n_circuits)}
+    pieces = list(context.map(_on_every_engine, tasks).values())
     values = np.stack([piece["values"] for piece in pieces])  # circuits, methods, forms, quantities
     arrays = {
         "values": values,

@@ -29,7 +29,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.harness.context import Context
+from experiments.harness.context import Context, called
 from experiments.harness.fields import at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -156,19 +156,11 @@ REFERENCES = (
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Errors and counts of circuits, counts of the larger molecule, searched programs."""
     session = context or Context()
-    work = {"exact": lambda: {"echo": _exact(config)}}
-    for way in WAYS:
-        for density in config.densities:
-            work[f"{way}_x{density}"] = lambda w=way, d=density: _circuits(config, w, d)
-    for steps in config.biphenyl:
-        work[f"biphenyl_{steps}"] = lambda s=steps: _biphenyl(config, s)
-    for number in range(config.searches):
-        work[f"search_{number}"] = lambda k=number: _search(config, k)
-    found: dict[str, dict[str, np.ndarray]] = {}
-    with session.progress("circuits", len(work)) as ticker:
-        for name, compute in work.items():
-            found[name] = session.sub_run(name, compute)
-            ticker.advance(note=name)
+    work: dict[str, tuple] = {"exact": (_exact, config)}
+    work |= {f"{w}_x{d}": (_circuits, config, w, d) for w in WAYS for d in config.densities}
+    work |= {f"biphenyl_{steps}": (_biphenyl, config, steps) for steps in config.biphenyl}
+    work |= {f"search_{number}": (_search, config, number) for number in range(config.searches)}
+    found = session.map(called, work)
     arrays = {f"{name}.{key}": value for name, part in found.items() for key, value in part.items()}
     return Outcome("nmr_circuits", config, _metrics(config, arrays), arrays, REFERENCES)
 
@@ -180,10 +172,9 @@ def toluene_hamiltonian(config: Config) -> SpinHamiltonian:
     return average_hamiltonian.reversible_hamiltonian(table[np.ix_(kept, kept)])
 
 
-def _exact(config: Config) -> np.ndarray:
-    return np.asarray(
-        echo(toluene_hamiltonian(config), config.struck, config.angle, config.times).values
-    )
+def _exact(config: Config) -> dict[str, np.ndarray]:
+    found = echo(toluene_hamiltonian(config), config.struck, config.angle, config.times)
+    return {"echo": np.asarray(found.values)}
 
 
 def _circuits(config: Config, way: str, density: int) -> dict[str, np.ndarray]:

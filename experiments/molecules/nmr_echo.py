@@ -28,7 +28,6 @@ as printed; so 2/9 may count the coupling as D I_z S_z. That is a hint and no pr
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -37,7 +36,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.signal import find_peaks
 
-from experiments.harness.context import Arrays, Context
+from experiments.harness.context import Context, called
 from experiments.harness.fields import among, at_least, rising
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
@@ -176,14 +175,12 @@ SCALES = {
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Toluene exactly, dimethylbiphenyl by random states, pulsed cycles there and back, their reversal by orders."""
     session = context or Context()
-    work = {"toluene": lambda: _toluene(config)}
-    work |= {f"biphenyl_{r}": lambda r=r: _biphenyl(config, r) for r in config.readings}
+    work: dict[str, tuple] = {"toluene": (_toluene, config)}
+    work |= {f"biphenyl_{r}": (_biphenyl, config, r) for r in config.readings}
     work |= _pulsed_work(config)
-    arrays = {}
-    with session.progress("nmr_echo", len(work)) as ticker:
-        for name, compute in work.items():
-            arrays |= session.sub_run(name, compute)
-            ticker.advance(note=name)
+    arrays: dict[str, np.ndarray] = {}
+    for piece in session.map(called, work).values():
+        arrays |= piece
     metrics = _toluene_metrics(config, arrays) | _pulse_metrics(config, arrays)
     for reading in config.readings:
         value, error = arrays[f"biphenyl.{reading}"][:, -1]
@@ -195,21 +192,27 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     return Outcome("nmr_echo", config, metrics, arrays, REFERENCES)
 
 
-def _pulsed_work(config: Config) -> dict[str, Callable[[], Arrays]]:
+def _pulsed_work(config: Config) -> dict[str, tuple]:
+    """Function and arguments by the name of the piece."""
     kept = {"toluene": config.toluene_spins, "biphenyl": config.biphenyl_spins}
     whole = {name: Sample(_couplings(config, name), METHYLS[name]) for name in kept}
     settings = config.pulse, config.n_steps, config.angle, config.rf_spread
     work = {}
     for name, molecule in MOLECULES.items():
         part = whole[molecule].part(kept[molecule])
-        work[f"pulsed_{name}"] = partial(trains, name, part, *settings)
-        work[f"reversal_{name}"] = partial(
-            reversal, name, whole[molecule], config.pulse, config.n_steps[-1], config.shortened
+        work[f"pulsed_{name}"] = (trains, name, part, *settings)
+        work[f"reversal_{name}"] = (
+            reversal,
+            name,
+            whole[molecule],
+            config.pulse,
+            config.n_steps[-1],
+            config.shortened,
         )
     toluene_part = whole["toluene"].part(config.toluene_spins)
-    work["butterfly"] = partial(butterfly_by_pulses, toluene_part, config.pulse, config.n_steps)
+    work["butterfly"] = (butterfly_by_pulses, toluene_part, config.pulse, config.n_steps)
     if config.whole_steps:
-        work["whole"] = partial(
+        work["whole"] = (
             whole_molecule, whole["biphenyl"], config.pulse, config.whole_steps, config.angle, config.whole_states,
             config.seed,
         )  # fmt: skip

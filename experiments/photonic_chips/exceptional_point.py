@@ -136,12 +136,8 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     levels = tuple(sorted({*config.noise_levels, config.field_noise}))
     tasks = [(2, device, noise) for device in range(config.devices) for noise in levels]
     tasks += [(order, d, config.field_noise) for order in orders[1:] for d in range(config.devices)]
-    pieces = {}
-    with session.progress("devices", len(tasks)) as ticker:
-        for task in tasks:
-            text = "order{}_device{}_noise{:g}".format(*task)
-            pieces[task] = session.sub_run(text, lambda t=task: _device(config, *t))
-            ticker.advance(note=text)
+    named = {"order{}_device{}_noise{:g}".format(*task): (config, *task) for task in tasks}
+    pieces = dict(zip(tasks, session.map(_device, named).values(), strict=True))
     metrics, arrays = {}, {}
     for order in orders:
         found = [pieces[order, device, config.field_noise] for device in range(config.devices)]

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from experiments.harness.context import Context
 from experiments.harness.settings import precision
 from experiments.photonic_chips import exceptional_point
 
@@ -52,8 +53,9 @@ def test_orders_are_judged_by_the_same_residual(outcome, monkeypatch):
     # 0.1 couplings at order two.
     piece = {k.removeprefix("order2."): v[0] for k, v in outcome.arrays.items()}
     piece |= {k: np.full_like(v, 0.2) for k, v in piece.items() if k.startswith("splitting.")}
-    monkeypatch.setattr(exceptional_point, "_device", lambda *_: piece)
-    metrics = exceptional_point.run(dataclasses.replace(TINY, order_three=True)).metrics
+    context = Context()
+    monkeypatch.setattr(context, "map", lambda function, pieces: dict.fromkeys(pieces, piece))
+    metrics = exceptional_point.run(dataclasses.replace(TINY, order_three=True), context).metrics
     assert metrics["found.forward_mode"].value == 0
     assert metrics["found.forward_mode.order_three"].value == 1
     assert metrics["exponent.order_three"].value == metrics["exponent.near"].value
