@@ -11,7 +11,7 @@ for one qubit and 16 x 16 for two (index code(first) + 4 code(second)); R is a s
 Source: S. Aaronson, D. Gottesman, Phys. Rev. A 70, 052328 (2004), DOI 10.1103/PhysRevA.70.052328 (bits and phases).
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -120,24 +120,35 @@ def merged(bits: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """Adds up the values of equal strings; the strings come out sorted."""
     if len(bits) < 2:
         return bits, values
+    order, starts = grouped(bits)
+    return bits[order[starts]], np.add.reduceat(values[order], starts)
+
+
+def grouped(bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Order that sorts strings, and where each group of equal ones begins in it."""
     by_word = [bits[:, word] for word in range(bits.shape[1])]
     order = np.argsort(by_word[0]) if len(by_word) == 1 else np.lexsort(by_word[::-1])
-    bits, values = bits[order], values[order]
-    new = np.concatenate([[True], (bits[1:] != bits[:-1]).any(axis=1)])
-    starts = np.flatnonzero(new)
-    return bits[starts], np.add.reduceat(values, starts)
+    ordered = bits[order]
+    new = np.ones(len(bits), dtype=bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    return order, np.flatnonzero(new)
 
 
 @lru_cache(maxsize=65536)
 def transfer_matrix(gate: Gate) -> np.ndarray:
     """Real transfer matrix R of U^dagger P_a U = sum_b R[a, b] P_b; read-only, since it is shared."""
-    unitary = gate.matrix()
-    paulis = np.stack([_MATRICES[letter] for letter in _LETTERS])
-    if gate.n_qubits == 2:
-        pairs = [np.kron(first, second) for second in paulis for first in paulis]
-        paulis = np.stack(pairs)
+    unitary, paulis = gate.matrix(), _paulis(gate.n_qubits)
     moved = unitary.conj().T @ paulis @ unitary
     matrix = np.einsum("bij,aji->ab", paulis, moved).real / len(unitary)
     matrix[np.abs(matrix) < _ROUNDING] = 0
     matrix.flags.writeable = False
     return matrix
+
+
+@cache
+def _paulis(n_qubits: int) -> np.ndarray:
+    """Matrices of all letters on one qubit or two, in the order of a transfer matrix."""
+    single = np.stack([_MATRICES[letter] for letter in _LETTERS])
+    if n_qubits == 1:
+        return single
+    return np.stack([np.kron(first, second) for second in single for first in single])

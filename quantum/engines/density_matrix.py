@@ -13,7 +13,7 @@ import numpy as np
 from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.noisy_circuit import NoisyCircuit
 from quantum.circuits.pauli import Observable, PauliString
-from quantum.engines.statevector import apply
+from quantum.engines.statevector import apply, contracted
 
 _MOST_QUBITS = 12
 
@@ -66,8 +66,4 @@ def expectations(
 
 def _apply(rho: np.ndarray, superoperator: np.ndarray, qubits: tuple[int, ...]) -> np.ndarray:
     n = rho.ndim // 2
-    axes = [*qubits, *(q + n for q in qubits)]
-    k = len(axes)
-    matrix = superoperator.reshape((2,) * (2 * k))
-    moved = np.tensordot(matrix, rho, axes=(range(k, 2 * k), axes))
-    return np.moveaxis(moved, range(k), axes)
+    return contracted(rho, superoperator, (*qubits, *(q + n for q in qubits)))

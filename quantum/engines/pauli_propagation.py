@@ -30,6 +30,7 @@ from quantum.circuits.packed_pauli import (
     X_BITS,
     code,
     commutation_signs,
+    grouped,
     merged,
     operation_code,
     pack,
@@ -47,6 +48,7 @@ _ROUNDING = 1e-15
 # Beyond this a gate takes minutes, whatever the memory (our choice).
 _MOST_TERMS = 100_000_000
 _COPIES = 5  # of strings and coefficients while they are sorted and added up
+_ROWS = 2**14  # of letters that a gate mixes at once: 2 MB, which fits a cache
 # No state is held, and the qubits say nothing of the strings there will be.
 N_STATES = {"single": 0, "double": 0}
 
@@ -235,22 +237,30 @@ def _conjugate(
     codes = operation_code(bits, operation)
     if not codes.any():
         return bits, coefficients
-    present = np.unique(codes)
-    if all(np.count_nonzero(matrix[a]) == 1 for a in present):
+    branches = np.count_nonzero(matrix, axis=1)
+    present = np.bincount(codes, minlength=len(matrix))
+    if not present[branches > 1].any():
         # A signed permutation keeps different strings different, so there is nothing to add up.
         targets = np.argmax(matrix != 0, axis=1)
         changed = turned(bits, operation, codes ^ targets[codes])
         return changed, coefficients * matrix[codes, targets[codes]]
+    _check_terms(int(present @ branches), _COPIES * (bits[:1].nbytes + 8))
+    # Strings that agree outside the gate are rows of letters inside it, so the gate is one matrix product.
+    outside = turned(bits, operation, codes)
+    order, starts = grouped(outside)
+    outside, codes, coefficients = outside[order[starts]], codes[order], coefficients[order]
+    ends = np.append(starts[1:], len(order))
     parts, values = [], []
-    for a in present:
-        chosen = codes == a
-        rows, weight = bits[chosen], coefficients[chosen]
-        for b in np.flatnonzero(matrix[a]):
-            parts.append(turned(rows, operation, int(a ^ b)))
-            values.append(matrix[a, b] * weight)
-    needed = sum(map(len, parts))
-    _check_terms(needed, _COPIES * (bits[:1].nbytes + 8))
-    return merged(np.concatenate(parts), np.concatenate(values))
+    for first in range(0, len(starts), _ROWS):
+        low, high = starts[first : first + _ROWS], ends[first : first + _ROWS]
+        here = slice(low[0], high[-1])
+        table = np.zeros((len(low), len(matrix)))
+        table[np.repeat(np.arange(len(low)), high - low), codes[here]] = coefficients[here]
+        table = table @ matrix
+        rows, letters = np.nonzero(table)
+        parts.append(turned(outside[first + rows], operation, letters))
+        values.append(table[rows, letters])
+    return np.concatenate(parts), np.concatenate(values)
 
 
 def _check_terms(needed: int, bytes_each: int) -> None:

@@ -28,6 +28,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Complex, Float
 
 from quantum._checks import check_count
@@ -89,9 +90,16 @@ def sector(
     hamiltonian: SpinHamiltonian, sz: float, *, probe: int = 0
 ) -> Complex[Array, "states states"]:
     """H / hbar in rad/s on the other spins where the probe has S_z = `sz`, without the probe's own energy."""
-    others = np.array([k for k in range(hamiltonian.n_spins) if k != probe])
-    tensor, fields = hamiltonian.couplings, hamiltonian.fields[others]
-    fields = fields + sz * tensor[probe, others, 2]
+    tensor, fields = hamiltonian.couplings, hamiltonian.fields
+    if not (isinstance(tensor, Tracer) or isinstance(fields, Tracer)):
+        tensor, fields = np.asarray(tensor), np.asarray(fields)
+    return jnp.asarray(_sector(tensor, fields, sz, probe))
+
+
+def _sector(tensor, fields, sz: float, probe: int):
+    """The same from arrays; NumPy's stay NumPy's, so that nothing is compiled for each number of spins."""
+    others = np.array([k for k in range(len(fields)) if k != probe])
+    fields = fields[others] + sz * tensor[probe, others, 2]
     return _dense(tensor[others[:, None], others[None]], fields)
 
 
@@ -134,18 +142,26 @@ def _alternating_trace(up, down, order: int):
 def _dense(tensor, fields):
     """Matrix of a Hamiltonian by scattering the 4 x 4 block of each pair and the 2 x 2 block of each spin."""
     n = fields.shape[0]
-    spins = jnp.asarray(PAULIS / 2, dtype=jnp.result_type(fields.dtype, jnp.complex64))
-    matrix = jnp.zeros((2**n, 2**n), spins.dtype)
-    rows, columns = _places([(i,) for i in range(n)], n)
-    blocks = jnp.einsum("ia,apq->ipq", fields, spins)
-    matrix = matrix.at[rows, columns].add(blocks[..., None])
+    xp = jnp if isinstance(fields, jax.Array) else np
+    spins = xp.asarray(PAULIS / 2, dtype=xp.result_type(fields.dtype, xp.complex64))
+    matrix = xp.zeros((2**n, 2**n), spins.dtype)
+    blocks = xp.einsum("ia,apq->ipq", fields, spins)
+    matrix = _added(matrix, [(i,) for i in range(n)], blocks)
     pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
     if not pairs:
         return matrix
     first, second = np.array(pairs).T
-    blocks = jnp.einsum("kab,apq,brs->kprqs", tensor[first, second], spins, spins)
-    rows, columns = _places(pairs, n)
-    return matrix.at[rows, columns].add(blocks.reshape(len(pairs), 4, 4)[..., None])
+    blocks = xp.einsum("kab,apq,brs->kprqs", tensor[first, second], spins, spins)
+    return _added(matrix, pairs, blocks.reshape(len(pairs), 4, 4))
+
+
+def _added(matrix, groups, blocks):
+    """The matrix with the block of each group of spins added, (groups, block, block)."""
+    rows, columns = _places(groups, len(matrix).bit_length() - 1)
+    if isinstance(matrix, jax.Array):
+        return matrix.at[rows, columns].add(blocks[..., None])
+    np.add.at(matrix, (rows, columns), blocks[..., None])
+    return matrix
 
 
 def _places(groups, n: int):
@@ -194,12 +210,12 @@ def echo_by_real_sectors(
         ValueError: As `check_echo`; there may be 12 spins.
     """
     check_echo(hamiltonian, struck, angle, times, axis, probe, most_spins=MOST_REAL_SPINS)
-    hamiltonian, axis = _real_frame(hamiltonian, axis)
-    others = [k for k in range(hamiltonian.n_spins) if k != probe]
+    tensor, fields, axis = _real_frame(hamiltonian, axis)
+    others = [k for k in range(len(fields)) if k != probe]
     turn = np.asarray(butterfly(len(others), [others.index(k) for k in struck], float(angle), axis))
     blocks = []
     for sign in (0.5, -0.5):
-        matrix = np.asarray(sector(hamiltonian, sign, probe=probe))
+        matrix = _sector(tensor, fields, sign, probe)
         real = np.abs(np.imag(matrix)).max() <= _ROUNDING * np.abs(matrix).max()
         energies, states = np.linalg.eigh(np.real(matrix) if real else matrix)
         blocks.append((energies, states, states.conj().T @ turn @ states))
@@ -215,13 +231,13 @@ def echo_by_real_sectors(
 
 
 def _real_frame(hamiltonian: SpinHamiltonian, axis):
-    """Turns all spins and the axis by 45 degrees about z where x and y are coupled: a z axis keeps the echo."""
-    tensor = np.asarray(hamiltonian.couplings)
+    """Couplings, fields and axis turned by 45 degrees about z where x and y are coupled: a z axis keeps the echo."""
+    tensor, fields = np.asarray(hamiltonian.couplings), np.asarray(hamiltonian.fields)
     if not np.any(tensor[..., 0, 1]):
-        return hamiltonian, np.asarray(axis)
+        return tensor, fields, np.asarray(axis)
     half = math.sqrt(0.5)
     turn = np.array([[half, -half, 0], [half, half, 0], [0, 0, 1]])
-    return hamiltonian.rotated(np.stack([turn] * len(tensor))), turn @ np.asarray(axis)
+    return turn @ tensor @ turn.T, fields @ turn.T, turn @ np.asarray(axis)
 
 
 def _times(left, right):

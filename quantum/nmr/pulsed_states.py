@@ -1,8 +1,9 @@
 """Pulse trains on states, finite pulses and all, for molecules too large for a matrix; their echo by random states.
 
-Every element of a sequence, a delay or a pulse with its RF field, is one Chebyshev series (`spin_evolution.evolve`);
-each kind of element is compiled once. The echo of n cycles out, a strike and n cycles of `dipolar_sequences.backward`
-is a trace over the protons, for which random states stand in: with the probe along x, |+> |r>,
+Every element of a sequence, a delay or a pulse with its RF field, is one Chebyshev series (`evolution.evolve`); all
+elements with real matrices share one compiled program, and so do all others. The echo of n cycles out, a strike and n
+cycles of `dipolar_sequences.backward` is a trace over the protons, for which random states stand in: with the probe
+along x, |+> |r>,
 
     C = Tr[S_x W S_x W^dag] / Tr[S_x^2] = mean over r of < W (+, r) | 2 S_x | W (+, r) >,   W = U_back V U_forward,
 
@@ -13,7 +14,6 @@ sample (scale the sequence), relaxation.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,8 @@ from quantum._checks import check_count
 from quantum.nmr.dipolar_sequences import backward
 from quantum.nmr.pulse_sequence import Delay, Pulse, PulseSequence
 from quantum.nmr.strike import turn_spins
-from quantum.spins.evolution import evolve, make_plan
+from quantum.spins.action import make_action
+from quantum.spins.evolution import check_states, evolve_action, make_plan
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian
 from quantum.spins.random_states import random_states
 
@@ -58,6 +59,7 @@ def make_train(
     steps = {e: _step(e, hamiltonian, channels, precision) for e in set(sequence.elements)}
 
     def train(states):
+        check_states(states, hamiltonian.n_spins)
         for element in sequence.elements:
             states = steps[element](states)
         return states
@@ -116,7 +118,7 @@ def rotation(
     struck: Sequence[int], matrix: Complex[np.ndarray, "2 2"]
 ) -> Callable[[jax.Array], jax.Array]:
     """A function that applies one 2 x 2 matrix to every struck spin of states, (*batch, 2^n)."""
-    return jax.jit(lambda states: turn_spins(states, struck, jnp.asarray(matrix, states.dtype)))
+    return lambda states: turn_spins(states, struck, jnp.asarray(matrix, states.dtype))
 
 
 def _step(element: Pulse | Delay, hamiltonian: SpinHamiltonian, channels, precision: str):
@@ -129,11 +131,9 @@ def _step(element: Pulse | Delay, hamiltonian: SpinHamiltonian, channels, precis
         field = element.angle / element.duration * np.outer(struck, axis)
         whole = hamiltonian + SpinHamiltonian(0 * hamiltonian.couplings, jnp.asarray(field))
     plan = make_plan(whole, precision=precision)
-    return jax.jit(partial(_evolved, whole, element.duration, plan))
-
-
-def _evolved(hamiltonian, duration, plan, states):
-    return evolve(hamiltonian, states, duration, plan=plan)
+    action = make_action(whole, precision=precision, real=plan.real)
+    times = np.array([element.duration], dtype=float)
+    return lambda states: evolve_action(action, states, times, plan)[0]
 
 
 def _ideal(pulse: Pulse, channels):

@@ -6,7 +6,9 @@ Conventions and sources as in `average_hamiltonian`.
 """
 
 from collections.abc import Sequence
+from functools import partial, reduce
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -24,12 +26,13 @@ def butterfly(
     axis: Float[Array, " 3"] | np.ndarray = BLEW_12_AXIS,
 ) -> Complex[Array, "states states"]:
     """exp(-i angle axis . I) of every struck spin, as one matrix on `n_spins` spins."""
-    generator = jnp.tensordot(jnp.asarray(axis), PAULIS, 1)
-    one = jnp.cos(angle / 2) * np.eye(2) - 1j * jnp.sin(angle / 2) * generator
-    total = jnp.eye(1, dtype=one.dtype)
-    for spin in range(n_spins):
-        total = jnp.kron(total, one if spin in struck else jnp.eye(2, dtype=one.dtype))
-    return total
+    # Numbers go through NumPy, which compiles nothing for each number of spins.
+    traced = isinstance(angle, Tracer) or isinstance(axis, Tracer)
+    xp = jnp if traced else np
+    generator = xp.tensordot(xp.asarray(axis), PAULIS, 1)
+    one = xp.cos(angle / 2) * np.eye(2) - 1j * xp.sin(angle / 2) * generator
+    parts = [one if spin in struck else xp.eye(2, dtype=one.dtype) for spin in range(n_spins)]
+    return jnp.asarray(reduce(xp.kron, parts, xp.eye(1, dtype=one.dtype)))
 
 
 def check_echo(
@@ -108,6 +111,11 @@ def turn_spins(
     turn: Complex[Array, "2 2"],
 ) -> Complex[Array, "*batch states"]:
     """The same 2 x 2 matrix applied to every struck spin."""
+    return _turn_spins(states, tuple(struck), turn)
+
+
+@partial(jax.jit, static_argnums=1)
+def _turn_spins(states, struck: tuple[int, ...], turn):
     n = states.shape[-1].bit_length() - 1
     for spin in struck:
         split = states.reshape(*states.shape[:-1], 2**spin, 2, 2 ** (n - 1 - spin))

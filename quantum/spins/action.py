@@ -121,6 +121,9 @@ def make_action(
     real = found if real is None else real
     n = hamiltonian.n_spins
     places = blocks(n)
+    couplings, vectors = hamiltonian.couplings, hamiltonian.fields
+    if not (traced or isinstance(vectors, Tracer)):
+        couplings, vectors = np.asarray(couplings), np.asarray(vectors)
     matrices = []
     for cluster in _clusters(len(places)):
         spins = [spin for place in cluster for spin in places[place]]
@@ -129,10 +132,10 @@ def make_action(
         within = block_of[:, None] == block_of[None]
         weights = np.where(within, 1 / share[:, None], 1.0) / 2  # each pair comes in both orders
         pairs = np.ix_(spins, spins)
-        tensor = hamiltonian.couplings[pairs] * weights[:, :, None, None]
-        fields = hamiltonian.fields[np.array(spins)] / share[:, None]
+        tensor = couplings[pairs] * weights[:, :, None, None]
+        fields = vectors[np.array(spins)] / share[:, None]
         matrix = _cluster_matrix(tensor, fields, dtype)
-        matrices.append(matrix.real if real else matrix)
+        matrices.append(jnp.asarray(matrix.real if real else matrix))
     return SpinAction(tuple(matrices), n)
 
 
@@ -143,9 +146,12 @@ def apply(
     precision: str = "single",
 ) -> Complex[Array, "*batch states"]:
     """H psi / hbar in rad/s for a batch of states; linear in the states and in the Hamiltonian."""
-    action = make_action(hamiltonian, precision=precision)
-    columns = to_columns(states, action)
-    return from_columns(action(columns), states.shape[:-1])
+    return _applied(make_action(hamiltonian, precision=precision), states)
+
+
+@jax.jit
+def _applied(action: SpinAction, states):
+    return from_columns(action(to_columns(states, action)), states.shape[:-1])
 
 
 def to_columns(
@@ -192,17 +198,13 @@ def real_frame(hamiltonian: SpinHamiltonian) -> tuple[SpinHamiltonian, Float[np.
         The turned Hamiltonian (the same one if neither helps), and the rotation R that turned it: I . f becomes I .
         (R f).
     """
-    for angle in (0.0, math.pi / 4):
-        cosine, sine = math.cos(angle), math.sin(angle)
-        turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
-        turned = hamiltonian.rotated(
-            jnp.broadcast_to(
-                jnp.asarray(turn, hamiltonian.couplings.dtype), (hamiltonian.n_spins, 3, 3)
-            )
-        )
-        if is_real(turned):
-            return (turned, turn) if angle else (hamiltonian, turn)
-    return hamiltonian, np.eye(3)
+    if is_real(hamiltonian):
+        return hamiltonian, np.eye(3)
+    half = math.sqrt(0.5)
+    turn = np.array([[half, -half, 0.0], [half, half, 0.0], [0.0, 0.0, 1.0]])
+    turns = np.broadcast_to(turn, (hamiltonian.n_spins, 3, 3))
+    turned = hamiltonian.rotated(turns.astype(hamiltonian.couplings.dtype))
+    return (turned, turn) if is_real(turned) else (hamiltonian, np.eye(3))
 
 
 def rigorous_bounds(action: SpinAction) -> Bounds:
@@ -260,9 +262,9 @@ def _operators(n_spins: int) -> Complex[np.ndarray, "spins 3 states states"]:
 
 
 def _cluster_matrix(tensor, fields, dtype):
-    """sum_ij I_i . T_ij . I_j + sum_i f_i . I_i for the few spins of a cluster."""
-    spins = jnp.asarray(_operators(fields.shape[0]), dtype)
-    partners = jnp.einsum("ijab,jbpq->iapq", tensor.astype(dtype), spins)
-    return jnp.einsum("iapq,iaqr->pr", spins, partners) + jnp.einsum(
-        "ia,iapq->pq", fields.astype(dtype), spins
-    )
+    """sum_ij I_i . T_ij . I_j + sum_i f_i . I_i for the few spins of a cluster; NumPy's arrays compile nothing."""
+    xp = jnp if isinstance(fields, jax.Array) or isinstance(tensor, jax.Array) else np
+    spins = xp.asarray(_operators(fields.shape[0]), dtype)
+    partners = xp.einsum("ijab,jbpq->iapq", tensor.astype(dtype), spins, optimize=True)
+    pairs = xp.einsum("iapq,iaqr->pr", spins, partners, optimize=True)
+    return pairs + xp.einsum("ia,iapq->pq", fields.astype(dtype), spins)

@@ -161,14 +161,13 @@ def evolve_action(
         at_least: Room for that many pairs of terms, so that calls for several times share a compiled program.
     """
     weights, phases = series(plan, times)
-    n_pairs = len(weights)
-    scaled = action.scaled(plan.middle, plan.radius)
+    n_pairs, edges = len(weights), (plan.middle, plan.radius)
     if any(isinstance(leaf, Tracer) for leaf in (*action.matrices, states)):
-        return _chebyshev(scaled, states, weights, phases, n_pairs)
+        return _chebyshev(action, edges, states, weights, phases, n_pairs)
     room = -(-max(n_pairs, at_least) // _PADDING) * _PADDING
     padded = np.zeros((room, *weights.shape[1:]))
     padded[:n_pairs] = weights
-    return _compiled(scaled, states, padded, phases, n_pairs)
+    return _compiled(action, edges, states, padded, phases, n_pairs)
 
 
 def series(
@@ -213,8 +212,9 @@ def check_norms(states, found, plan: SpinPlan) -> None:
         )
 
 
-def _chebyshev(scaled: SpinAction, states, weights, phases, n_pairs):
+def _chebyshev(action: SpinAction, edges, states, weights, phases, n_pairs):
     """Sum of the series for all times, (times, *batch, 2^n); a traced `n_pairs` saves a compilation for each length."""
+    scaled = action.scaled(*edges)
     columns = to_columns(states, scaled)
     dtype = columns.dtype
     weights = jnp.asarray(weights, jnp.finfo(dtype).dtype)

@@ -4,6 +4,7 @@ import numpy as np
 
 from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import Gate, fsim, matrix_gate, phased_x, rz
+from quantum.engines.statevector import apply
 
 FIXED = ("i", "x", "y", "z", "h", "s", "s_dagger", "cz")
 
@@ -54,6 +55,15 @@ def dense(circuit):
         inside = bits @ (1 << np.arange(n - 1, -1, -1))
         total = block[np.ix_(inside, inside)] @ total
     return total
+
+
+def unitary(circuit):
+    """The unitary of a circuit by the plain reference, all columns at once."""
+    n = circuit.n_qubits
+    columns = np.eye(2**n, dtype=complex).reshape((2,) * n + (2**n,))
+    for operation in circuit.operations():
+        columns = apply(columns, operation)
+    return columns.reshape(2**n, 2**n)
 
 
 def equal_up_to_phase(a, b, tolerance=1e-12):

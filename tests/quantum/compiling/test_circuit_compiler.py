@@ -10,6 +10,7 @@ from quantum.compiling.swap_network import swap_network
 from quantum.engines import dispatch
 from quantum.engines.statevector import run
 from quantum.spins.hamiltonian import make_hamiltonian
+from tests.exact.random_circuits import unitary
 
 
 def double_quantum(n, seed=0):
@@ -20,10 +21,6 @@ def double_quantum(n, seed=0):
             tensor[i, j] = np.diag([-1, 1, 0]) * rng.normal()
             tensor[j, i] = tensor[i, j].T
     return make_hamiltonian(tensor)
-
-
-def unitary(circuit):
-    return np.stack([run(circuit, column) for column in np.eye(2**circuit.n_qubits)], axis=1)
 
 
 def distance(found, wanted):

@@ -8,6 +8,7 @@ from quantum.compiling.trotter import trotter_circuit
 from quantum.engines import dispatch
 from quantum.engines.statevector import run
 from quantum.spins.hamiltonian import make_hamiltonian
+from tests.exact.random_circuits import unitary
 
 
 def random_hamiltonian(n, seed=0):
@@ -18,10 +19,6 @@ def random_hamiltonian(n, seed=0):
             tensor[i, j] = rng.normal(size=(3, 3))
             tensor[j, i] = tensor[i, j].T
     return make_hamiltonian(tensor, rng.normal(size=(n, 3)))
-
-
-def unitary(circuit):
-    return np.stack([run(circuit, column) for column in np.eye(2**circuit.n_qubits)], axis=1)
 
 
 def in_order(network):

@@ -9,8 +9,8 @@ from quantum.compiling.trotter import (
     sweeps,
     trotter_circuit,
 )
-from quantum.engines.statevector import run
 from quantum.spins.hamiltonian import dense, make_hamiltonian
+from tests.exact.random_circuits import unitary
 
 
 def random_hamiltonian(n, seed=0, *, fields=True):
@@ -21,10 +21,6 @@ def random_hamiltonian(n, seed=0, *, fields=True):
             tensor[i, j] = rng.normal(size=(3, 3))
             tensor[j, i] = tensor[i, j].T
     return make_hamiltonian(tensor, rng.normal(size=(n, 3)) if fields else None)
-
-
-def unitary(circuit):
-    return np.stack([run(circuit, column) for column in np.eye(2**circuit.n_qubits)], axis=1)
 
 
 def error(hamiltonian, time, steps, order):

@@ -8,20 +8,16 @@ from quantum.circuits.pauli import PauliString
 from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes import pauli_paths
 from quantum.echoes.pauli_paths import sample_off_diagonal, sample_paths, sum_loops
-from quantum.engines import statevector
 from quantum.engines.pauli_propagation import (
     PauliSum,
     infinite_temperature_map,
     infinite_temperature_otoc,
     propagate_paulis,
 )
+from tests.exact.random_circuits import unitary
 
 Z0 = PauliString.on({0: "Z"})
 STRUCK = PauliString.on({3: "X"})
-
-
-def unitary(circuit):
-    return np.stack([statevector.run(circuit, e) for e in np.eye(2**circuit.n_qubits)], axis=1)
 
 
 @pytest.fixture(scope="module")

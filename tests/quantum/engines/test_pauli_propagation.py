@@ -11,6 +11,7 @@ from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import Echo, echo_circuit
 from quantum.engines import pauli_propagation, statevector
 from quantum.engines.pauli_propagation import Truncation, propagate_paulis
+from tests.exact.random_circuits import unitary
 
 LATTICE = rectangle(2, 3)
 X2 = PauliString.on({2: "X"})
@@ -34,10 +35,6 @@ def every_gate(seed):
         qubits = tuple(int(q) for q in rng.permutation(4)[: gate.n_qubits])
         moments.append((Operation(gate, qubits),))
     return Circuit(4, tuple(moments))
-
-
-def unitary(circuit):
-    return np.stack([statevector.run(circuit, e) for e in np.eye(2**circuit.n_qubits)], axis=1)
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def by_dense_exponentials(hamiltonian, probe, struck, angle, axis, time, order):
 
 
 @pytest.mark.parametrize(
-    ("seed", "n", "order"), [(0, 2, 1), (1, 4, 1), (2, 6, 1), (4, 4, 2), (5, 4, 3), (6, 3, 4)]
+    ("seed", "n", "order"), [(0, 2, 1), (2, 5, 1), (4, 4, 2), (5, 4, 3), (6, 3, 4)]
 )
 def test_two_blocks_give_the_trace_over_all_spins(seed, n, order):
     hamiltonian, probe, struck, angle, axis = drawn_echo(seed, n)
@@ -170,7 +170,7 @@ def test_toluene_is_the_curve_of_the_sheet(toluene_hamiltonian):
 
 
 def test_no_butterfly_no_decay(toluene_hamiltonian):
-    times = np.array([0.0, 1e-3, 2.5e-3])
+    times = average_hamiltonian.GRID_STEP * np.arange(11)
     for angle in (0.0, 2 * math.pi):  # V = -1 for an odd number of spins, which no echo sees
         np.testing.assert_allclose(
             exact_echo.echo_by_sectors(toluene_hamiltonian, METHYL, angle, times), 1, atol=1e-12
@@ -181,21 +181,26 @@ def test_no_butterfly_no_decay(toluene_hamiltonian):
     )
 
 
+# The probe, two ring protons and a turning methyl group of toluene.
+FEW, FEW_METHYL = np.array([0, 2, 4, 6, 7, 8]), (3, 4, 5)
+
+
 def test_the_derivative_from_coordinates_to_echo_is_that_of_differences():
     times = np.array([0.75e-3, 2.25e-3])
 
     def curve(distance, angle):
         table = molecule_couplings(toluene(1e-10 * distance), TOLUENE_SAUPE)
-        return exact_echo.echo_by_sectors(
-            average_hamiltonian.reversible_hamiltonian(table), METHYL, angle, times
-        )
+        hamiltonian = average_hamiltonian.reversible_hamiltonian(table[np.ix_(FEW, FEW)])
+        return exact_echo.echo_by_sectors(hamiltonian, FEW_METHYL, angle, times)
 
-    start = (ORTHO_META * 1e10, 2.0)
-    for argument in (0, 1):
-        slope = jax.jacfwd(curve, argument)(*start)
+    # One program for the values, and one for both slopes.
+    value, slopes = jax.jit(curve), jax.jit(jax.jacfwd(curve, (0, 1)))
+    start = np.array([ORTHO_META * 1e10, 2.0])
+    for argument, slope in enumerate(slopes(*start)):
         assert np.isfinite(slope).all()  # levels of a methyl group coincide
+        assert np.abs(slope).max() > 1e-3
         shift = np.eye(2)[argument] * 1e-5
-        difference = (curve(*(start + shift)) - curve(*(start - shift))) / 2e-5
+        difference = (value(*(start + shift)) - value(*(start - shift))) / 2e-5
         np.testing.assert_allclose(slope, difference, rtol=1e-6, atol=1e-9)
 
 
@@ -205,15 +210,16 @@ def test_every_coordinate_moves_the_echo_as_differences_say():
     kept = np.array([0, 1, 3, 6, 7, 8])
     ratios, times = whole.gyromagnetic[kept], np.array([0.75e-3, 1.5e-3])
 
+    @jax.jit
     def value(places):  # in angstrom, so that all steps are of one size
-        table = couplings(1e-10 * places, ratios, TOLUENE_SAUPE, ((3, 4, 5),))
+        table = couplings(1e-10 * places, ratios, TOLUENE_SAUPE, (FEW_METHYL,))
         found = exact_echo.echo_by_sectors(
-            average_hamiltonian.reversible_hamiltonian(table), (3, 4, 5), 2.0, times
+            average_hamiltonian.reversible_hamiltonian(table), FEW_METHYL, 2.0, times
         )
         return found[0] - 2 * found[1]
 
-    places = jnp.asarray(1e10 * np.asarray(whole.positions)[kept])
-    gradient = np.asarray(jax.grad(value)(places))
+    places = 1e10 * np.asarray(whole.positions)[kept]
+    gradient = np.asarray(jax.jit(jax.grad(value))(places))
     wanted = np.empty(gradient.size)
     for k, shift in enumerate(2e-5 * np.eye(gradient.size)):
         step = shift.reshape(gradient.shape)
@@ -231,6 +237,7 @@ def test_forward_and_reverse_derivatives_agree_in_every_argument():
     hamiltonian, probe, struck, angle, axis = drawn_echo(3, 4)
     times = np.array([0.2e-3, 0.5e-3])
 
+    @jax.jit
     def last(tensor, fields, angle, axis, times):
         axis = axis / jnp.linalg.norm(axis)
         moved = SpinHamiltonian(tensor, fields)
@@ -238,17 +245,18 @@ def test_forward_and_reverse_derivatives_agree_in_every_argument():
             moved, struck, angle, times, axis=axis, probe=probe, order=2
         )[1]
 
-    args = tuple(map(jnp.asarray, (hamiltonian.couplings, hamiltonian.fields, angle, axis, times)))
+    args = tuple(map(np.asarray, (hamiltonian.couplings, hamiltonian.fields, angle, axis, times)))
     rng = np.random.default_rng(0)
-    step = [a * rng.normal(size=a.shape) for a in args]  # what is zero stays zero
-    gradient = jax.grad(last, range(5))(*args)
-    along = sum(float(jnp.sum(g * s)) for g, s in zip(gradient, step, strict=True))
+    step = tuple(np.asarray(a * rng.normal(size=a.shape)) for a in args)  # what is zero stays zero
+    gradient = jax.jit(jax.grad(last, range(5)))(*args)
+    along = sum(float(np.sum(g * s)) for g, s in zip(gradient, step, strict=True))
     small = 1e-5
     ends = [
         last(*(a + sign * small * s for a, s in zip(args, step, strict=True))) for sign in (1, -1)
     ]
     assert along == pytest.approx(float(ends[0] - ends[1]) / (2 * small), rel=1e-5)
-    assert along == pytest.approx(float(jax.jvp(last, args, tuple(step))[1]), rel=1e-9)
+    forward = jax.jit(lambda at, step: jax.jvp(last, at, step)[1])
+    assert along == pytest.approx(float(forward(args, step)), rel=1e-9)
 
 
 def test_single_precision_stays_single(toluene_hamiltonian):
@@ -307,10 +315,7 @@ def test_bad_hamiltonians_are_named():
         exact_echo.echo_by_sectors(turned, (1,), 1.0, np.array([1e-3]), probe=0)
     with pytest.raises(ValueError, match="`hamiltonian` must have 2 to 11 spins, but has 12"):
         exact_echo.echo_by_sectors(
-            average_hamiltonian.reversible_hamiltonian(drawn_couplings(12, 1)),
-            (1,),
-            1.0,
-            np.array([1e-3]),
+            make_hamiltonian(np.zeros((12, 12, 3, 3))), (1,), 1.0, np.array([1e-3])
         )
     shifted = dataclasses.replace(turned, fields=turned.fields.at[1, 0].set(1.0))
     with pytest.raises(ValueError, match="`hamiltonian` must keep S_z"):

@@ -4,6 +4,7 @@ Each message opens with the name in backticks, then rule, value with its unit, a
 """
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -24,7 +25,6 @@ PLACES = 2e-10 * np.arange(9.0).reshape(3, 3)
 RATIOS = np.full(3, 2.675e8)
 TABLE = np.array([[0.0, 100.0, 50.0], [100.0, 0.0, 30.0], [50.0, 30.0, 0.0]])
 TENSOR = np.zeros((2, 2, 3, 3))
-AVERAGE = average_hamiltonian.reversible_hamiltonian(TABLE)
 TRACEFUL = np.diag([-0.1, -0.1, 0.3])
 WATER = "3\nwater\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
 CURVE = "time_s,value,standard_error\n"
@@ -34,6 +34,12 @@ TRACELESS = "subtract a third of it from the diagonal."
 BACK = "the echo itself runs back."
 
 
+@cache
+def average():
+    """Not while tests are collected, which every worker does: it compiles."""
+    return average_hamiltonian.reversible_hamiltonian(TABLE)
+
+
 def changed(array, at, value):
     found = np.array(array, dtype=np.result_type(array, value))
     found[at] = value
@@ -41,7 +47,7 @@ def changed(array, at, value):
 
 
 def echo(**change):
-    return exact_echo.echo_by_sectors(AVERAGE, **ECHO | change)
+    return exact_echo.echo_by_sectors(average(), **ECHO | change)
 
 
 def xyz(folder, old="", new="", count=1):
@@ -150,19 +156,19 @@ CASES = {
         lambda _: echo(times=EARLY), "times", "be finite and not negative", "begin at -0.002 s", BACK
     ),
     "time, ruler": (
-        lambda _: exact_echo.echo_by_real_sectors(AVERAGE, (1,), 1.0, EARLY),
+        lambda _: exact_echo.echo_by_real_sectors(average(), (1,), 1.0, EARLY),
         "times", "be finite and not negative", "begin at -0.002 s", BACK,
     ),
     "time, random states": (
-        lambda _: echo_by_typicality(AVERAGE, (1,), 1.0, EARLY, n_states=2, seed=0),
+        lambda _: echo_by_typicality(average(), (1,), 1.0, EARLY, n_states=2, seed=0),
         "times", "be finite and not negative", "begin at -0.002 s", BACK,
     ),
     "time, programs": (
-        lambda _: make_task([AVERAGE], (1,), 1.0, EARLY),
+        lambda _: make_task([average()], (1,), 1.0, EARLY),
         "times", "be finite and not negative", "begin at -0.002 s", BACK,
     ),
     "time zero, programs": (
-        lambda _: make_task([AVERAGE], (1,), 1.0, np.array([0.0, 1e-3])),
+        lambda _: make_task([average()], (1,), 1.0, np.array([0.0, 1e-3])),
         "times", "be positive", "begin at 0 s", "the echo is 1 at time 0 for any program.",
     ),
     "time, one program": (
@@ -254,7 +260,7 @@ CASES = {
     ),
     "angle": (lambda _: echo(angle=math.nan), "angle", "be finite", "holds nan rad", "give an angle."),
     "ruler's angle": (
-        lambda _: exact_echo.echo_by_real_sectors(AVERAGE, (1,), math.inf, EARLY[:1]),
+        lambda _: exact_echo.echo_by_real_sectors(average(), (1,), math.inf, EARLY[:1]),
         "angle", "be finite", "holds inf rad", "give an angle.",
     ),
     "value of a curve": (
@@ -295,7 +301,7 @@ CASES = {
         "axis", "have shape (3,)", "has (2,)", "give x, y and z.",
     ),
     "long axis": (
-        lambda _: exact_echo.echo_by_real_sectors(AVERAGE, (1,), 1.0, EARLY[:1], axis=np.array([0.0, 2.0, 0.0])),
+        lambda _: exact_echo.echo_by_real_sectors(average(), (1,), 1.0, EARLY[:1], axis=np.array([0.0, 2.0, 0.0])),
         "axis", "lie between 0.999999 and 1", "is 2 long", "Divide it by its length.",
     ),
     "times in a table": (
@@ -334,7 +340,7 @@ def test_the_same_calls_pass_with_good_input(tmp_path):
     assert np.isfinite(molecule_couplings(molecule, TOLUENE_SAUPE)).all()
     assert xyz(tmp_path).isotopes == ("16O", "1H", "1H")
     assert csv(tmp_path, "0,1,0.1\n").times.size == 1
-    ruler = exact_echo.echo_by_real_sectors(AVERAGE, (1,), 1.0, EARLY[:1])
+    ruler = exact_echo.echo_by_real_sectors(average(), (1,), 1.0, EARLY[:1])
     np.testing.assert_allclose(echo(), ruler, atol=1e-12)
     assert first_order(3, (1,)).count(1e-3) > 0
     assert first_order(3, (1,)).count(0) == 0

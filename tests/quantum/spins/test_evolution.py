@@ -45,7 +45,7 @@ def test_evolution_is_the_dense_exponential(method, n, real):
 
 
 def test_chebyshev_and_krylov_agree_where_blocks_are_several():
-    hamiltonian, psi = drawn(8, 2), states(8, batch=1)
+    hamiltonian, psi = drawn(7, 2), states(7)
     found = evolution.evolve(hamiltonian, psi, 3.0, precision="double")
     np.testing.assert_allclose(
         found, evolve_krylov(hamiltonian, psi, 3.0, precision="double"), atol=1e-10
@@ -95,6 +95,7 @@ def test_the_gradient_by_couplings_is_that_of_differences():
     hamiltonian, psi = drawn(4, real=True), states(4, batch=1)
     plan = evolution.make_plan(hamiltonian, precision="double", bounds=Bounds(-20.0, 20.0))
 
+    @jax.jit
     def overlap(scale):
         scaled = SpinHamiltonian(hamiltonian.couplings * scale, hamiltonian.fields)
         moved = evolution.evolve(scaled, psi, 1.3, plan=plan)

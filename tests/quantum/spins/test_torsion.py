@@ -11,10 +11,8 @@ from quantum.spins.torsion import averaged_couplings, candidates, torsion_weight
 HEIGHT, TEMPERATURE = 10e3, 289.0
 
 
-def _couplings(angle):
-    return jnp.array([[0.0, 1.0], [1.0, 0.0]]) * (
-        100 + 40 * jnp.cos(2 * angle) + 7 * jnp.sin(angle)
-    )
+def _couplings(angle, xp=jnp):
+    return xp.array([[0.0, 1.0], [1.0, 0.0]]) * (100 + 40 * xp.cos(2 * angle) + 7 * xp.sin(angle))
 
 
 def test_nine_candidates_hold_the_three_angles_of_the_sheet():
@@ -32,7 +30,7 @@ def test_the_average_is_the_integral_of_boltzmann():
         return math.exp(-energy / (8.314462618 * TEMPERATURE))
 
     total = quad(weight, 0, 2 * math.pi, limit=200)[0]
-    value = quad(lambda p: weight(p) * float(_couplings(p)[0, 1]), 0, 2 * math.pi, limit=200)[0]
+    value = quad(lambda p: weight(p) * _couplings(p, np)[0, 1], 0, 2 * math.pi, limit=200)[0]
     found = averaged_couplings(_couplings, minimum, HEIGHT, TEMPERATURE)
     assert float(found[0, 1]) == pytest.approx(value / total, rel=1e-8)
 
@@ -47,7 +45,7 @@ def test_stiff_rings_stay_at_the_minimum_and_free_ones_turn():
 
 
 def test_the_average_can_be_differentiated_in_the_angle():
-    value = lambda m: averaged_couplings(_couplings, m, HEIGHT, TEMPERATURE)[0, 1]  # noqa: E731
+    value = jax.jit(lambda m: averaged_couplings(_couplings, m, HEIGHT, TEMPERATURE)[0, 1])
     step = 1e-5
     expected = (value(0.7 + step) - value(0.7 - step)) / (2 * step)
     assert float(jax.grad(value)(0.7)) == pytest.approx(float(expected), rel=1e-6)
