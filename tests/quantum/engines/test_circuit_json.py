@@ -5,6 +5,7 @@ import random
 
 import cirq
 import cirq_google
+import numpy as np
 import pytest
 
 from quantum.circuits.circuit import Circuit
@@ -176,3 +177,22 @@ def test_files_that_are_no_text_are_named(tmp_path, monkeypatch):
     file.write_bytes(whole)
     with pytest.raises(ValueError, match="MiB of text"):
         circuit_json.read_text(file)
+
+
+@pytest.mark.parametrize(
+    "measurement",
+    [
+        cirq.measure(A, invert_mask=(True,)),
+        cirq.measure(A, confusion_map={(0,): np.array([[0.9, 0.1], [0.2, 0.8]])}),
+    ],
+)
+def test_a_measurement_that_alters_the_result_is_refused(measurement):
+    # Read as a plain one, the value of the echo has the other sign.
+    text = cirq.to_json(cirq.Circuit(cirq.H(A), cirq.Moment(measurement)))
+    with pytest.raises(ValueError, match="inverts or confuses the result|outside of our list"):
+        read_json(text, "x")
+
+
+def test_a_mask_that_inverts_nothing_is_read():
+    text = cirq.to_json(cirq.Circuit(cirq.H(A), cirq.Moment(cirq.measure(A, invert_mask=(False,)))))
+    assert read_json(text, "x")[1] == 0
