@@ -318,8 +318,17 @@ def check_spins(program: EchoProgram, n_spins: int) -> None:
 
 def _skeleton(program: EchoProgram) -> EchoProgram:
     """What decides which gates there are; programs that differ in nothing else share their plans."""
-    groups = tuple(replace(group, rescaling=(0.0, 0.0)) for group in program.classes)
-    return replace(program, classes=groups, modulation=(), budget=0, growth=0, time_scale=1)
+    return _bare(
+        program.classes, program.struck, program.order, program.symmetric_from, program.pruned, program.probe
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=1024)  # a search for a budget asks for the same one again and again
+def _bare(classes, struck, order, symmetric_from, pruned, probe) -> EchoProgram:
+    groups = tuple(replace(group, rescaling=(0.0, 0.0)) for group in classes)
+    return EchoProgram(
+        groups, struck, 0, 0, 1, order=order, symmetric_from=symmetric_from, pruned=pruned, probe=probe
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=4096)

@@ -32,9 +32,9 @@ def messy(n_qubits: int, n_layers: int, seed: int) -> Circuit:
 
 
 @pytest.mark.parametrize("precision", ["single", "double"])
-@pytest.mark.parametrize("n_qubits", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("n_qubits", [1, 2, 3, 6])
 def test_states_and_values_are_those_of_the_reference(n_qubits, precision):
-    several = [messy(n_qubits, 4, seed) for seed in range(25)]
+    several = [messy(n_qubits, 3, seed) for seed in range(25)]
     observables = random_paulis(n_qubits, 3, seed=n_qubits)
     found = dispatch.expectations(several, observables, engine="jax", precision=precision)
     expected = statevector.expectations(several, observables)
@@ -75,13 +75,15 @@ def test_derivative_of_every_angle_is_that_of_differences():
     for name in ("fsim", "phased_x"):
         chosen = [k for k, op in enumerate(operations) if op.gate.name == name][:5]
         value, angles = jax_engine.expectation_of_angles(circuit, observable, chosen)
-        value, angles = jax.jit(value), jnp.asarray(angles)
+        value = jax.jit(value)
         expected = statevector.expectation(statevector.run(circuit), observable)
         assert abs(value(angles) - expected) < 1e-13
         slope = jax.jit(jax.grad(value))(angles)
         step = 1e-4  # truncation step^2 / 6, rounding 1e-16 / step
         for place in np.ndindex(angles.shape):
-            high, low = (value(angles.at[place].add(sign * step)) for sign in (1, -1))
+            shift = np.zeros_like(angles)
+            shift[place] = step
+            high, low = (value(angles + sign * shift) for sign in (1, -1))
             assert abs(slope[place] - (high - low) / (2 * step)) < 1e-8
 
 
@@ -125,7 +127,7 @@ def test_backward_pass_keeps_no_states():
 
 def test_memory_is_three_states_and_the_program_does_not_grow_with_depth():
     grid = lattice.rectangle(3, 4)
-    sizes, states = [], []
+    sizes = []
     for n_cycles in (4, 16):
         there = random_circuit(grid, n_cycles, seed=0)
         circuit = otoc.echo_circuit(otoc.Echo(there, 0, (7,)), prune=False)
@@ -134,10 +136,9 @@ def test_memory_is_three_states_and_the_program_does_not_grow_with_depth():
             structure, jnp.asarray(matrices, jnp.complex64), PauliString.on({0: "Z"})
         )
         sizes.append(lowered.as_text().count("\n"))
-        memory = lowered.compile().memory_analysis()
-        states.append(memory.temp_size_in_bytes / (8 * 2**12))
     assert sizes[1] == sizes[0]
-    assert max(states) < 3.2  # and the matrices of one layer
+    states = lowered.compile().memory_analysis().temp_size_in_bytes / (8 * 2**12)
+    assert states < 3.2  # and the matrices of one layer
 
 
 def test_second_circuit_of_a_structure_is_not_traced_again():
