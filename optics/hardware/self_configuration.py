@@ -13,6 +13,7 @@ minimum: tan(phase_0) from their first harmonic. Only measurements are used: tap
 left out.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -69,6 +70,14 @@ def self_configure(
     check_shape(unitary, "unitary", (mesh.n_ports, mesh.n_ports), "The mesh has this many ports.")
     start = decompose_unitary(unitary, layout="triangular", dtype=jnp.result_type(mesh.theta, 1j))
     rows = jnp.conj(jnp.asarray(unitary)).astype(jnp.result_type(mesh.theta, 1j))
+    phases = _dark_ports(bench, rows, start, key, jnp.asarray(time), sweeps=sweeps)
+    per_step = 2 * READINGS * sweeps
+    return Configuration(phases, len(_steps(mesh)) * per_step + mesh.n_ports)
+
+
+@partial(jax.jit, static_argnames="sweeps")
+def _dark_ports(bench, rows, start, key, time, *, sweeps):
+    mesh = bench.core
     steps, (last_key, scan_key) = _steps(mesh), jax.random.split(key)
     n_steps, per_step = len(steps), 2 * READINGS * sweeps
     readings = jnp.arange(READINGS) * (2 * jnp.pi / READINGS)
@@ -98,8 +107,7 @@ def self_configure(
     columns = tuple(jnp.asarray(column) for column in steps.T)
     phases, _ = jax.lax.scan(set_cell, start.pack(), (columns, keys))
     found = bench.measure_field(rows, phases, key=last_key, time=time + n_steps * per_step)
-    phases = phases.at[-mesh.n_ports :].add(-jnp.angle(jnp.diagonal(found)))
-    return Configuration(phases, n_steps * per_step + mesh.n_ports)
+    return phases.at[-mesh.n_ports :].add(-jnp.angle(jnp.diagonal(found)))
 
 
 def measure_matrix(

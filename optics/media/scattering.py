@@ -275,11 +275,15 @@ def transmission_matrix(
         block: Pixels probed at once: memory against speed.
         dtype: complex64 or complex128.
     """
-    n_pixels = shape[0] * shape[1]
-    columns = jnp.arange(n_pixels) if inputs is None else inputs
+    columns = jnp.arange(shape[0] * shape[1]) if inputs is None else inputs
+    return _probed(operator, shape, columns, outputs, block, dtype)
 
+
+# Compiled here, so that another medium with the same layers, a module and not a closure, does not compile again.
+@eqx.filter_jit
+def _probed(operator, shape, columns, outputs, block, dtype):
     def column(index):
-        lit = jnp.zeros(n_pixels, dtype).at[index].set(1).reshape(shape)
+        lit = jnp.zeros(shape[0] * shape[1], dtype).at[index].set(1).reshape(shape)
         answer = operator(lit).reshape(-1)
         return answer if outputs is None else answer[outputs]
 

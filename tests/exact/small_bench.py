@@ -1,5 +1,7 @@
 """One small bench that every test of twin, bench and learning rules shares: 3 layers of 24 x 24 px at 2 mm."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,7 @@ import numpy as np
 
 from optics.hardware import Imperfections, make_twin
 from optics.learning import truth
-from optics.learning.protocols import Weights
+from optics.learning.protocols import GradientEstimate, Weights
 from optics.media import Geometry
 from optics.networks import IntensityTarget, make_network, make_readout
 
@@ -41,19 +43,31 @@ def network(n_layers=3, key=1, activation=None, train_amplitude=False, classes=4
 
 def inputs(batch=3, key=2):
     """Random complex input fields and labels."""
-    draws = jax.random.normal(jax.random.key(key), (2, batch, *GEOMETRY.shape))
-    return jax.lax.complex(draws[0], draws[1]), jnp.arange(batch) % 4
+    return _fields(jax.random.key(key), batch), jnp.asarray(np.arange(batch) % 4)
 
 
-def true_gradient(hardware, net, field, labels) -> Weights:
-    """Gradient through the very hardware, by automatic differentiation of the twin nobody else may touch."""
-
-    return _true_gradient(hardware, net, field, labels)
+@partial(jax.jit, static_argnums=1)
+def _fields(key, batch):
+    draws = jax.random.normal(key, (2, batch, *GEOMETRY.shape))
+    return jax.lax.complex(draws[0], draws[1])
 
 
 @jax.jit
-def _true_gradient(hardware, net, field, labels):
+def true_gradient(hardware, net, field, labels) -> Weights:
+    """Gradient through the very hardware, by automatic differentiation of the twin nobody else may touch."""
     return truth.true_gradient(net, hardware.run, field, labels).gradient
+
+
+@eqx.filter_jit
+def estimate(rule, net, bench, field, labels, key=None) -> GradientEstimate:
+    """What a rule estimates on a bench; compiled whole: called as it is, it compiles its scans at each call."""
+    return rule.gradient(net, bench, field, labels, key=jax.random.key(0) if key is None else key)
+
+
+@eqx.filter_jit
+def run(hardware, field, phase, amplitude=None):
+    """Field behind the very hardware."""
+    return hardware.run(field, phase, amplitude)
 
 
 def relative_error(a, b) -> float:
