@@ -1,3 +1,4 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ from optics.networks.activations import saturable
 from tests.exact.small_bench import (
     GEOMETRY,
     cosines,
+    estimate,
     inputs,
     network,
     relative_error,
@@ -31,18 +33,18 @@ ASYMMETRIC = {
 def _gradient(rule, hardware, net, **bench_options):
     field, labels = inputs()
     bench = OpticalBench(GEOMETRY, hardware, **bench_options)
-    return rule.gradient(net, bench, field, labels, key=KEY).gradient
+    return estimate(rule, net, bench, field, labels).gradient
 
 
-@pytest.mark.parametrize("camera", [None, ideal_camera()])
-def test_exact_on_any_hardware_where_forward_mode_is_not(camera):
+def test_exact_on_any_hardware_where_forward_mode_is_not():
     hardware = twin(**ASYMMETRIC)
     net = network(3, activation=saturable, train_amplitude=True)
     truth = true_gradient(hardware, net, *inputs())
-    found = _gradient(InSituBackprop(), hardware, net, camera=camera)
-    assert relative_error(found.phase, truth.phase) < 1e-9
-    assert relative_error(found.amplitude, truth.amplitude) < 1e-9
-    forward = _gradient(ForwardMode(), hardware, net, camera=camera)
+    for camera in (None, ideal_camera()):
+        found = _gradient(InSituBackprop(), hardware, net, camera=camera)
+        assert relative_error(found.phase, truth.phase) < 1e-9
+        assert relative_error(found.amplitude, truth.amplitude) < 1e-9
+    forward = _gradient(ForwardMode(), hardware, net)
     assert cosines(forward.phase, truth.phase).min() < 0.9
 
 
@@ -59,9 +61,14 @@ def test_backward_light_is_the_transpose_of_forward_light():
     bench = OpticalBench(GEOMETRY, twin(slm_gain=-0.3, slm_zero_order=0.1, **ASYMMETRIC))
     a, b = inputs()[0][:1], inputs(key=7)[0][:1]
     weights = jax.random.uniform(KEY, (2, *GEOMETRY.shape))
-    forward = bench.measure_field(a, *weights, key=KEY)
-    backward = bench.measure_field_backward(b, *weights, key=KEY)
-    np.testing.assert_allclose(jnp.sum(forward * b), jnp.sum(a * backward), rtol=1e-11)
+
+    @eqx.filter_jit
+    def both_ways(bench):
+        forward = bench.measure_field(a, *weights, key=KEY)
+        backward = bench.measure_field_backward(b, *weights, key=KEY)
+        return jnp.sum(forward * b), jnp.sum(a * backward)
+
+    np.testing.assert_allclose(*both_ways(bench), rtol=1e-11)
 
 
 def test_displaced_backward_beam_costs_alignment():
