@@ -6,13 +6,19 @@ come too. What a forked command does is what one started anew does, but for the 
 
 import multiprocessing
 import os
+import runpy
 import signal
+import subprocess
 import sys
-from contextlib import chdir
+from contextlib import chdir, contextmanager
 from functools import cache
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
+
+from experiments.benchmarks.peers import engine
 
 ROOT = Path(__file__).parents[2]
 _MODULES = (
@@ -21,6 +27,11 @@ _MODULES = (
     "experiments.command.commands",
     "tests.experiments.pendulum",
     "tests.experiments.map_pieces",
+    "optics.media",
+    "optics.meshes",
+    "optax",
+    "quantum.nmr",
+    "scipy.sparse.linalg",
 )
 
 
@@ -88,3 +99,49 @@ class Command:
         """Standard error so far."""
         path = self._folder / ".stderr"
         return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+@contextmanager
+def scripts():
+    """Workers of benchmarks are forked within the block."""
+    forked = SimpleNamespace(
+        Popen=_Script, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired
+    )
+    with patch.object(engine, "subprocess", forked):
+        yield
+
+
+def _script(script, environment, *streams):
+    for target, stream in enumerate(streams):
+        os.dup2(stream.fileno(), target)
+    sys.stdin = os.fdopen(0)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path.insert(0, str(Path(script).parent))
+    runpy.run_path(script, run_name="__main__")
+
+
+class _Script:
+    """What `Engine` needs of `subprocess.Popen`; the interpreter is always that of the tests."""
+
+    def __init__(self, command, *, stdin, stdout, stderr, text, env):
+        (their_in, our_out), (our_in, their_out) = os.pipe(), os.pipe()
+        self.stdin, self.stdout = os.fdopen(our_out, "w"), os.fdopen(our_in)
+        # Connections, since these are sent along with a process.
+        theirs = [Connection(fd) for fd in (their_in, their_out, os.dup(stderr.fileno()))]
+        self._process = server().Process(target=_script, args=(command[1], env, *theirs))
+        self._process.start()
+        for stream in theirs:
+            stream.close()
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def wait(self, timeout: float | None = None) -> None:
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired("a worker", timeout or 0.0)

@@ -6,13 +6,15 @@ from experiments.benchmarks import bench_mesh as bench
 from experiments.benchmarks.peers import environments
 from experiments.benchmarks.peers.environments import EngineError, find_interpreter
 from experiments.harness.context import Context
+from tests.experiments.forked import scripts
 
 TINY = bench.Config(n_ports=(5,), batch_size=2, rounds=2, n_steps=2, peers=False)
 
 
 @pytest.fixture(scope="module")
 def outcome():
-    return bench.run(TINY)
+    with scripts():
+        return bench.run(TINY)
 
 
 def test_mesh_and_matrix_products_do_the_same_work_and_are_timed(outcome):

@@ -13,6 +13,7 @@ from quantum.nmr import average_hamiltonian, exact_echo
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
 from quantum.spins.action import is_real
 from quantum.spins.hamiltonian import dense, make_hamiltonian, spin_product
+from tests.experiments.forked import scripts
 
 TINY = bench.Config(
     exact=(5, 15), sampled=(5,), points=2, rounds=2, least_states=3, statistical_error=0.5,
@@ -23,7 +24,8 @@ PEERS = [(work, s) for work, specs in bench.WORKS.items() for s in specs if s.pa
 
 @pytest.fixture(scope="module")
 def outcome():
-    return bench.run(TINY)
+    with scripts():
+        return bench.run(TINY)
 
 
 def test_all_do_the_same_work_and_are_timed(outcome):

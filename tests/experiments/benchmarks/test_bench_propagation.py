@@ -9,6 +9,7 @@ from experiments.benchmarks.peers.engine import Engine, EngineSpec
 from experiments.benchmarks.peers.environments import EngineError, find_interpreter
 from experiments.benchmarks.timing import Times, prepare, workers
 from experiments.harness.context import Context
+from tests.experiments.forked import scripts
 
 TINY = dataclasses.replace(
     bench.SCALES["quick"], pixels=16, distance=3e-3, batch_size=2, n_layers=2, sizes=(), peers=False
@@ -17,7 +18,8 @@ TINY = dataclasses.replace(
 
 @pytest.fixture(scope="module")
 def outcome():
-    return bench.run(TINY)
+    with scripts():
+        return bench.run(TINY)
 
 
 def test_every_own_method_does_the_same_work_and_is_timed(outcome):
