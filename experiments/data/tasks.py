@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import jax
-import jax.numpy as jnp
 
 from experiments.data import datasets
 
@@ -37,11 +36,15 @@ def load_task(name: str, n_classes: int, n_train: int, n_test: int, seed: int) -
     n_train = min(n_train or len(data.y_train), len(data.y_train))
     n_test = min(n_test or len(data.y_test), len(data.y_test))
     data = data.limit(n_train, n_test, seed)
+    # `jnp.asarray` would compile a program for each shape.
+    x_train, y_train, x_test, y_test = jax.device_put(
+        (data.x_train, data.y_train, data.x_test, data.y_test)
+    )
     return Task(
-        x_train=jnp.asarray(data.x_train),
-        y_train=jnp.asarray(data.y_train),
-        x_test=jnp.asarray(data.x_test),
-        y_test=jnp.asarray(data.y_test),
+        x_train=x_train,
+        y_train=y_train,
+        x_test=x_test,
+        y_test=y_test,
         class_names=data.class_names,
         source=data.source,
     )

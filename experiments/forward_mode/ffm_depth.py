@@ -30,7 +30,7 @@ a small run diffracts like the large one.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -48,6 +48,7 @@ from experiments.harness.plotting import GREY, PALETTE, label, new_figure
 from optics.hardware import Imperfections
 from optics.learning.passes import measure_data_pass
 from optics.learning.rules import ForwardMode, InSilico
+from optics.waves import intensity
 
 CLAIM = "On imperfect hardware, forward-mode training stays near the ideal at every depth; in-silico weights fail."
 PAPER_FIGURE = "Fig. 2d-e"
@@ -232,7 +233,9 @@ def _train_and_test(
     key = jax.random.fold_in(jax.random.key(config.seed), 1000 * depth + repeat)
     start_key, batch_key, test_key, bench_key = jax.random.split(key, 4)
     bench = make_bench(optics, config.gap, bench_key, camera=config.camera)
-    start = optics.network(depth, task.n_classes, start_key)
+    start = optics.network(
+        depth, task.n_classes, start_key, depths=config.depths, class_counts=config.n_classes
+    )
     name = f"{task.n_classes} classes, {depth} layers, repeat {repeat + 1}/{config.repeats}"
     model = train(context, f"{name}: ideal", optics, start, InSilico(), task, batch_key)
     self_trained = train(
@@ -263,37 +266,42 @@ def _pictures(optics: Optics, task, networks, bench, key) -> dict[str, np.ndarra
     nominal = make_bench(optics, Imperfections(), key, camera=False)
     systems = (nominal, bench, bench)
     n = min(64, len(task.y_test))
-    fields, labels = optics.encode(task.x_test[:n]), task.y_test[:n]
-    light = [
-        _after_each_layer(net, system, fields, key)
+    images, labels = np.asarray(task.x_test)[:n], np.asarray(task.y_test)[:n]
+    seen = [
+        jax.tree.map(np.asarray, _after_each_layer(net, system, images, labels, key, optics.encode))
         for net, system in zip(networks, systems, strict=True)
     ]
-    right = [
-        np.asarray(net.readout.correct(after[-1], labels))
-        for net, after in zip(networks, light, strict=True)
-    ]
+    right = [each.right for each in seen]
     telling = right[0] & right[2] & ~right[1]
     chosen = int(np.argmax(telling if telling.any() else right[2]))
+    n_layers = int(networks[0].n_layers)
     pictures = {
-        f"{_PICTURE}{method}": np.abs(np.asarray(after[:, chosen])).astype(np.float32) ** 2
-        for method, after in zip(METHODS, light, strict=True)
+        f"{_PICTURE}{method}": each.intensity[:n_layers, chosen].astype(np.float32)
+        for method, each in zip(METHODS, seen, strict=True)
     }
-    powers = [
-        np.asarray(net.readout.powers(after[-1, chosen]))
-        for net, after in zip(networks, light, strict=True)
-    ]
+    powers = [each.powers[chosen, : task.n_classes] for each in seen]
     return pictures | {
-        "object.input": np.asarray(task.x_test[chosen]),
-        "object.label": np.asarray(labels[chosen]),
+        "object.input": images[chosen],
+        "object.label": labels[chosen],
         "object.powers": np.stack([p / p.sum() for p in powers]),
-        "object.regions": np.asarray(networks[0].readout.regions.sum(axis=0), dtype=np.float32),
+        "object.regions": np.asarray(networks[0].readout.regions).sum(axis=0, dtype=np.float32),
     }
+
+
+class _Seen(NamedTuple):
+    """Intensity after each layer, power in each region and whether it is right, for each image."""
+
+    intensity: jax.Array
+    powers: jax.Array
+    right: jax.Array
 
 
 @eqx.filter_jit
-def _after_each_layer(network, bench, fields, key):
-    """Compiled, so that the two networks on the bench share one program: left to itself the scan compiles anew."""
-    return measure_data_pass(network, bench, fields, key=key).measured
+def _after_each_layer(network, bench, images, labels, key, encode) -> _Seen:
+    """Compiled as one, for networks of all depths: left to itself each operation compiles a program of its own."""
+    measured = measure_data_pass(network, bench, encode(images), key=key).measured
+    output, readout = measured[network.n_layers - 1], network.readout
+    return _Seen(intensity(measured), readout.powers(output), readout.correct(output, labels))
 
 
 _NAMES = {

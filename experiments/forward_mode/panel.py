@@ -53,19 +53,40 @@ class Optics:
             (self.pixels, self.pixels), self.pixel_pitch, self.wavelength, self.distance
         )
 
-    def network(self, n_layers: int, n_classes: int, key, activation=None) -> DiffractiveNetwork:
-        """Untrained network."""
+    def network(
+        self,
+        n_layers: int,
+        n_classes: int,
+        key,
+        activation=None,
+        *,
+        depths: tuple[int, ...] = (),
+        class_counts: tuple[int, ...] = (),
+    ) -> DiffractiveNetwork:
+        """Untrained network.
+
+        Args:
+            n_layers: Number of layers.
+            n_classes: Number of classes.
+            key: PRNG key of the first phases.
+            activation: See `make_network`.
+            depths: Numbers of layers in the experiment; where they differ, all share one compiled program.
+            class_counts: Numbers of classes in it, likewise.
+        """
         readout = make_readout(
             self.geometry.shape, n_classes, fill=self.readout_fill, gain=self.readout_gain
         )
-        return make_network(
+        if len(set(class_counts)) > 1:
+            readout = readout.padded(max(class_counts))
+        network = make_network(
             self.geometry,
-            n_layers,
+            max((n_layers, *depths)),
             readout,
             key=key,
             activation=activation,
             initial_phase_range=self.initial_phase_range,
         )
+        return network.first(n_layers) if len(set(depths)) > 1 else network
 
     @property
     def encode(self):

@@ -99,11 +99,16 @@ def fit(
         # Copies: the buffers of the state are donated to the compiled steps.
         state = jax.tree.map(jnp.copy, state)
     call = _run_on_host if method.host else _run_steps
-    settings = _Settings(encode, batch_size)
 
     def run(state, done, chunk):
-        steps = (np.arange(done, done + chunk), times[done : done + chunk].astype(np.int32))
-        return call((method, bench, images, labels, key, steps, settings), state)
+        # Drawn and picked out in programs of their own: the long one then serves data of any size.
+        chosen, keys = _draw(key, np.arange(done, done + chunk), len(labels), batch_size=batch_size)
+        batches = (
+            *_pick(images, labels, chosen),
+            keys,
+            times[done : done + chunk].astype(np.int32),
+        )
+        return call((method, bench, batches, encode), state)
 
     def show(done, state):
         if on_network is not None:
@@ -152,32 +157,31 @@ def _who_and_remedy(method: AbstractMethod) -> tuple[str, str]:
     return type(method).__name__, "lower the learning rate"
 
 
-class _Settings(NamedTuple):
-    """What a compiled step must know beforehand."""
-
-    encode: Encoder
-    batch_size: int
+@partial(jax.jit, static_argnames="batch_size")
+def _draw(key, steps, n_samples, *, batch_size: int):
+    return jax.vmap(lambda index: draw_batch(index, batch_size, n_samples, key=key))(steps)
 
 
-def _one_step(arguments, state, index, time):
-    method, bench, images, labels, key, _, settings = arguments
-    chosen, noise_key = draw_batch(index, settings.batch_size, labels.shape[0], key=key)
-    field = settings.encode(images[chosen])
-    return method.step(state, bench, field, labels[chosen], key=noise_key, time=time)
+@jax.jit
+def _pick(images, labels, chosen):
+    return images[chosen], labels[chosen]
+
+
+def _one_step(arguments, state, batch):
+    method, bench, _, encode = arguments
+    images, labels, key, time = batch
+    return method.step(state, bench, encode(images), labels, key=key, time=time)
 
 
 @partial(eqx.filter_jit, donate="all-except-first")
 def _run_steps(arguments, state):
-    def step(state, now):
-        return _one_step(arguments, state, *now)
-
-    return jax.lax.scan(step, state, arguments[5])
+    return jax.lax.scan(lambda state, now: _one_step(arguments, state, now), state, arguments[2])
 
 
 def _run_on_host(arguments, state):
     reports = []
-    for index, time in zip(*arguments[5], strict=True):
-        state, report = _one_step(arguments, state, index, jnp.asarray(time))
+    for *batch, time in zip(*arguments[2], strict=True):
+        state, report = _one_step(arguments, state, (*batch, jnp.asarray(time)))
         reports.append(report)
     return state, jax.tree.map(lambda *values: np.array(values), *reports)
 
@@ -217,16 +221,18 @@ def evaluate(
     if bench is not None and key is None:
         raise ValueError("`key` must be given with a bench, for its camera noise, but is None.")
     key = jax.random.key(0) if key is None else key
+    # On the host, for outside of a program each operation on arrays compiles one of its own.
+    all_images, all_labels = np.asarray(images), np.asarray(labels)
     correct = []
     for i, start in enumerate(range(0, len(labels), batch_size)):
         index = np.arange(start, start + batch_size) % len(labels)  # Full batches: one compilation.
         good = _correct(
             network,
             bench,
-            images[index],
-            labels[index],
+            all_images[index],
+            all_labels[index],
             jax.random.fold_in(key, i),
-            jnp.asarray(time),
+            np.asarray(time),
             encode=encode,
             judge=_read_out if judge is None else judge,
         )
@@ -248,4 +254,5 @@ def output_field(network: Network, field, *, bench=None, key=None, time=0) -> Ar
     """Field at the camera after the last layer, from the ideal model or measured on a bench."""
     if bench is None:
         return network(field)
-    return measure_data_pass(network, bench, field, key=key, time=time).measured[-1]
+    data = measure_data_pass(network, bench, field, key=key, time=time)
+    return data.measured[network.n_layers - 1]

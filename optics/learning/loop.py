@@ -34,9 +34,16 @@ def adam(learning_rate, n_steps: int) -> Any:
 
 
 def draw_batch(
-    index, batch_size: int, n_samples: int, *, key: PRNGKeyArray
+    index, batch_size: int, n_samples: int | Int[Array, ""], *, key: PRNGKeyArray
 ) -> tuple[Int[Array, " batch"], PRNGKeyArray]:
-    """Samples of step `index`, drawn with replacement, and a key for whatever else the step draws."""
+    """Samples of step `index`, drawn with replacement, and a key for whatever else the step draws.
+
+    Args:
+        index: Number of the step.
+        batch_size: Samples to draw.
+        n_samples: How many there are; may be traced.
+        key: PRNG key.
+    """
     batch_key, rest = jax.random.split(jax.random.fold_in(key, index))
     return jax.random.randint(batch_key, (batch_size,), 0, n_samples), rest
 

@@ -218,6 +218,7 @@ class GradientMethod(AbstractMethod):
     def cost(self, network, batch_size, *, step=0, n_steps=1) -> MeasurementCost:
         """See `AbstractMethod.cost`."""
         del step, n_steps
-        measurements = self.rule.measurements_per_sample(network.n_layers)
-        frames = self.rule.frames_per_sample(network.n_layers)
+        n_layers = int(network.n_layers)
+        measurements = self.rule.measurements_per_sample(n_layers)
+        frames = self.rule.frames_per_sample(n_layers)
         return MeasurementCost(measurements, batch_size * measurements, batch_size * frames)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Complex
 
 from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.learning.protocols import Bench, GradientEstimate, Network, Weights
+from optics.networks.layers import over_layers
 from optics.waves.elements import modulation
 from optics.waves.field import over_batch
 
@@ -21,8 +22,8 @@ class DataPass(NamedTuple):
     """Everything a data pass leaves behind for the error pass.
 
     Attributes:
-        loaded: Field loaded into each layer.
-        measured: Field measured after each layer.
+        loaded: Field loaded into each layer; zeros where the network skips it.
+        measured: Field measured after each layer, likewise.
     """
 
     loaded: Complex[Array, "layer batch ..."]
@@ -33,16 +34,17 @@ def measure_data_pass(
     network: Network, bench: Bench, field, *, key, time: int | Array = 0
 ) -> DataPass:
     """Sends data through the hardware layer by layer, measuring and re-loading the field in between."""
-    n_layers = network.n_layers
 
     def step(x, inputs):
         layer, weights, layer_key = inputs
         y = bench.measure_field(x, *weights, key=layer_key, time=time + layer)
         return network.activate(y), (x, y)
 
-    keys = jax.random.split(key, n_layers)
-    layers = (jnp.arange(n_layers), (network.phase, network.amplitude), keys)
-    _, (loaded, measured) = jax.lax.scan(step, field, layers)
+    n_stacked = network.phase.shape[0]
+    # The key of a layer is the same however many there are.
+    keys = jax.random.split(key, n_stacked)
+    layers = (jnp.arange(n_stacked), (network.phase, network.amplitude), keys)
+    _, (loaded, measured) = over_layers(step, field, layers, network.n_layers)
     return DataPass(loaded, measured)
 
 
@@ -152,9 +154,9 @@ def error_pass(network: Network, data: DataPass, labels, transport, *, key) -> G
     """
     # The loss and its cotangent are formed in electronics from the measured output field. JAX's gradient of a real
     # loss with respect to a complex array is the cotangent c above.
-    output = data.measured[-1]
-    loss, error = jax.value_and_grad(network.readout.loss)(output, labels)
     n_layers = network.n_layers
+    output = data.measured[n_layers - 1]
+    loss, error = jax.value_and_grad(network.readout.loss)(output, labels)
 
     def step(carry, inputs):
         layer, (phase, amplitude), x, y_before, layer_key = inputs
@@ -170,7 +172,8 @@ def error_pass(network: Network, data: DataPass, labels, transport, *, key) -> G
         return c_x, (phase_gradient, amplitude_gradient)
 
     before = jnp.concatenate([data.loaded[:1], data.measured[:-1]])
-    keys = jax.random.split(key, n_layers)
-    layers = (jnp.arange(n_layers), (network.phase, network.amplitude), data.loaded, before, keys)
-    _, (phase, amplitude) = jax.lax.scan(step, error, layers, reverse=True)
+    n_stacked = network.phase.shape[0]
+    keys = jax.random.split(key, n_stacked)
+    layers = (jnp.arange(n_stacked), (network.phase, network.amplitude), data.loaded, before, keys)
+    _, (phase, amplitude) = over_layers(step, error, layers, n_layers, reverse=True)
     return GradientEstimate(loss, Weights(phase, amplitude), output)

@@ -37,8 +37,8 @@ class Network(Protocol):
         ...
 
     @property
-    def n_layers(self) -> int:
-        """Number of layers."""
+    def n_layers(self) -> Any:
+        """Number of layers that light passes: an int, or an array where that is not all."""
         ...
 
     def layer(self, field: Array, phase: Array, amplitude: Array | None = None, /) -> Array:

@@ -13,11 +13,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from optics._checks import check_shape
 from optics.media.free_space import FreeSpace
 from optics.media.geometry import Geometry
+from optics.networks.layers import check_layer_count, over_layers
 from optics.networks.readout import IntensityTarget, Readout
 from optics.waves.elements import modulation
 from optics.waves.field import over_batch
@@ -34,6 +35,10 @@ class DiffractiveNetwork(eqx.Module):
         free_space: Nominal propagation, the same after every layer.
         readout: Detector regions and loss, or a wanted pattern.
         activation: Function of the measured field applied between layers; None for a linear network.
+        n_lit: Number of layers that light passes, the first ones; None for all. See `first`.
+
+    Raises:
+        ValueError: If `n_lit` does not lie between 1 and the number of layers.
     """
 
     phase: Float[Array, "layer y x"]
@@ -41,11 +46,33 @@ class DiffractiveNetwork(eqx.Module):
     free_space: FreeSpace
     readout: Readout | IntensityTarget
     activation: Activation | None = eqx.field(static=True, default=None)
+    n_lit: Int[Array, ""] | None = None
+
+    def __check_init__(self):
+        if self.n_lit is not None:
+            check_layer_count(self.n_lit, "n_lit", self.phase.shape[0])
 
     @property
-    def n_layers(self) -> int:
-        """Number of modulated layers."""
-        return self.phase.shape[0]
+    def n_layers(self) -> int | Array:
+        """Number of layers that light passes; an array, perhaps traced, where that is not all."""
+        return self.phase.shape[0] if self.n_lit is None else self.n_lit
+
+    def first(self, n_layers: int) -> "DiffractiveNetwork":
+        """The same network with light passing its first layers only, so that networks of any depth share programs.
+
+        The layers behind are skipped, at the cost of a copy of the field each, and training leaves them as they are.
+        Forward mode, in-silico training, passes of data and evaluation take it; what needs the number of layers while
+        it compiles refuses it.
+
+        Args:
+            n_layers: Layers that light passes.
+
+        Raises:
+            ValueError: If it does not lie between 1 and the number of layers.
+        """
+        check_layer_count(n_layers, "n_layers", self.phase.shape[0])
+        n_lit = jax.device_put(np.int32(n_layers))
+        return eqx.tree_at(lambda net: net.n_lit, self, n_lit, is_leaf=lambda leaf: leaf is None)
 
     def activate(self, field: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """Field loaded into the next layer."""
@@ -66,7 +93,7 @@ class DiffractiveNetwork(eqx.Module):
 
 
 def run_layers(network: DiffractiveNetwork, field, layer: Callable) -> Array:
-    """Sends a field through all layers by `lax.scan`; `layer(x, (phase, amplitude))` is one plane to the next.
+    """Sends a field through all layers by one scan; `layer(x, (phase, amplitude))` is one plane to the next.
 
     Activation stands between layers, not after the last one.
     """
@@ -79,8 +106,8 @@ def run_layers(network: DiffractiveNetwork, field, layer: Callable) -> Array:
         return jnp.where(is_last, y, network.activate(y)), None
 
     weights = (network.phase, network.amplitude)
-    is_last = jnp.arange(network.n_layers) == network.n_layers - 1
-    return jax.lax.scan(step, field, (weights, is_last))[0]
+    is_last = jnp.arange(network.phase.shape[0]) == network.n_layers - 1
+    return over_layers(step, field, (weights, is_last), network.n_layers)[0]
 
 
 def trainable(network: DiffractiveNetwork) -> DiffractiveNetwork:
@@ -136,6 +163,8 @@ def make_network(
         phase=phase.astype(real),
         amplitude=jnp.ones(shape, real) if train_amplitude else None,
         free_space=geometry.free_space(dtype, **free_space_options),
-        readout=jax.tree.map(lambda a: jnp.asarray(a, real), readout),
+        readout=jax.tree.map(
+            lambda a: jnp.asarray(a, real) if eqx.is_inexact_array(a) else a, readout
+        ),
         activation=activation,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
 from optics._checks import check_positive
-from optics.waves.field import intensity
+from optics.waves.field import intensity, over_batch
 
 
 def cross_entropy(
@@ -28,10 +28,31 @@ class Readout(eqx.Module):
     Attributes:
         regions: Region masks, one per class, each with values in [0, 1].
         gain: Factor from relative region power to logits; our choice, the paper's loss scale is unknown.
+        n_classes: Number of classes, whose regions are the first; None for one to each region. See `padded`.
     """
 
     regions: Float[Array, "classes y x"]
     gain: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    n_classes: Int[Array, ""] | None = None
+
+    def padded(self, n_regions: int) -> "Readout":
+        """The same readout with empty regions behind it, so that tasks of any class count share compiled programs.
+
+        Args:
+            n_regions: Regions in all, at least those there are.
+
+        Raises:
+            ValueError: If the readout is padded already or has more.
+        """
+        n_classes = self.regions.shape[0]
+        if self.n_classes is not None or n_regions < n_classes:
+            raise ValueError(
+                f"`n_regions` must be at least the {n_classes} regions of a readout that is not padded yet, but is "
+                f"{n_regions}."
+            )
+        empty = np.zeros((n_regions - n_classes, *self.regions.shape[1:]), self.regions.dtype)
+        regions = np.concatenate([self.regions, empty])
+        return Readout(*jax.device_put((regions, self.gain, np.int32(n_classes))))
 
     def powers(self, field: Complex[Array, "*batch y x"]) -> Float[Array, "*batch classes"]:
         """Power in each region."""
@@ -42,7 +63,12 @@ class Readout(eqx.Module):
     def logits(self, field: Complex[Array, "*batch y x"]) -> Float[Array, "*batch classes"]:
         """Gain times the share of each region in the power of all regions; free of the brightness of the input."""
         powers = self.powers(field)
-        return self.gain * powers / (jnp.sum(powers, axis=-1, keepdims=True) + 1e-12)
+        logits = self.gain * powers / (jnp.sum(powers, axis=-1, keepdims=True) + 1e-12)
+        if self.n_classes is None:
+            return logits
+        # An empty region is no class: its share of the softmax is none, where a logit of zero would have some.
+        is_class = over_batch(jnp.arange(logits.shape[-1]) < self.n_classes, logits)
+        return jnp.where(is_class, logits, -jnp.inf)
 
     def loss(
         self, field: Complex[Array, "*batch y x"], labels: Int[Array, "*batch"]

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments.forward_mode import ffm_depth
+from experiments.forward_mode import ffm_depth, panel
 from experiments.harness.context import Context
 from optics.hardware.imperfections import Imperfections
 from tests.exact.small_panel import PANEL
@@ -120,22 +120,25 @@ def test_bad_settings_are_named(change, message):
         dataclasses.replace(TINY, **change)
 
 
-def test_pictures_are_made_for_the_shown_piece_only_and_compiled_once_a_bench(monkeypatch):
+def test_all_depths_and_class_counts_share_programs_and_pictures_are_made_of_one_piece(monkeypatch):
     traced, shown = [], []
-    measure, pictures = ffm_depth.measure_data_pass, ffm_depth._pictures
+    encode, pictures = panel.encode_images, ffm_depth._pictures
 
-    def measuring(*arguments, **named):
+    def encoding(*arguments, **named):
         traced.append(1)
-        return measure(*arguments, **named)
+        return encode(*arguments, **named)
 
     def picturing(*arguments):
         shown.append(1)
         return pictures(*arguments)
 
-    monkeypatch.setattr(ffm_depth, "measure_data_pass", measuring)
+    monkeypatch.setattr(panel, "encode_images", encoding)
     monkeypatch.setattr(ffm_depth, "_pictures", picturing)
-    ffm_depth.run(
-        dataclasses.replace(TINY, depths=(3,), optics=dataclasses.replace(TINY.optics, n_steps=1))
-    )
-    assert len(shown) == 1  # of two class counts with two repeats each
-    assert len(traced) == 2  # three networks: one without a camera, two with
+    # A fill of its own: what another test compiled does not count.
+    optics = dataclasses.replace(TINY.optics, n_steps=1, image_fill=0.7)
+    found = ffm_depth.run(dataclasses.replace(TINY, depths=(1, 3), optics=optics))
+    assert len(shown) == 2  # each depth of the first class count, of two repeats and two counts
+    # Training by each rule, the test in the model and on the bench, and pictures without a camera and with it.
+    assert len(traced) == 6
+    assert found.arrays["object.ffm"].shape == (3, 16, 16)
+    assert found.arrays["object.powers"].shape == (3, 4)

@@ -123,6 +123,49 @@ def test_second_training_does_not_compile_again():
     assert len(traced) == 1
 
 
+@pytest.mark.parametrize("rule", [ForwardMode(), InSilico()])
+def test_a_network_of_the_first_layers_trains_as_a_shallow_one_and_depths_share_a_program(rule):
+    images, labels = _bars(n=20)
+    bench = OpticalBench(GEOMETRY, twin(camera_shift_px=0.3, reference_drift=0.1))
+    deep, traced = network(3), []
+
+    def counted(images):
+        traced.append(1)
+        return encode(images)
+
+    def train_and_test(net, how_many, encoder):
+        n = slice(how_many)
+        result = fit(
+            net, rule, images[n], labels[n], encode=encoder, key=jax.random.key(0), bench=bench,
+            n_steps=3, batch_size=4, steps_per_call=3,
+        )  # fmt: skip
+        good = evaluate(
+            result.network, images[n], labels[n], encode=encoder, bench=bench,
+            key=jax.random.key(1), time=result.time, batch_size=4,
+        )  # fmt: skip
+        return result, good
+
+    result, good = train_and_test(deep.first(2), 20, counted)
+    train_and_test(deep.first(1), 12, counted)
+    assert len(traced) == 2  # steps and evaluation, for both depths and both numbers of images
+    shallow = eqx.tree_at(lambda net: net.phase, deep, deep.phase[:2])
+    expected, expected_good = train_and_test(shallow, 20, encode)
+    np.testing.assert_allclose(result.network.phase[:2], expected.network.phase, atol=1e-9)
+    np.testing.assert_array_equal(result.network.phase[2], deep.phase[2])
+    np.testing.assert_allclose(result.losses, expected.losses, rtol=1e-9)
+    np.testing.assert_array_equal(good, expected_good)
+    assert (result.frames, result.time) == (expected.frames, expected.time)
+
+
+def test_a_rule_that_needs_the_depth_while_compiling_refuses_a_part_of_a_network():
+    images, labels = _bars(n=4)
+    with pytest.raises(TypeError, match="traced"):
+        fit(
+            network(2).first(1), PhysicsAware(), images, labels, encode=encode,
+            key=jax.random.key(0), bench=OpticalBench(GEOMETRY, twin()), n_steps=1, batch_size=4,
+        )  # fmt: skip
+
+
 def test_start_weights_survive_the_donated_buffers():
     images, labels = _bars()
     net = network(1)

@@ -1,9 +1,13 @@
+import dataclasses
+from operator import itemgetter
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from optics.learning.protocols import weights_of, with_weights
 from optics.networks.activations import saturable
 from optics.networks.diffractive import make_network, trainable
 from optics.networks.readout import IntensityTarget, Readout, make_readout
@@ -20,6 +24,41 @@ def test_layers_are_modulate_then_propagate():
         expected = net.free_space(weights[None] * expected)
         expected = saturable(expected) if layer < 2 else expected
     assert relative_error(net(field), expected) < 1e-12
+
+
+def test_the_first_layers_of_a_deep_network_are_a_shallow_one():
+    deep = network(3, activation=saturable, train_amplitude=True)
+    field, labels = inputs()
+    traced = []
+
+    @jax.jit
+    def output_and_gradient(net, weights):
+        traced.append(1)  # Python runs only while it is traced.
+
+        def loss(weights):
+            output = with_weights(net, weights)(field)
+            return net.readout.loss(output, labels), output
+
+        return jax.grad(loss, has_aux=True)(weights)
+
+    for n_layers in (1, 2):
+        gradient, output = output_and_gradient(deep.first(n_layers), weights_of(deep))
+        shallow = with_weights(deep, jax.tree.map(itemgetter(slice(n_layers)), weights_of(deep)))
+        expected, expected_output = output_and_gradient(shallow, weights_of(shallow))
+        assert relative_error(output, expected_output) < 1e-12
+        for slope, wanted in zip(gradient, expected, strict=True):
+            assert relative_error(slope[:n_layers], wanted) < 1e-9
+            assert not slope[n_layers:].any()
+    assert len(traced) == 1 + 2
+
+
+@pytest.mark.parametrize("n_layers", [0, 3])
+def test_layers_that_are_not_there_cannot_be_lit(n_layers):
+    message = f"`n_layers` must lie between 1 and the 2 layers there are, but is {n_layers}"
+    with pytest.raises(ValueError, match=message):
+        network(2).first(n_layers)
+    with pytest.raises(ValueError, match=message.replace("n_layers", "n_lit")):
+        dataclasses.replace(network(2), n_lit=jnp.asarray(n_layers))
 
 
 def test_linear_network_is_linear():

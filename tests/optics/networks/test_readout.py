@@ -26,3 +26,21 @@ def test_a_brighter_input_gives_no_other_answer(kind):
     np.testing.assert_array_equal(
         np.argmax(readout.logits(field), -1), np.argmax(readout.powers(field), -1)
     )
+
+
+def test_empty_regions_are_no_classes():
+    readout = Readout(jnp.eye(9).reshape(9, 3, 3)[:4], 15.0)
+    padded = readout.padded(6)
+    field = jax.random.normal(jax.random.key(0), (5, 3, 3), complex)
+    labels = jnp.arange(5) % 4
+    np.testing.assert_array_equal(padded.powers(field)[:, 4:], 0)
+    for found, expected in zip(
+        *(jax.value_and_grad(each.loss)(field, labels) for each in (padded, readout)), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_array_equal(padded.correct(field, labels), readout.correct(field, labels))
+    assert not padded.correct(0 * field, labels + 1)[:3].any()  # in the dark the first class wins
+    with pytest.raises(ValueError, match="`n_regions` must be at least the 4 regions"):
+        readout.padded(3)
+    with pytest.raises(ValueError, match="not padded yet"):
+        padded.padded(8)
