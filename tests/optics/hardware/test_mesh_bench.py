@@ -6,17 +6,30 @@ import pytest
 
 from optics.hardware.mesh_bench import MeshBench, make_mesh_bench, make_mesh_twin
 from optics.hardware.mesh_imperfections import MeshImperfections, mesh_preset
-from optics.meshes.mesh import make_mesh
+from tests.exact.small_mesh import plain_mesh
 
 KEY = jax.random.key(0)
-MESH = make_mesh(5, key=KEY, dtype=jnp.complex128)
-PHASES = MESH.pack()
-FIELDS = jax.random.normal(jax.random.key(1), (3, 5), complex)
+RNG = np.random.default_rng(1)
+MESH, PHASES = plain_mesh(5)
+FIELDS = jnp.asarray(RNG.normal(size=(3, 5)) + 1j * RNG.normal(size=(3, 5)))
+drawn = jax.jit(make_mesh_bench, static_argnums=1)
 
 
 @pytest.fixture(scope="module")
 def chip():
-    return make_mesh_twin(MESH, mesh_preset("chip"), key=KEY)
+    return jax.jit(make_mesh_twin, static_argnums=1)(MESH, mesh_preset("chip"), key=KEY)
+
+
+@eqx.filter_jit
+def inside(core, fields, backward=False):
+    return core.internal_fields(fields, backward=backward)
+
+
+@eqx.filter_jit
+def realised(twin, phases, fields, time):
+    """The hidden core and what it does to fields."""
+    core = twin.realise(phases, None, time)
+    return core, core(fields)
 
 
 @eqx.filter_jit
@@ -26,12 +39,12 @@ def measured(bench, how, *args, **options):
 
 def test_bench_without_noise_measures_its_twin(chip):
     bench = MeshBench(MESH, chip)
-    core = chip.realise(PHASES, None, 7)
     out = measured(bench, "measure_field", FIELDS, PHASES, key=KEY, time=7)
-    np.testing.assert_allclose(out, core(FIELDS), atol=1e-14)
+    np.testing.assert_allclose(out, realised(chip, PHASES, FIELDS, 7)[1], atol=1e-14)
     powers = measured(bench, "measure_intensity", FIELDS, PHASES, key=KEY, time=7)
-    np.testing.assert_allclose(powers, jnp.abs(out) ** 2, atol=1e-14)
-    assert jnp.max(jnp.abs(out - MESH(FIELDS))) > 0.01  # the errors are there
+    np.testing.assert_allclose(powers, np.abs(out) ** 2, atol=1e-14)
+    ideal = eqx.filter_jit(MESH)(FIELDS)
+    assert np.max(np.abs(out - np.asarray(ideal))) > 0.01  # the errors are there
 
 
 def test_chip_is_reciprocal_whatever_its_errors(chip):
@@ -39,36 +52,39 @@ def test_chip_is_reciprocal_whatever_its_errors(chip):
     x, y = FIELDS[0], FIELDS[1]
     forward = measured(bench, "measure_field", x, PHASES, key=KEY)
     backward = measured(bench, "measure_field_backward", y, PHASES, key=KEY)
-    np.testing.assert_allclose(jnp.sum(y * forward), jnp.sum(backward * x), rtol=1e-13)
+    np.testing.assert_allclose(
+        np.vdot(np.conj(y), forward), np.vdot(np.conj(backward), x), rtol=1e-13
+    )
 
 
 def test_taps_measure_the_fields_at_the_shifters_in_both_directions(chip):
-    bench, core = MeshBench(MESH, chip), chip.realise(PHASES, None, 0)
+    bench, (core, _) = MeshBench(MESH, chip), realised(chip, PHASES, FIELDS, 0)
     for backward in (False, True):
-        taps = bench.measure_taps(FIELDS, PHASES, key=KEY, backward=backward)
-        expected = core.internal_fields(FIELDS, backward=backward)
+        taps = measured(bench, "measure_taps", FIELDS, PHASES, key=KEY, backward=backward)
+        expected = inside(core, FIELDS, backward)
         for found, truth in zip(taps, expected, strict=True):
             np.testing.assert_allclose(found, truth, atol=1e-14)
 
 
 @pytest.mark.parametrize("how", ["measure_field", "measure_field_backward", "measure_intensity"])
 def test_noise_of_the_detectors_has_the_stated_size(how):
-    noisy = make_mesh_bench(MESH, MeshImperfections(detector_noise=0.1), key=KEY)
-    quiet = make_mesh_bench(MESH, mesh_preset("ideal"), key=KEY)
-    many = jnp.tile(FIELDS, (200, 1))
-    truth = measured(quiet, how, many, PHASES, key=KEY)
-    error = measured(noisy, how, many, PHASES, key=KEY) - truth
-    relative = jnp.sum(jnp.abs(error) ** 2, 1) / jnp.sum(jnp.abs(truth) ** 2, 1)
+    noisy = drawn(MESH, MeshImperfections(detector_noise=0.1), key=KEY)
+    many = jnp.asarray(np.tile(FIELDS, (200, 1)))
+    truth = np.asarray(measured(noisy.quiet(), how, many, PHASES, key=KEY))
+    error = np.asarray(measured(noisy, how, many, PHASES, key=KEY)) - truth
+    relative = np.sum(np.abs(error) ** 2, 1) / np.sum(np.abs(truth) ** 2, 1)
     # 3000 real or 6000 complex parts: standard error of the rms below 1.3 %.
     assert abs(np.sqrt(relative.mean()) / 0.1 - 1) < 0.06
 
 
 def test_noise_of_the_taps_has_the_stated_size():
-    bench = make_mesh_bench(MESH, MeshImperfections(tap_noise=0.1), key=KEY)
-    many = jnp.tile(FIELDS, (100, 1))
-    taps, truth = bench.measure_taps(many, PHASES, key=KEY), MESH.internal_fields(many)
+    bench = drawn(MESH, MeshImperfections(tap_noise=0.1), key=KEY)
+    many = jnp.asarray(np.tile(FIELDS, (100, 1)))
+    taps = measured(bench, "measure_taps", many, PHASES, key=KEY)
+    truth = inside(MESH, many)
     for found, known in zip(taps, truth, strict=True):
-        rms = np.sqrt(np.mean(np.abs(found - known) ** 2) / np.mean(np.abs(known) ** 2))
+        error, known = np.asarray(found) - np.asarray(known), np.asarray(known)
+        rms = np.sqrt(np.mean(np.abs(error) ** 2) / np.mean(np.abs(known) ** 2))
         assert abs(rms / 0.1 - 1) < 0.06
 
 
@@ -81,22 +97,22 @@ def test_random_numbers_are_drawn_only_for_a_noise(chip, size, draws):
 
 
 def test_same_key_is_the_same_chip_and_another_key_another():
-    benches = [
-        make_mesh_bench(MESH, mesh_preset("careful"), key=jax.random.key(k)) for k in (3, 3, 4)
-    ]
-    first, again, other = (measured(b, "measure_field", FIELDS, PHASES, key=KEY) for b in benches)
+    benches = [drawn(MESH, mesh_preset("careful"), key=jax.random.key(k)) for k in (3, 3, 4)]
+    first, again, other = (
+        np.asarray(measured(b, "measure_field", FIELDS, PHASES, key=KEY)) for b in benches
+    )
     np.testing.assert_array_equal(first, again)
-    assert jnp.max(jnp.abs(first - other)) > 1e-3
+    assert np.max(np.abs(first - other)) > 1e-3
 
 
 def test_chip_drifts_with_the_number_of_measurements():
-    bench = make_mesh_bench(MESH, MeshImperfections(drift=0.01, drift_time=50.0), key=KEY)
+    bench = drawn(MESH, MeshImperfections(drift=0.01, drift_time=50.0), key=KEY)
     now, again, later = (
-        measured(bench, "measure_field", FIELDS, PHASES, key=KEY, time=jnp.asarray(t))
+        np.asarray(measured(bench, "measure_field", FIELDS, PHASES, key=KEY, time=jnp.asarray(t)))
         for t in (0, 0, 500)
     )
     np.testing.assert_array_equal(now, again)
-    assert 1e-4 < jnp.max(jnp.abs(now - later)) < 0.5
+    assert 1e-4 < np.max(np.abs(now - later)) < 0.5
 
 
 @pytest.mark.parametrize(
@@ -110,7 +126,7 @@ def test_hardware_has_no_derivative(chip, how):
         return sum(jnp.sum(jnp.abs(leaf)) for leaf in jax.tree.leaves(out))
 
     with pytest.raises(TypeError, match="`MeshBench` is hardware"):
-        jax.grad(loss)(PHASES)
+        jax.eval_shape(jax.grad(loss), PHASES)
 
 
 def test_bench_shows_its_data_sheet_only(chip):
@@ -136,8 +152,8 @@ def test_bad_input_is_named(chip):
 
 def test_a_quiet_bench_measures_the_truth_that_it_reveals(chip):
     bench = MeshBench(MESH, chip, detector_noise=0.1, tap_noise=0.1)
-    truth = bench.reveal().realise(PHASES, None, 0)(FIELDS)
+    truth = np.asarray(realised(bench.reveal(), PHASES, FIELDS, 0)[1])
     quiet = measured(bench.quiet(), "measure_field", FIELDS, PHASES, key=KEY)
     np.testing.assert_allclose(quiet, truth, atol=1e-12)
-    noisy = measured(bench, "measure_field", FIELDS, PHASES, key=KEY)
+    noisy = np.asarray(measured(bench, "measure_field", FIELDS, PHASES, key=KEY))
     assert np.linalg.norm(noisy - truth) > 0.03 * np.linalg.norm(truth)

@@ -1,5 +1,7 @@
 """FFM on symmetric cores against automatic differentiation of the same hardware."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -10,17 +12,22 @@ from tests.exact import small_bench, small_mesh
 from tests.exact.small_bench import relative_error
 from tests.exact.small_mesh import core_bench, estimate, true_loss
 
-NETWORK = small_mesh.network(symmetric=True)
-FIELD, LABELS = small_mesh.inputs()
+
+@pytest.fixture(scope="module")
+def scene():
+    field, labels = small_mesh.inputs()
+    return SimpleNamespace(network=small_mesh.network(symmetric=True), field=field, labels=labels)
+
+
 RULE = MeshForwardMode()
 
 
-def both(construction, **sizes):
+def both(scene, construction, **sizes):
     """FFM's estimate and the truth of the same hardware."""
-    bench, twin = core_bench(NETWORK, construction, **sizes)
+    bench, twin = core_bench(scene.network, construction, **sizes)
     return (
-        estimate(RULE, NETWORK, bench, FIELD, LABELS),
-        true_loss(twin, NETWORK, FIELD, LABELS),
+        estimate(RULE, scene.network, bench, scene.field, scene.labels),
+        true_loss(twin, scene.network, scene.field, scene.labels),
     )
 
 
@@ -32,33 +39,33 @@ def both(construction, **sizes):
         ("mirrored", {}),
     ],
 )
-def test_gradient_equals_autodiff_of_symmetric_hardware_of_any_error(construction, sizes):
-    found, (loss, truth) = both(construction, **sizes)
+def test_gradient_equals_autodiff_of_symmetric_hardware_of_any_error(scene, construction, sizes):
+    found, (loss, truth) = both(scene, construction, **sizes)
     assert float(found.loss) == pytest.approx(float(loss), rel=1e-12)
     # Rounding of 2 x 2 x 9 columns and three layers; the bar is 1e-9.
     assert relative_error(found.gradient.phase, truth.phase) < 1e-11
 
 
-def test_errors_of_the_two_halves_degrade_it_more_the_larger_they_are():
+def test_errors_of_the_two_halves_degrade_it_more_the_larger_they_are(scene):
     """The error run sees A c where A^T c is meant: first order in the difference of the halves."""
     errors = []
     for size in (0.001, 0.01, 0.1):
-        found, (_, truth) = both("mirrored", splitter_error=size)
+        found, (_, truth) = both(scene, "mirrored", splitter_error=size)
         errors.append(relative_error(found.gradient.phase, truth.phase))
     assert errors[0] < 0.05 < errors[2]
     assert errors[1] / errors[0] == pytest.approx(10, rel=0.2)
 
 
-def test_noise_of_the_taps_changes_the_gradient_but_not_its_mean():
+def test_noise_of_the_taps_changes_the_gradient_but_not_its_mean(scene):
     """Taps are linear detectors: over repeats the mean error falls as one over the root of their number."""
-    bench, twin = core_bench(NETWORK, "folded", tap_noise=0.1)
-    _, truth = true_loss(twin, NETWORK, FIELD, LABELS)
+    bench, twin = core_bench(scene.network, "folded", tap_noise=0.1)
+    _, truth = true_loss(twin, scene.network, scene.field, scene.labels)
+
+    arguments = scene.network, bench, scene.field, scene.labels
 
     @jax.jit
     def many(keys):
-        return jax.lax.map(
-            lambda k: RULE.gradient(NETWORK, bench, FIELD, LABELS, key=k).gradient.phase, keys
-        )
+        return jax.lax.map(lambda k: RULE.gradient(*arguments, key=k).gradient.phase, keys)
 
     found = np.asarray(many(jax.random.split(jax.random.key(3), 100)))
     standard_error = found.std(axis=0, ddof=1) / 10
@@ -69,11 +76,11 @@ def test_noise_of_the_taps_changes_the_gradient_but_not_its_mean():
     assert relative_error(found[0], truth.phase) > 0.02
 
 
-def test_the_first_layer_alone_is_exact_without_an_activation_too():
+def test_the_first_layer_alone_is_exact_without_an_activation_too(scene):
     network = small_mesh.network(1, symmetric=True, activation=None)
     bench, twin = core_bench(network, "folded", splitter_error=0.3)
-    found = estimate(RULE, network, bench, FIELD, LABELS)
-    _, truth = true_loss(twin, network, FIELD, LABELS)
+    found = estimate(RULE, network, bench, scene.field, scene.labels)
+    _, truth = true_loss(twin, network, scene.field, scene.labels)
     assert relative_error(found.gradient.phase, truth.phase) < 1e-11
 
 
@@ -82,13 +89,13 @@ def test_frames_are_counted():
     assert RULE.frames_per_sample(3) == 24
 
 
-def test_a_core_that_is_not_symmetric_and_a_missing_bench_are_named():
+def test_a_core_that_is_not_symmetric_and_a_missing_bench_are_named(scene):
     network = small_mesh.network()
     bench, _ = small_mesh.mesh_bench(network)
     with pytest.raises(TypeError, match=r"`network\.core` must be a SymmetricCore"):
-        RULE.gradient(network, bench, FIELD, LABELS, key=jax.random.key(0))
+        RULE.gradient(network, bench, scene.field, scene.labels, key=jax.random.key(0))
     diffractive = OpticalBench(small_bench.GEOMETRY, small_bench.twin())
     with pytest.raises(TypeError, match="`bench` must be a MeshBench"):
-        RULE.gradient(NETWORK, diffractive, FIELD, LABELS, key=jax.random.key(0))
+        RULE.gradient(scene.network, diffractive, scene.field, scene.labels, key=jax.random.key(0))
     with pytest.raises(ValueError, match="`bench` must be"):
-        RULE.gradient(NETWORK, None, FIELD, LABELS, key=jax.random.key(0))
+        RULE.gradient(scene.network, None, scene.field, scene.labels, key=jax.random.key(0))
