@@ -1,9 +1,9 @@
 # Two commands matter: `make run` computes the main figure, `make test` checks everything.
 # Everything lives in .venv; a second call installs nothing unless pyproject.toml or constraints.txt changed.
 
-# The first Python that is new enough; empty where there is none.
-PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+# The first Python for which all packages have wheels; empty where there is none.
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 BIN := .venv/bin
 # pip compiles 16,000 files one after another, a third of the installing; so that is done after it on all cores, but for
 # the tests that packages bring along. A file that is no Python (a template) is none of our business.
@@ -26,6 +26,7 @@ help:
 
 run: .venv/.installed
 	$(BIN)/lightecho run ffm_depth --scale tour
+	@echo "next    . .venv/bin/activate && lightecho list"
 
 # One thread of BLAS in each of the workers: two workers with two threads each on two cores wait for each other.
 test: .venv/.installed-test
@@ -62,7 +63,7 @@ clean:
 
 # A half-made environment would look finished to the next call, so it is removed.
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "lightecho needs Python 3.11 or newer, and finds none; install one and run make again." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "lightecho needs Python 3.11, 3.12 or 3.13, and finds none; install one and run make again." >&2; exit 1; }
 	@echo "making .venv with $(PYTHON), $$($(PYTHON) -V)"
 	@$(PYTHON) -m venv .venv >.venv.log 2>&1 && rm -f .venv.log || { cat .venv.log >&2; rm -rf .venv .venv.log; \
 	echo "$(PYTHON) cannot make a virtual environment; on Debian or Ubuntu: apt install $(notdir $(PYTHON))-venv" >&2; exit 1; }

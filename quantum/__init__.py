@@ -13,6 +13,8 @@ The wings, each on what stands before it; a wing is imported when it is first us
     inference    likelihoods, fits, their errors, decays
 """
 
+# Part of lightecho. By this line `lightecho.py` knows that no other distribution has overwritten the file.
+
 import importlib
 from typing import TYPE_CHECKING
 

@@ -329,7 +329,8 @@ def used_from_faces():
     for code in user_code():
         for node in nodes(code):
             if isinstance(node, ast.ImportFrom) and node.module:
-                found |= {f"{node.module}.{alias.name}" for alias in node.names}
+                module = node.module.removeprefix("lightecho.")
+                found |= {f"{module}.{alias.name}" for alias in node.names}
             elif isinstance(node, ast.Attribute):
                 found.add(f"optics.{dotted(node)}")
     return found

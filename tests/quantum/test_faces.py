@@ -22,7 +22,7 @@ def tree(path: Path) -> ast.Module:
 def taken(module: ast.AST):
     """(module, name) of every `from module import name`."""
     return [
-        (node.module, alias.name)
+        (node.module.removeprefix("lightecho."), alias.name)
         for node in ast.walk(module)
         if isinstance(node, ast.ImportFrom) and node.module
         for alias in node.names
