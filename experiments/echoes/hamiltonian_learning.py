@@ -60,7 +60,10 @@ from quantum.inference import (
 from quantum.inference.phase_response import curves, middle_coupler, phase_response
 
 CLAIM = "Noiseless costs of TOC, OTOC and OTOC(2) vanish at the true phase alone; with shots none always wins."
-PAPER_FIGURE = "learning of a two-qubit phase from OTOC(2); panel unknown to us"
+PAPER_FIGURE = (
+    "Google Quantum AI, Nature 646, 825 (2025), DOI 10.1038/s41586-025-09526-6, learning of a two-qubit phase; "
+    "panel unknown to us"
+)
 EXPECTED_TIME = {"quick": "15 s", "laptop": "2 min", "paper": "hours on an accelerator"}
 TOLERANCES = {"phase.*": 0.1, "width.*": 0.05, "half_width.*": 0.1, "error.*": 0.5, "found.*": 1.0}
 TOLERANCES |= {"slope.*": 0.02, "wider.toc.*": 20.0, "wider.otoc.*": 0.5}

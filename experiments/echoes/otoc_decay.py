@@ -48,7 +48,10 @@ from quantum.inference import compare_decays, scrambled_std
 from quantum.inference.decays import DecayComparison
 
 CLAIM = "TOC fluctuations decay exponentially; the power law of OTOC(2) is tested and not seen up to 18 qubits."
-PAPER_FIGURE = "decay of the standard deviation; panel unknown to us"
+PAPER_FIGURE = (
+    "Google Quantum AI, Nature 646, 825 (2025), DOI 10.1038/s41586-025-09526-6, decay of the standard deviation; "
+    "panel unknown to us"
+)
 EXPECTED_TIME = {"quick": "15 s", "laptop": "7 min", "paper": "days on an accelerator"}
 TOLERANCES = {"tau.*": 0.5, "alpha.*": 0.5, "power_law_weight.*": 0.5, "usable_until.*": 3.0}
 TOLERANCES |= {"late_sd.*": 0.01, "orders.*": 1.0}

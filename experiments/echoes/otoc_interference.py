@@ -46,7 +46,9 @@ from quantum.echoes.interference import Interference
 from quantum.estimates import bootstrap, correlation_with_error
 
 CLAIM = "Random Pauli strings cancel the interference in OTOC(2), mostly negative; the layer order decides its size."
-PAPER_FIGURE = "Figs. 3d, 3e, 4b"
+PAPER_FIGURE = (
+    "Google Quantum AI, Nature 646, 825 (2025), DOI 10.1038/s41586-025-09526-6, Figs. 3d, 3e, 4b"
+)
 EXPECTED_TIME = {"quick": "20 s", "laptop": "6 min", "paper": "a day on a large GPU"}
 TOLERANCES = {"correlation.*": 0.01, "off_diagonal.*": 1e-3, "diagonal.*": 1e-3, "order.*": 1e-3}
 

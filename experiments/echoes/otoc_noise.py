@@ -58,7 +58,7 @@ from quantum.noise.mitigation import DECOUPLED_DEPHASING, fit_rescale, rescale_e
 from quantum.noise.trajectories import Ensemble, expectation
 
 CLAIM = "Willow noise damps OTOC(2) about as it damps the undisturbed echo, so dividing by that echo restores its size."
-PAPER_FIGURE = "Google Quantum AI, Nature 646, 825 (2025), Fig. 4b"
+PAPER_FIGURE = "Google Quantum AI, Nature 646, 825 (2025), DOI 10.1038/s41586-025-09526-6, Fig. 4b"
 EXPECTED_TIME = {"quick": "20 s", "laptop": "5 min", "paper": "a day; 31 qubits on an accelerator"}
 TOLERANCES = {
     "snr.*": 1.0,

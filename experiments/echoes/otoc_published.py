@@ -13,7 +13,7 @@ from experiments.harness.measurement import Reference
 ALL_ORDERS = tuple(
     "".join(word) for letters in ("ABCD", "abcd") for word in itertools.permutations(letters)
 )
-SD_READING = 0.001  # read by eye, as the fact sheet states
+SD_READING = 0.001  # read by eye off a panel
 
 _ORDER = "layer order and theta are our choice"
 _BEYOND = "beyond our scales; shown for the trend"

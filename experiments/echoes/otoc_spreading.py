@@ -45,7 +45,10 @@ from quantum.estimates import std_with_error
 __all__ = ["CLAIM", "EXPECTED_TIME", "PAPER_FIGURE", "REFERENCES", "SCALES", "Config", "plot", "run"]  # fmt: skip
 
 CLAIM = "A butterfly spreads over the chip as a front behind the light cone: its speed, by three methods."
-PAPER_FIGURE = "four steps of the echo; picture of our own"
+PAPER_FIGURE = (
+    "Google Quantum AI, Nature 646, 825 (2025), DOI 10.1038/s41586-025-09526-6, four steps of the echo; "
+    "picture of our own"
+)
 EXPECTED_TIME = {"quick": "10 s", "laptop": "2 min", "paper": "hours, 100 GB; not run by us"}
 TOLERANCES = {
     "velocity.*": 0.05,

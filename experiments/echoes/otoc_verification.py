@@ -32,7 +32,10 @@ from quantum.engines import Precision, expectation, expectations
 from quantum.inference.agreement import agreement_limit, share_caught, squared_pulls
 
 CLAIM = "Cirq, Qiskit and JAX give one echo to rounding; devices that measure it agree, or betray a gate error."
-PAPER_FIGURE = "Nature 646, 825 (2025), text: verifiable by another device"
+PAPER_FIGURE = (
+    "Google Quantum AI, Nature 646, 825 (2025), DOI 10.1038/s41586-025-09526-6, "
+    "text: verifiable by another device"
+)
 EXPECTED_TIME = {"quick": "15 s", "laptop": "2 min", "paper": "an hour and 64 GB"}
 TOLERANCES = {
     "difference.*.double": 1e-10,

@@ -27,7 +27,7 @@ from optics.learning.rules import InSilico
 CLAIM = (
     "The published in-silico loss at every depth is that of one bench with half the phase stroke."
 )
-PAPER_FIGURE = "Fig. 2d, in-silico column"
+PAPER_FIGURE = "Z. Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, Fig. 2d, in-silico column"
 EXPECTED_TIME = {"quick": "10 s", "laptop": "6 min", "paper": "hours on a GPU"}
 TOLERANCES = {"accuracy.*": 20.0, "chosen.*": 0.5, "misfit": 30.0}
 # Fig. 2d, stated in the text: in-silico weights on hardware, percent.

@@ -3,7 +3,7 @@
 Z. Xue et al., Nature 632, 280-286 (2024), DOI 10.1038/s41586-024-07687-4. Between two layers the measured field
 goes through a nonlinear function before it is loaded again; in the error pass the error is multiplied by the stored
 local derivative before it is propagated. Which function, which data set and how much it gains are unknown: all
-candidates of the fact sheet (section 5.3) run here with the same start, budget and hardware, and all are reported.
+candidates of `optics.networks.activations` run here with the same start, budget and hardware, and all are reported.
 `accuracy.<activation>.*` is forward mode on hardware, `ideal.<activation>.*` the ideal model. The hardware is that
 of `ffm_depth`.
 """
@@ -27,7 +27,7 @@ from optics.learning.rules import ForwardMode, InSilico
 from optics.networks import ACTIVATIONS
 
 CLAIM = "Forward mode trains nonlinear networks too; on our hardware no candidate gains over linear layers."
-PAPER_FIGURE = "Fig. 2f"
+PAPER_FIGURE = "Z. Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, Fig. 2f"
 EXPECTED_TIME = {"quick": "20 s", "laptop": "10 min", "paper": "hours on a GPU"}
 TOLERANCES = {"accuracy.*": 25.0, "ideal.*": 10.0, "gain.*": 35.0}
 

@@ -36,7 +36,7 @@ from optics.metrics import field_fidelity, structural_similarity
 from optics.waves import intensity
 
 CLAIM = "One layer trains itself on hardware, and the measured light is the simulated light (SSIM above 0.97)."
-PAPER_FIGURE = "Fig. 2a-c"
+PAPER_FIGURE = "Z. Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, Fig. 2a-c"
 EXPECTED_TIME = {"quick": "15 s", "laptop": "4 min", "paper": "hours on a GPU"}
 TOLERANCES = {"accuracy.*": 15.0, "ssim*": 0.02, "fidelity*": 0.02}
 RULES = {"ffm": ForwardMode(), "physics_aware": PhysicsAware(), "in_silico": InSilico()}

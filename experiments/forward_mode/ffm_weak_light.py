@@ -57,7 +57,9 @@ from optics.learning.rules import ForwardMode
 from optics.waves import intensity
 
 CLAIM = "A layer trained by forward mode classifies with less than one photon per pixel; operations per joule follow."
-PAPER_FIGURE = "Fig. 4 (weak light)"
+PAPER_FIGURE = (
+    "Z. Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, Fig. 4 (weak light)"
+)
 EXPECTED_TIME = {"quick": "20 s", "laptop": "5 min", "paper": "an hour on a GPU"}
 TOLERANCES = {
     "accuracy.*": 15.0,

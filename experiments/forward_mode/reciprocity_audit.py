@@ -7,9 +7,9 @@ learner can see), as in experiment ffm_gradient. Families: benches with one-side
 sizes (bench), with symmetric errors (symmetric), with a constant reference phase (drift); all errors of preset "bench"
 at random sizes, those of the modulator included, of which the audit sees only a part (preset); and three layers of
 phases between symmetric cores of a photonic chip whose halves differ (chip). Sizes are our choice, about the ranges of
-section 8 of the fact sheet of Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4. The audit judges one
-training step: the same inputs, other noise. product_law: predicted from the overlap of a single pass alone, with white
-probes. relocated: benches trained with the displacement that the audit advises.
+`optics.hardware.imperfections`; the law: Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4. The audit
+judges one training step: the same inputs, other noise. product_law: predicted from the overlap of a single pass alone,
+with white probes. relocated: benches trained with the displacement that the audit advises.
 """
 
 import dataclasses
@@ -46,7 +46,10 @@ from optics.waves import modulation
 from quantum.estimates import jackknife
 
 CLAIM = "An audit by forward runs alone predicts how good the gradients of forward mode are."
-PAPER_FIGURE = "none; condition behind Fig. 1 and Fig. 5a"
+PAPER_FIGURE = (
+    "none; condition behind Figs. 1 and 5a of "
+    "Z. Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4"
+)
 EXPECTED_TIME = {"quick": "20 s", "laptop": "3 min", "paper": "30 min on one GPU"}
 TOLERANCES = {"correlation.*": 0.1, "rms_error.*": 0.05, "cosine.*": 0.1, "residual.*": 0.1}
 FAMILIES = ("bench", "symmetric", "drift", "preset", "chip")

@@ -55,7 +55,9 @@ from quantum.spins import (
 )
 
 CLAIM = "Echoes of toluene take about 500 fSim gates; programs fitted to molecules alike cut the error at equal gates."
-PAPER_FIGURE = "gate counts and program errors of arXiv 2510.19550 (errors: Fig. S43, second-hand)"
+PAPER_FIGURE = (
+    "NMR companion, arXiv:2510.19550, gate counts; errors: Fig. S43, as reported by study notes"
+)
 EXPECTED_TIME = {"quick": "20 s", "laptop": "2 min", "paper": "30 min"}
 # A degenerate canonical form leaves open on which side of its gate a turn stands; LAPACK decides, and moves a moment
 # or two.

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, new_figure
-from experiments.molecules.nmr_echo_published import SHEET_CURVE
+from experiments.molecules.nmr_echo_published import ESTIMATED_CURVE
 
 READINGS = {
     "printed": "as printed, {}",
@@ -47,9 +47,9 @@ def _draw_toluene(axes: Axes, outcome: Outcome) -> None:
     for k, reading in enumerate(READINGS):
         name = _name("toluene", reading, arrays["factors.one_block"][1])
         axes.plot(times, arrays[f"toluene.{reading}"], color=PALETTE[k], label=name)
-    shared = SHEET_CURVE[: config.points]
+    shared = ESTIMATED_CURVE[: config.points]
     grid = times[:: config.fine][: len(shared)]
-    axes.plot(grid, shared, "x", color="k", ms=4, label="sheet, as printed")
+    axes.plot(grid, shared, "x", color="k", ms=4, label="estimate, other code")
     if len(config.toluene_spins) == 9:
         pulsed = 1e3 * arrays["pulsed_times.one_block"], arrays["pulsed.one_block"][0, 1]
         axes.plot(*pulsed, "o", mfc="none", color=PALETTE[2], label="pulse by pulse")

@@ -50,7 +50,7 @@ CLAIM = (
     "Noisy echoes give a distance and a dihedral angle blind, with errors that mean what they say "
     "as long as one valley of the likelihood stands out."
 )
-PAPER_FIGURE = "learning of r_om and of the dihedral angle, arXiv 2510.19550; panels unknown to us"
+PAPER_FIGURE = "NMR companion, arXiv:2510.19550, learning of r_om and of the dihedral angle; panels unknown to us"
 EXPECTED_TIME = {"quick": "15 s", "laptop": "1 min", "paper": "20 min"}
 TOLERANCES = {
     "*.value.*": 0.5,

@@ -46,11 +46,11 @@ from quantum.spins import ANGSTROM, SpinHamiltonian
 from quantum.spins.random_molecules import scattered_couplings
 
 CLAIM = "The normal law of path weights undoes most of the noise; where paths of both signs cancel, no law stands out."
-PAPER_FIGURE = "zero-noise extrapolation of arXiv 2510.19550, panel unknown to us"
+PAPER_FIGURE = "NMR companion, arXiv:2510.19550, zero-noise extrapolation; panel unknown to us"
 EXPECTED_TIME = {"quick": "18 s", "laptop": "5 min", "paper": "hours"}
 TOLERANCES = {"rms.*": 0.03, "bias.*": 0.02, "path.*": 0.3}
 
-STEP = 0.375e-3  # s, the NMR grid of the sheet
+STEP = 0.375e-3  # s, the NMR grid as reported
 DEPOLARIZING = "depolarizing"
 OBSERVABLE = PauliString.on({0: "X"})
 METHODS = (

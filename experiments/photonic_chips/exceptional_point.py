@@ -39,7 +39,10 @@ from optics.resonators import (
 from optics.resonators.exceptional_points import sweeps_per_step
 
 CLAIM = "Forward mode finds exceptional points from noisy spectra alone; splitting grows with the root of a detuning."
-PAPER_FIGURE = "claim of the abstract; no figure known"
+PAPER_FIGURE = (
+    "Z. Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, "
+    "claim of the abstract; no figure known"
+)
 EXPECTED_TIME = {"quick": "15 s", "laptop": "2 min", "paper": "30 min"}
 TOLERANCES = {
     "found.*": 0.13,
@@ -120,7 +123,7 @@ _THEORY = "theory, and our bar for the paper's claim; the paper gives no number"
 REFERENCES = (
     Reference("found.forward_mode", None, None, "", "abstract", "stated in text", False,
               note="found, says the paper, without a share; our bar is 0.9"),
-    Reference("exponent.near", 0.5, 0.05, "", "fact sheet 9.6", "derived", True, note=_THEORY),
+    Reference("exponent.near", 0.5, 0.05, "", "theory of exceptional points", "derived", True, note=_THEORY),
     Reference("exponent.order_three", 1 / 3, None, "", "closed form", "derived", True,
               note=_THEORY + "; the closed form at equal couplings gives 0.351 from 0.02 to 0.5 couplings"),
     Reference("encircling.one_turn_swaps", 1.0, None, "", "closed form", "derived", True, note=_THEORY),

@@ -1,16 +1,15 @@
 """Training networks of meshes on hardware with splitter and phase errors: the table of dual adaptive training.
 
 Z. Zheng et al., "Dual adaptive training of photonic neural networks", Nat. Mach. Intell. 5, 1119-1129 (2023), DOI
-10.1038/s42256-023-00723-4; numbers from the logs of its code (github THPCILab/DAT_MPNN), collected in section 7 of the
-fact sheet on Xue et al., Nature 632, 280 (2024). Three meshes of 64 ports see the 8 x 8 lowest spatial frequencies of
-an image. Weights trained in the model are put on the chip as they are (in_silico), or trained on it: physics-aware
-with the output alone measured, as in the table (pat_output), or with every layer measured (pat); dual adaptive with a
-small or large error predictor (dat_small, dat_large); and forward mode (ffm), which needs a symmetric core: there each
-layer is a folded mesh, crossed twice, with half the freedoms, so its own ideal is shown too (folded_ideal,
-folded_in_silico).
+10.1038/s42256-023-00723-4; numbers from the logs of its code (github.com/THPCILab/DAT_MPNN). Three meshes of 64 ports
+see the 8 x 8 lowest spatial frequencies of an image. Weights trained in the model are put on the chip as they are
+(in_silico), or trained on it: physics-aware with the output alone measured, as in the table (pat_output), or with every
+layer measured (pat); dual adaptive with a small or large error predictor (dat_small, dat_large); and forward mode
+(ffm), which needs a symmetric core: there each layer is a folded mesh, crossed twice, with half the freedoms, so its
+own ideal is shown too (folded_ideal, folded_in_silico).
 
 Errors are those of the code. Its splitters send the share (1 + e) / 2 of the power straight on, e normal with the
-table's standard deviation: half of e in the angle. The sheet says e is an angle; with the code's frozen draws and
+table's standard deviation: half of e in the angle. Its README says e is an angle; with the code's frozen draws and
 weights we found 89.4 % (the table's) for the share and 49.3 % for the angle (MNIST, BS 0.06). Theta is in push-pull.
 Not as there: one chip is used three times, where the code draws three; test accuracy after the last step, where the
 code keeps the best epoch by test accuracy; a cosine for the learning rate. Draws differ by several points, and the
@@ -49,7 +48,10 @@ from optics.meshes import SymmetricCore, make_mesh, make_symmetric_core
 from optics.networks import MeshNetwork, encode_low_frequencies, make_mesh_network
 
 CLAIM = "Errors of a mesh cost weights trained in a model tens of points; training on the chip wins most of them back."
-PAPER_FIGURE = "table of Zheng et al. 2023 (their Figs. 4 and 5), fact sheet 7"
+PAPER_FIGURE = (
+    "Z. Zheng et al., Nat. Mach. Intell. 5, 1119 (2023), DOI 10.1038/s42256-023-00723-4, Figs. 4 and 5; "
+    "logs of github.com/THPCILab/DAT_MPNN"
+)
 EXPECTED_TIME = {"quick": "25 s", "laptop": "5 min", "paper": "hours on a GPU"}
 TOLERANCES = {"*": 8.0}
 

@@ -1,7 +1,7 @@
 """Figure of `mesh_errors`, and the table that it is compared with.
 
 Z. Zheng et al., "Dual adaptive training of photonic neural networks", Nat. Mach. Intell. 5, 1119-1129 (2023), DOI
-10.1038/s42256-023-00723-4; values from the logs of its code, as in section 7 of the fact sheet on Xue et al. 2024.
+10.1038/s42256-023-00723-4; values from the logs of its code, github.com/THPCILab/DAT_MPNN.
 """
 
 from matplotlib.axes import Axes
@@ -51,7 +51,16 @@ def published(like_conditions: bool) -> tuple[Reference, ...]:
     if not like_conditions:
         note = "fewer steps, started from weights trained in the model; one draw of errors there"
     return tuple(
-        Reference(name, value, None, "%", "sheet 7, [S8]", "table", like_conditions, note)
+        Reference(
+            name,
+            value,
+            None,
+            "%",
+            "logs of github.com/THPCILab/DAT_MPNN",
+            "table",
+            like_conditions,
+            note,
+        )
         for name, value in values.items()
     )
 

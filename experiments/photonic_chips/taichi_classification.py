@@ -42,7 +42,9 @@ from optics.hardware.chip_budget import ChipAssumptions, ChipSize
 from optics.networks import output_codes
 
 CLAIM = "Coded chiplets gain accuracy with their number, and errors cost them less than one chip of their size."
-PAPER_FIGURE = "Taichi: Xu et al., Science 384, 202 (2024), abstract"
+PAPER_FIGURE = (
+    "Taichi: Z. Xu et al., Science 384, 202 (2024), DOI 10.1126/science.adl1203, abstract"
+)
 EXPECTED_TIME = {"quick": "25 s", "laptop": "5 min", "paper": "hours on a GPU"}
 TOLERANCES = {"accuracy.*": 15.0, "*.rough.*": 25.0, "transmission*": 0.5, "code.*": 3.0}
 METHODS = ("apart", "together", "one_vs_rest", "one_vs_rest_together", "monolith")

@@ -43,7 +43,7 @@ from experiments.photonic_chips.taichi_chiplets import Chips
 from optics.networks.output_codes import direct_code
 
 CLAIM = "Under errors of every layer, chiplets side by side keep their accuracy where chiplets in series lose it."
-PAPER_FIGURE = "Taichi: Xu et al., Science 384, 202 (2024), motive"
+PAPER_FIGURE = "Taichi: Z. Xu et al., Science 384, 202 (2024), DOI 10.1126/science.adl1203, motive"
 EXPECTED_TIME = {"quick": "25 s", "laptop": "5 min", "paper": "an hour on a GPU"}
 TOLERANCES = {
     "accuracy.*": 25.0,

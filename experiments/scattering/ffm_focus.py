@@ -63,7 +63,7 @@ from optics.metrics import cosine_similarity
 from optics.waves import intensity
 
 CLAIM = "Forward mode focuses through a symmetric medium in tens of iterations; a swarm needs hundreds for less."
-PAPER_FIGURE = "Fig. 3"
+PAPER_FIGURE = "Z. Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, Fig. 3"
 EXPECTED_TIME = {"quick": "25 s", "laptop": "5 min", "paper": "10 min on a GPU"}
 TOLERANCES = {
     "loss.*": 0.3,

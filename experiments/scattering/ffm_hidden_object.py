@@ -58,7 +58,7 @@ from optics.imaging.weak_light import reachable_frame_rate
 from optics.learning.rules import ForwardMode, InSilico
 
 CLAIM = "Forward mode trains one wavefront that shows all cells of a moving hidden object at once, in single frames."
-PAPER_FIGURE = "Fig. 4a-b"
+PAPER_FIGURE = "Z. Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, Fig. 4a-b"
 EXPECTED_TIME = {"quick": "20 s", "laptop": "2 min", "paper": "an hour on a GPU"}
 TOLERANCES = {
     "cell_error.*": 10.0,

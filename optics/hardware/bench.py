@@ -3,7 +3,9 @@
 `OpticalBench` is what a learner holds in place of a laboratory. It knows the data sheet (`geometry`), loads a field
 through finite modulators, and measures through a noisy camera: intensities directly, complex fields by four-step
 phase-shifting holography with a drifting reference. It has no derivative (asking for one raises) and keeps the drawn
-errors to itself. Measurement model: fact sheet of Xue et al., Nature 632, 280 (2024), sections 3.5 and 8.
+errors to itself. Measurement model: ours, with the numbers of
+`imperfections`; that the reference comes from the same laser: Methods of Xue et al., Nature 632, 280 (2024), DOI
+10.1038/s41586-024-07687-4, as reported at seegala.com; the number of phase steps there is unknown to us.
 """
 
 from typing import Any

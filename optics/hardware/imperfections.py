@@ -8,9 +8,11 @@ about an error is therefore first its symmetry class and only then its size:
 - ``weights``: acts on the modulation only, so H is untouched but the field thought to leave the modulator is wrong.
 - ``measurement``: noise, rounding or drift of what is read.
 
-Sizes: fact sheet of Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, section 8; each entry of
-`CATALOGUE` names where its range comes from. The presets are choices of this project, not values of the paper.
-Left out: polarisation, phase flicker and finite response time of the modulator, magnification of the camera.
+Each entry of `CATALOGUE` names where its range comes from: [S2] the Methods of Xue et al., Nature 632, 280 (2024), DOI
+10.1038/s41586-024-07687-4, as reported at seegala.com; [S9] github.com/shuxin626/Model-free-Computational-Optics; [S10]
+Opt. Express 20, 22334 (2012); [S11] arXiv:2408.07672; [S12] github.com/holodyne/slmsuite, issue 150; [memory] not
+confirmed; [check] our own calculation. The presets are choices of this project, not values of the paper. Left out:
+polarisation, phase flicker and finite response time of the modulator, magnification of the camera.
 """
 
 import dataclasses
@@ -112,8 +114,8 @@ class CatalogueEntry:
 
     Attributes:
         unit: Unit of the size.
-        realistic: Realistic size, as the fact sheet gives it.
-        source: Tag of the fact sheet: [S2] Methods of the paper, [S10], [S11], [S12] literature, [memory] unconfirmed.
+        realistic: Realistic size.
+        source: Where it comes from, as listed in the module docstring.
         symmetry: Symmetry class, see the module docstring.
     """
 
@@ -163,7 +165,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
 }
 
 PRESETS: dict[str, Imperfections] = {
-    # All four are choices of this project; "bench" follows the suggestion of the fact sheet. "careful" is a bench after
+    # All four are choices of this project; "bench" is a table aligned by hand. "careful" is a bench after
     # calibration: refocused digitally to 30 um, unmodulated light filtered out, look-up table measured.
     "ideal": Imperfections(),
     "careful": Imperfections(

@@ -12,8 +12,10 @@ Phases are commanded modulo 2 pi and reach the chip as phi = gamma V^2 of a heat
 
     V = quantised sqrt(phi), actual = (1 + g) V^2 + offset + sum_j kappa_ij phi_j + drift(t).
 
-Sizes: fact sheet of Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, section 8. The presets are
-choices of this project. Left out: back-reflection, dispersion, heaters that saturate, the time a heater takes.
+Sizes: splitters and phases as swept by Z. Zheng et al., Nat. Mach. Intell. 5, 1119 (2023), DOI
+10.1038/s42256-023-00723-4 (0.02 to 0.11 rad; [S8]: github.com/THPCILab/DAT_MPNN); [memory] is not confirmed. The
+presets are choices of this project. Left out: back-reflection, dispersion, heaters that saturate, the time a heater
+takes.
 """
 
 import dataclasses

@@ -6,7 +6,8 @@ One optical module runs every layer of a network in time. With x the loaded fiel
 
 I and O the input and output faces, T the propagation over the true distance, C the camera's position. With flat weights
 this is H, the operator that carries the error in forward-mode training; `Imperfections` says which errors keep H = H^T.
-Source of the model: fact sheet of Xue et al., Nature 632, 280 (2024), sections 3 and 8. The carrier exp(i k z) is left
+The model is ours, after the principle of Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, Fig. 1;
+sizes: see `imperfections`. The carrier exp(i k z) is left
 out: the reference wave of the interferometer defines the piston.
 """
 

@@ -1,8 +1,8 @@
 """Weak light: how many photons a frame holds, what they cost, and how many operations are counted for them.
 
 Energy of n photons: n h c / lambda. Operations: one optical layer from N_in to N_out points counts as a matrix product
-of 2 N_in N_out operations, and (fact sheet of Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4,
-section 5.5)
+of 2 N_in N_out operations, and (our reading of the operations per second and watt in the abstract of Xue et al.,
+Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4)
 
     OPS/W = 2 N_in N_out x layers x frame rate / optical power on the object = operations a frame / energy a frame.
 

@@ -4,8 +4,8 @@ Stateless rules (`optics.learning.protocols`: a batch in, a gradient out) become
 Adam. Methods with more memory (a stage, an error model, a population) implement `AbstractMethod` themselves. `fit`
 runs either.
 
-Optimiser, learning rate and batch size of the paper on forward mode are unknown (fact sheet of Xue et al., Nature 632,
-280 (2024), section 3.7): Adam with the cosine of `optics.learning.loop` is our choice.
+Optimiser, learning rate and batch size of the paper on forward mode (Xue et al., Nature 632, 280 (2024), DOI
+10.1038/s41586-024-07687-4) are unknown to us: Adam with the cosine of `optics.learning.loop` is our choice.
 """
 
 import abc

@@ -140,9 +140,9 @@ def phase_derivative(light, error) -> Array:
 def error_pass(network: Network, data: DataPass, labels, transport, *, key) -> GradientEstimate:
     """Carries the error from the last layer to the first and collects the gradient on the way.
 
-    With c = dL/d(Re y) - i dL/d(Im y) and c_u = transport(c), the transported error (fact sheet of Xue et al. 2024,
-    section 3.3): dL/dphi = -Im(u c_u), dL/da = Re(exp(i phi) x c_u), and the error of the layer
-    before is f'^T(y) [a exp(i phi) c_u].
+    With c = dL/d(Re y) - i dL/d(Im y) and c_u = transport(c), the transported error (our derivation; the rule: Xue et
+    al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4): dL/dphi = -Im(u c_u), dL/da = Re(exp(i phi) x c_u),
+    and the error of the layer before is f'^T(y) [a exp(i phi) c_u].
 
     Args:
         network: Nominal model; supplies loss, activation and commanded weights.

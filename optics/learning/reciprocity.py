@@ -24,8 +24,9 @@ layers, give Im x = -s . g, the projection of the true gradient g of a layer on 
 with what forward mode delivers follows from projections alone.
 
 Every run is made twice, and only products of different runs are averaged, so noise adds no bias. What the audit cannot
-see: a wrong u (errors of the modulator in the layer itself), and noise in the gradient. Derived for this project;
-conditions on T from the fact sheet of Xue et al., Nature 632, 280 (2024), section 3.2.
+see: a wrong u (errors of the modulator in the layer itself), and noise in the gradient. Derived for this project,
+with the conditions on T; that T = T^T is what it takes: Xue et al., Nature 632, 280 (2024), DOI
+10.1038/s41586-024-07687-4, and C. Boesch, Y. Gediz, H. Tureci, arXiv:2608.11585 (2026), section 10.
 """
 
 from collections.abc import Callable, Sequence

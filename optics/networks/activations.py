@@ -1,7 +1,7 @@
 """Nonlinear functions of a measured field, applied in electronics or in a medium between two layers.
 
-The paper's nonlinearity is unknown (fact sheet of Xue et al., Nature 632, 280 (2024), section 5.3): the candidates that
-the sheet names are all here, their parameters our choice. Each first divides by the root-mean-square amplitude of the
+The nonlinearity of Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, Fig. 2f, is unknown to us: the
+candidates here and their parameters are our choice. Each first divides by the root-mean-square amplitude of the
 sample, so that the operating point does not move with the brightness of the input or the loss of a layer; that division
 is part of the function, and of its derivative.
 """

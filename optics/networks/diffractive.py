@@ -2,9 +2,10 @@
 
     u_l = a_l exp(i phi_l) x_l,    y_l = T u_l,    x_{l+1} = f(y_l),    p_j = sum over region j of |y_L|^2
 
-as in Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4 (fact sheet, section 3.1). This is the model of
-the hardware, with its nominal geometry and no error; every learning rule in `optics.learning` starts from it.
-Input encoding, detector layout and loss gain are unknown in the paper: they are parameters, the defaults our choice.
+after Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4 (principle: Fig. 1; the form is ours). This is
+the model of the hardware, with its nominal geometry and no error; every learning rule in `optics.learning` starts from
+it. Input encoding, detector layout and loss gain are unknown in the paper: they are parameters, the defaults our
+choice.
 """
 
 from collections.abc import Callable

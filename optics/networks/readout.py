@@ -87,7 +87,7 @@ class IntensityTarget(eqx.Module):
     def loss(
         self, field: Complex[Array, "batch y x"], targets: Float[Array, "batch y x"]
     ) -> Float[Array, ""]:
-        """Mean over the batch of sum (|y|^2 - t)^2 (fact sheet, section 3.4, with s = 1)."""
+        """Mean over the batch of sum (|y|^2 - t)^2."""
         return jnp.mean(jnp.sum((intensity(field) - targets) ** 2, axis=(-2, -1)))
 
 

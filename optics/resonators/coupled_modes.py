@@ -8,7 +8,7 @@ leaves through the ports is not in H but in W W^T. All rates are angular, rad/s,
 carrier. For H = H^T the device is reciprocal, S = S^T; for H Hermitian as well, S is unitary. Poles are the
 eigenvalues of Omega; a device with a pole on or above the real axis lases and has no linear spectrum.
 Sources: W. Suh, Z. Wang, S. Fan, IEEE J. Quantum Electron. 40, 1511 (2004), DOI 10.1109/JQE.2004.834773 (temporal
-coupled-mode theory with many modes and ports); fact sheet of Xue et al., Nature 632, 280 (2024), section 5.7.
+coupled-mode theory with many modes and ports).
 Left out: frequency dependence of couplings, gain saturation, Kerr shifts.
 """
 

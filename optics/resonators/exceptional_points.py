@@ -11,9 +11,9 @@ the error c is sent into the same ports, in the same direction, as the data were
 Hermiticity. Each mode has a tap (its port), so both internal fields are read outside, a_j = i (s_out - s_in)_j / W_j.
 What is assumed: the number of modes, which control sits on which mode with its nominal slope, and nominal port rates.
 Since r is holomorphic in the complex frequency of each mode, one error pass gives the derivative for its detuning and
-its loss. Sources: Z. Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4 (claims the search, gives no
-system; fact sheet, section 5.7); W. D. Heiss, J. Phys. A 45, 444016 (2012), DOI 10.1088/1751-8113/45/44/444016 (physics
-of exceptional points).
+its loss. Sources: Z. Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4 (claims the search in its
+abstract; no system is known to us); W. D. Heiss, J. Phys. A 45, 444016 (2012), DOI 10.1088/1751-8113/45/44/444016
+(physics of exceptional points).
 """
 
 import functools

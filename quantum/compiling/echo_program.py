@@ -5,7 +5,7 @@ A product formula spends a gate on every pair in every step. A program spends th
     U(t) = prod_events prod_(pairs of the event's class) exp(-i I_i . T_ij . I_j  w_e (1 + r_c + r'_c t / t_0) t),
 
 is a list of sweeps over classes of pairs; sum_e w_e = 1 in each class. The ingredients, after the six that a search is
-said to have found (second-hand, fact sheet 13.4 on arXiv:2510.19550; forms, classes and parameters are our choice):
+said to have found (arXiv:2510.19550 as reported by public notes; forms, classes and parameters are our choice):
 
 - interaction-graph decomposition: pairs fall into classes by the size of their coupling; a class of share s is swept
   s n times in n steps, in the middle of its own intervals, so that weak ones come seldom and between strong ones;

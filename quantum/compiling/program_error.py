@@ -4,8 +4,8 @@ The error of a program on a molecule is the relative error of its echo over the 
 
     e = sqrt(sum_t (C(t) - C_exact(t))^2 / sum_t C_exact(t)^2),
 
-and `error` gives it for each molecule. How the published 10.4 % and 0.82 % (fact sheet 13.4 on arXiv:2510.19550,
-second-hand) average over times and random states is unknown to us; this definition is ours.
+and `error` gives it for each molecule. How the published 10.4 % and 0.82 % (arXiv:2510.19550, Fig. S43, as
+reported by public study notes) average over times and random states is unknown to us; this definition is ours.
 
 The echo is the full trace, no sampling: pair gates conserve S_z of the probe and the parity of the protons, so U(t) is
 four blocks of 2^(protons - 1) states, to which gates are applied one after the other by `lax.scan`, and

@@ -187,11 +187,11 @@ def _told(source: str) -> Iterator[None]:
         ) from error
 
 
-def _known_type(name: str) -> Any:
+def _known_type(cirq_type: str) -> Any:
     """Cirq's own maker of a type that a file may hold; None for any other."""
-    if name not in circuit_json.TYPES:
+    if cirq_type not in circuit_json.TYPES:
         return None
-    return next(filter(None, (resolve(name) for resolve in cirq.DEFAULT_RESOLVERS)), None)
+    return next(filter(None, (resolve(cirq_type) for resolve in cirq.DEFAULT_RESOLVERS)), None)
 
 
 def state(circuit: Circuit, precision: str = "single") -> np.ndarray:

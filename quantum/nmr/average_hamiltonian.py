@@ -9,9 +9,10 @@ A cycle of pulses makes of it the reversible average (time counts the whole cycl
     TARDIS-2: eta_homo sum D_ij (I_y I_y - I_x I_x)   + eta_heter sum 2 (D_0j + J_0j / 2) I_jz S_z,  1 and 2/9
     TARDIS-1: eta_homo sum D_ij (I_x I_y + I_y I_x)   + the same,                                    1/pi and 2/3
 
-whose factors are second-hand (fact sheet 13.3 on arXiv:2510.19550). The factor 2 before the coupling to the probe is
-that of the secular form; with it eta_heter = 2/3 exceeds what any cycle reaches (`dipolar_sequences`), so there 1/3 may
-be meant: `scaling` takes other factors. Offsets average to nothing in these cycles; what is left is `offsets_hz`.
+whose factors are those of the supplement of arXiv:2510.19550 as reported by public study notes, unchecked by us. The
+factor 2 before the coupling to the probe is that of the secular form; with it eta_heter = 2/3 exceeds what any cycle
+reaches (`dipolar_sequences`), so there 1/3 may be meant: `scaling` takes other factors. Offsets average to nothing in
+these cycles; what is left is `offsets_hz`.
 
 Left out: relaxation, pulse errors, what the average leaves out (`magnus`). The echo itself: `methods`.
 """
@@ -26,14 +27,14 @@ from jaxtyping import Array, Float
 from quantum._checks import check_array, check_choice
 from quantum.spins.hamiltonian import SpinHamiltonian
 
-# Form of the proton part, eta_homo, eta_heter; fact sheet 13.3, second hand.
+# Form of the proton part, eta_homo, eta_heter; arXiv:2510.19550 as reported by public study notes.
 VARIANTS = {"tardis-1": ("xy+yx", 1 / math.pi, 2 / 3), "tardis-2": ("yy-xx", 1.0, 2 / 9)}
 FORMS = {
     "zz": np.diag([-1.0, -1.0, 2.0]),
     "yy-xx": np.diag([-1.0, 1.0, 0.0]),
     "xy+yx": np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 0]]),
 }
-GRID_STEP = 0.375e-3  # s, spacing of the published curves, fact sheet 13.3
+GRID_STEP = 0.375e-3  # s, spacing of the published curves as the same notes report it
 
 
 Couplings = Float[Array, "spins spins"]

@@ -8,8 +8,8 @@ traceless, S_ab = <(3 l_a l_b - delta_ab) / 2> with direction cosines l of the f
 the others. Within a group that gives -1/2 of the coupling along the axis for pairs across it; the trapezoidal rule on
 the turn is exact for such pairs from three steps on and converges geometrically for others.
 
-Sources: A. Saupe, Z. Naturforsch. A 19, 161 (1964); the form and the sign are those of the fact sheet 13.2 on
-arXiv:2510.19550. Everything is differentiable in positions and tensor.
+Sources: A. Saupe, Z. Naturforsch. A 19, 161 (1964); the form and the sign are those of arXiv:2510.19550 as reported by
+public study notes, and give its printed coupling of C and H1. Everything is differentiable in positions and tensor.
 
 Left out: couplings of the turn with the order of the molecule, vibrations, anisotropic J.
 """
@@ -28,9 +28,9 @@ from scipy.constants import hbar, mu_0
 from quantum._checks import check_array, check_count
 from quantum.spins.molecule import Molecule, check_positions, check_rotors
 
-# Fact sheet 13.2, second hand: the order of toluene in EBBA at 295 K.
+# Order of toluene in EBBA at 295 K; arXiv:2510.19550 as reported by public study notes.
 TOLUENE_SAUPE = np.diag([-0.1582, -0.0176, 0.1758])
-# Our choice; the tensor is not in the sheet.
+# Our choice; the tensor is not known to us.
 DIMETHYLBIPHENYL_SAUPE = 0.4 * np.diag([-0.5, -0.5, 1.0])
 # In units of m/A, so that single precision neither over- nor underflows: 1 / r^3 and hbar are far from 1.
 _SCALE = 1e10

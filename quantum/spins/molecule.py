@@ -3,7 +3,7 @@
 Gyromagnetic ratios are those of bare nuclei: the proton's from CODATA (`scipy.constants`), the others from the table of
 R. K. Harris, E. D. Becker, S. M. Cabral de Menezes, R. Goodfellow, P. Granger, Pure Appl. Chem. 73, 1795 (2001),
 DOI 10.1351/pac200173111795. With the 6.728284e7 rad/s/T given there for 13C the constant of two nuclei at 1 A,
-mu0 gamma_H gamma_C hbar / (8 pi^2), is 30.211 kHz, as in the fact sheet 13.2.
+mu0 gamma_H gamma_C hbar / (8 pi^2), is 30.211 kHz.
 
 Built in, as differentiable functions of their geometry (z is the long axis, x normal to the ring of the 13C, which is
 spin 0 and stands at the origin):
@@ -12,8 +12,9 @@ spin 0 and stands at the origin):
 - `dimethylbiphenyl`: [1-13C]-3',5'-dimethylbiphenyl; H1 to H5 on the ring of the 13C, H6 to H8 on the other one (turned
   by the dihedral angle about z), H9 to H14 in the methyl groups.
 
-Lengths are those of the fact sheet 13.2. Our choice: 1.49 A between the rings, and 110.5 degrees from C-C to C-H in the
-methyl group, where a tetrahedron would have 109.47; it gives the +1883 Hz within a methyl group of the sheet.
+Lengths are our estimates: C-C 1.397 and C-H 1.0865 A in the ring, C-CH3 1.51, C-H 1.095. Our choice too: 1.49 A between
+the rings, and 110.5 degrees from C-C to C-H in the methyl group, where a tetrahedron would have 109.47; it gives +1883
+Hz within a methyl group.
 
 Left out: vibrations, spins above 1/2 (2H, 14N), the bond order of a drawn structure. An XYZ file holds positions only:
 which groups turn is up to the caller.
@@ -34,7 +35,7 @@ from scipy.constants import physical_constants
 from quantum._checks import check_array, check_in_range
 
 ANGSTROM = 1e-10
-ORTHO_META = 2.4835e-10  # m, fact sheet 13.2: the regular ring, 1.397 + 1.0865 A
+ORTHO_META = 2.4835e-10  # m, our estimate: the regular ring, 1.397 + 1.0865 A
 # rad/s/T; zero is a nucleus without spin. Harris et al. (2001), Table 1, but for the proton.
 GYROMAGNETIC = {
     "1H": physical_constants["proton gyromag. ratio"][0],
@@ -229,7 +230,7 @@ def toluene(
 
     Args:
         ortho_meta: Distance of H2 and H4 in metres, also that of H3 and H5; the ring is pulled apart for it.
-        bonds: Bond lengths; those of the fact sheet by default.
+        bonds: Bond lengths; those of the module docstring by default.
 
     Raises:
         ValueError: If the distance is no length of a molecule.
@@ -250,7 +251,7 @@ def dimethylbiphenyl(dihedral: float | Float[Array, ""], bonds: Bonds | None = N
 
     Args:
         dihedral: Angle between the rings in radians.
-        bonds: Bond lengths; those of the fact sheet by default.
+        bonds: Bond lengths; those of the module docstring by default.
 
     Raises:
         ValueError: If the angle is not finite.

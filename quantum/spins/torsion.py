@@ -6,9 +6,9 @@ V has its minima at +-phi_0 and 180 degrees +- phi_0, as the symmetry of two rin
 barriers B (1 -+ cos 2 phi_0)^2 at 0 and 90 degrees. One angle labels it, so that learning the angle and choosing among
 candidates are the same thing at two resolutions.
 
-The nine `candidates` are ours: minima interpolated linearly between the three angles that the fact sheet (13.6, second
-hand) gives for molecular dynamics (32.4 degrees), density functional theory (41.8) and a double well (50). The
-potentials of the paper are not known to us, and V is our choice in form and height.
+The nine `candidates` are ours: minima interpolated linearly between the three angles that arXiv:2510.19550, as reported
+by public study notes, gives for molecular dynamics (32.4 degrees), density functional theory (41.8) and a double well
+(50). The potentials of the paper are not known to us, and V is our choice in form and height.
 
 Left out: bending and stretching together with the turn; order tensors that change with the angle.
 """
@@ -23,7 +23,7 @@ from scipy.constants import R as GAS_CONSTANT
 
 from quantum._checks import check_count, check_in_range
 
-# Fact sheet 13.6, second hand: minima of molecular dynamics, vacuum DFT and a double well.
+# arXiv:2510.19550 as reported by public study notes: minima of molecular dynamics, vacuum DFT and a double well.
 _CANDIDATE_ENDS = (32.4, 41.8, 50.0)
 
 

@@ -7,8 +7,8 @@ from experiments.forward_mode import ffm_gradient
 from experiments.harness.context import Context
 from experiments.harness.settings import precision
 
-SHEET = {
-    # Ranges over three draws and all layers: fact sheet 3.6, last lines of the table.
+EARLIER = {
+    # Ranges over three draws and all layers, found by an earlier check with other code.
     "camera_shift_0.5px": (0.94, 0.97),
     "camera_shift_1px": (0.78, 0.88),
     "camera_shift_2px": (0.28, 0.68),
@@ -18,8 +18,8 @@ EXACT = ("none", "distance_0.5mm", "distance_2mm", "astigmatism_both_faces", "as
 
 @pytest.fixture(scope="module")
 def full_size():
-    """The sheet's own sizes and number of draws, for the errors that it gives ranges of."""
-    wanted = (*SHEET, "drift_0.3rad", "astigmatism_input_face", "coma_fourier")
+    """The earlier check's own sizes and number of draws, for the errors that it gives ranges of."""
+    wanted = (*EARLIER, "drift_0.3rad", "astigmatism_input_face", "coma_fourier")
     chosen = {name: ffm_gradient.ERRORS[name] for name in (*EXACT[:4], *wanted)}
     with pytest.MonkeyPatch.context() as patch, precision("double"):
         patch.setattr(ffm_gradient, "ERRORS", chosen)
@@ -35,13 +35,13 @@ def test_forward_mode_is_exact_under_symmetric_errors_at_full_size(full_size):
         assert np.all(_values(full_size, "ffm", name) > 1 - 1e-12), name
 
 
-@pytest.mark.parametrize("name", SHEET)
-def test_camera_shift_costs_what_the_sheet_found(full_size, name):
-    low, high = SHEET[name]
+@pytest.mark.parametrize("name", EARLIER)
+def test_camera_shift_costs_what_an_earlier_check_found(full_size, name):
+    low, high = EARLIER[name]
     assert low <= _values(full_size, "ffm", name).mean() <= high
 
 
-def test_reference_drift_costs_what_the_sheet_found(full_size):
+def test_reference_drift_costs_what_an_earlier_check_found(full_size):
     # cos(3 x 0.3 rad) = 0.6216 on layer 1, plus a small share of quadrature that depends on the draw.
     assert _values(full_size, "ffm", "drift_0.3rad")[0] == pytest.approx(0.62, abs=0.02)
 
@@ -88,7 +88,7 @@ def test_another_seed_draws_another_bench():
     assert values[0] == values[1] != values[2]
 
 
-def test_the_sheet_s_ranges_compare_with_its_own_sizes_only():
+def test_the_earlier_check_s_ranges_compare_with_its_own_sizes_only():
     small = ffm_gradient.Config(pixels=16, distance=1e-3, block=(6, 4), target_side=3, repeats=1)
     with pytest.MonkeyPatch.context() as patch, precision("double"):
         patch.setattr(ffm_gradient, "ERRORS", {"none": ffm_gradient.ERRORS["none"]})

@@ -22,8 +22,8 @@ def outcome():
 def test_coordinates_give_the_couplings_and_the_curve_of_the_sheet(outcome):
     values = {name: measured.value for name, measured in outcome.metrics.items()}
     assert values["coupling.c_h1"] == pytest.approx(-4139, abs=3)
-    assert values["coupling.off_sheet"] < 0.51  # rounded to 1 Hz
-    assert values["curve.off_sheet"] < 5.1e-4  # rounded to three digits
+    assert values["coupling.off_estimates"] < 0.51  # rounded to 1 Hz
+    assert values["curve.off_estimates"] < 5.1e-4  # rounded to three digits
     assert values["sensitivity"] == pytest.approx(0.004, abs=5e-4)
 
 

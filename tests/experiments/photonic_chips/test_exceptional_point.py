@@ -27,7 +27,7 @@ def test_every_start_finds_the_point_and_the_data_sheet_does_not(outcome):
 
 def test_the_point_found_has_every_mark_of_an_exceptional_point(outcome):
     metrics = outcome.metrics
-    # Fact sheet 9.6: 0.5 within 0.05.
+    # Theory: 0.5; within 0.05.
     assert metrics["exponent.near"].value == pytest.approx(0.5, abs=0.05)
     assert metrics["exponent.far"].value == pytest.approx(0.97, abs=0.02)  # closed form 0.971
     assert metrics["overlap_deficit.found"].value < 0.02 < metrics["overlap_deficit.start"].value

@@ -183,7 +183,7 @@ def test_wrongly_connected_outputs_are_found_by_assignment():
 
 
 def test_reference_phase_turns_each_pass():
-    # Fact sheet 3.5: cos(m delta) on the layer m passes back.
+    # A drift: cos(m delta) on the layer m passes back.
     np.testing.assert_allclose(
         predict_cosines(jnp.ones(3) + 0j, 0.3), np.cos(0.3 * np.arange(1, 4)), rtol=1e-12
     )

@@ -21,7 +21,7 @@ def test_frontier_in_single_precision_lies_above_its_linpack_in_double():
 
 
 def test_state_vectors_of_the_fact_sheet():
-    # Fact sheet, section 10: 2^32 is 34 GB, 36 qubits 550 GB, 40 qubits 8.8 TB in complex64.
+    # 8 bytes an amplitude: 2^32 is 34 GB, 36 qubits 550 GB, 40 qubits 8.8 TB in complex64.
     sizes = [cost.state_vector_cost(n, 1, FRONTIER).memory_bytes for n in (32, 36, 40)]
     assert sizes == pytest.approx([34e9, 550e9, 8.8e12], rel=0.02)
     assert cost.state_vector_cost(49, 1, FRONTIER).fits

@@ -7,7 +7,7 @@ from quantum.engines.memory import available_bytes, check_memory, n_threads, sta
 
 
 def test_a_state_takes_8_or_16_bytes_an_amplitude():
-    assert state_bytes(32) == 34_359_738_368  # fact sheet section 10: 34 GB
+    assert state_bytes(32) == 34_359_738_368  # 8 * 2^32: 34 GB
     assert state_bytes(20, "double", 3) == 3 * 16 * 2**20
 
 

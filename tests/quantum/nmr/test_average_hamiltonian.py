@@ -162,7 +162,7 @@ def toluene_hamiltonian():
 
 
 def test_toluene_is_the_curve_of_the_sheet(toluene_hamiltonian):
-    # Fact sheet 13.3: its own dense calculation on 512 states with theta = pi, rounded to three digits.
+    # Computed once by other code from dense matrices on 512 states with theta = pi, rounded to three digits.
     wanted = [1, 0.949, 0.804, 0.814, 0.735, 0.653, 0.589, 0.525, 0.536, 0.473, 0.361]
     times = average_hamiltonian.GRID_STEP * np.arange(11)
     found = exact_echo.echo_by_sectors(toluene_hamiltonian, METHYL, math.pi, times)

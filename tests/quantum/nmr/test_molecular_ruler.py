@@ -10,21 +10,21 @@ from quantum.nmr.molecular_ruler import dimethylbiphenyl_ruler, double_quantum, 
 from quantum.spins.hamiltonian import dense, make_hamiltonian, spin_product
 from quantum.spins.molecule import ANGSTROM
 
-# Fact sheet 13.2, computed there from the same lengths; Hz.
-SHEET = {
+# Computed once by other code from the same lengths; Hz.
+ESTIMATES = {
     (0, 1): -4141, (0, 2): 50, (0, 3): 50, (0, 4): -76, (0, 5): -76, (1, 2): -241, (1, 3): -241,
     (1, 4): -192, (1, 5): -192, (2, 3): 27, (2, 4): -1379, (3, 5): -1379, (2, 5): -30, (3, 4): -30,
     (4, 5): 27,
 }  # fmt: skip
-SHEET_METHYL = {0: -45, 1: -100, 2: -126, 3: -126, 4: -395, 5: -395}
-SHEET_ECHO = (1, 0.949, 0.804, 0.814, 0.735, 0.653, 0.589, 0.525, 0.536, 0.473, 0.361)
+ESTIMATES_METHYL = {0: -45, 1: -100, 2: -126, 3: -126, 4: -395, 5: -395}
+ESTIMATES_ECHO = (1, 0.949, 0.804, 0.814, 0.735, 0.653, 0.589, 0.525, 0.536, 0.473, 0.361)
 
 
-def _sheet_couplings():
+def _estimated_couplings():
     found = np.zeros((9, 9))
-    for (i, j), value in SHEET.items():
+    for (i, j), value in ESTIMATES.items():
         found[i, j] = found[j, i] = value
-    for i, value in SHEET_METHYL.items():
+    for i, value in ESTIMATES_METHYL.items():
         found[i, 6:] = found[6:, i] = value
     found[6:, 6:] = 1883 * (1 - np.eye(3))
     return found
@@ -32,21 +32,21 @@ def _sheet_couplings():
 
 def test_couplings_of_toluene_are_those_of_the_sheet():
     found = toluene_ruler(2.4835e-10).couplings_hz()
-    for (i, j), value in SHEET.items():
+    for (i, j), value in ESTIMATES.items():
         assert found[i, j] == pytest.approx(value, abs=1)
-    for i, value in SHEET_METHYL.items():
+    for i, value in ESTIMATES_METHYL.items():
         np.testing.assert_allclose(found[i, 6:], value, atol=1)
     np.testing.assert_allclose(found[6, 7:], 1883, atol=1)
 
 
-def test_the_echo_of_the_sheets_couplings_is_the_sheets_curve():
+def test_the_echo_of_the_estimated_couplings_is_the_estimated_curve():
     ruler = toluene_ruler(2.4835e-10)
-    hamiltonian = double_quantum(_sheet_couplings(), 1, 2 / 9)
+    hamiltonian = double_quantum(_estimated_couplings(), 1, 2 / 9)
     found = echo_by_real_sectors(
         hamiltonian, ruler.struck(), math.pi, 0.375e-3 * np.array([0, 3, 8, 10])
     )
     # Three digits are printed, couplings are rounded to 1 Hz of up to 4 kHz over 4 ms.
-    np.testing.assert_allclose(found, np.array(SHEET_ECHO)[[0, 3, 8, 10]], atol=3e-3)
+    np.testing.assert_allclose(found, np.array(ESTIMATES_ECHO)[[0, 3, 8, 10]], atol=3e-3)
 
 
 def test_stretching_moves_the_distance_asked_for_and_keeps_the_rest():

@@ -11,8 +11,8 @@ from quantum.spins.dipolar import TOLUENE_SAUPE, check_saupe, couplings, molecul
 from quantum.spins.molecule import GYROMAGNETIC, dimethylbiphenyl, toluene
 
 PROTON = GYROMAGNETIC["1H"]
-# Fact sheet 13.2, computed there for this geometry; rounded to 1 Hz. Pairs by their labels, C is 0, methyl 6.
-SHEET = {
+# Computed once by other code for this geometry; rounded to 1 Hz. Pairs by their labels, C is 0, methyl 6.
+ESTIMATES = {
     (0, 1): -4141, (0, 2): 50, (0, 3): 50, (0, 4): -76, (0, 5): -76, (0, 6): -45, (1, 2): -241, (1, 4): -192,
     (1, 6): -100, (2, 3): 27, (2, 4): -1379, (3, 5): -1379, (2, 5): -30, (4, 5): 27, (2, 6): -126, (4, 6): -395,
     (6, 7): 1883, (7, 8): 1883,
@@ -30,9 +30,9 @@ def drawn_saupe(rng):
     return 0.1 * (matrix - np.trace(matrix) / 3 * np.eye(3))
 
 
-@pytest.mark.parametrize(("pair", "wanted"), SHEET.items())
+@pytest.mark.parametrize(("pair", "wanted"), ESTIMATES.items())
 def test_toluene_is_that_of_the_sheet(found, pair, wanted):
-    # 0.5 Hz of rounding and 0.1 for what the sheet's constants are rounded.
+    # 0.5 Hz of rounding and 0.1 for what their constants are rounded.
     assert found[pair] == pytest.approx(wanted, abs=0.6)
 
 

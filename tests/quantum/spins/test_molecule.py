@@ -91,7 +91,7 @@ def test_the_product_of_ratios_gives_the_constants_of_the_sheet():
 
     unit = mu_0 * hbar / (8 * math.pi**2) / ANGSTROM**3
     h, c = GYROMAGNETIC["1H"], GYROMAGNETIC["13C"]
-    # Fact sheet 13.2, rounded to 1 Hz.
+    # Computed once by other code, rounded to 1 Hz.
     assert unit * h * h == pytest.approx(120120, abs=0.6)
     assert unit * h * c == pytest.approx(30211, abs=0.6)
     assert unit * c * c == pytest.approx(7598, abs=0.6)
