@@ -7,6 +7,7 @@ Help, `list` and a wrong word must answer at once, so whatever takes long to imp
 by the function that uses it.
 """
 
+import codecs
 import contextlib
 import dataclasses
 import functools
@@ -38,8 +39,20 @@ USAGE = """usage: lightecho COMMAND ...
   verify [NAME ...]        stored quick results against the accepted numbers
   info                     versions, devices, data found
 
-`lightecho COMMAND --help` says more."""
+`lightecho COMMAND --help` says more; `lightecho --version` says which this is."""
 
+_WORDS = {
+    "±": "+-",
+    "σ": "sigma",
+    "·": ".",
+    "–": "-",
+    "’": "'",
+    "°": " deg",
+    "π": "pi",
+    "µ": "u",
+    "×": "x",
+    "…": "...",
+}
 # Functions of `experiments.commands`; `list` is here, because that module imports tyro, rich and NumPy.
 _COMMANDS = ("show", "compare", "report", "verify", "info")
 
@@ -54,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         Exit code as listed in the module docstring.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
+    _let_every_text_through()
     with _stop_signals() as stopped:
         try:
             return _dispatch(words)
@@ -73,6 +87,11 @@ def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if words else 2
+    if words[0] in ("--version", "-V", "version"):
+        import lightecho
+
+        print(f"lightecho {lightecho.__version__}")
+        return 0
     command, rest = words[0], words[1:]
     if command == "run":
         return _run(rest)
@@ -85,10 +104,28 @@ def _dispatch(words: list[str]) -> int:
             else list_experiments()
         )
     if command not in _COMMANDS:
-        known = ", ".join(["list", "run", "bench", *_COMMANDS])
-        raise UserError(f"There is no command `{command}`; known are {known}.")
+        known = ["list", "run", "bench", *_COMMANDS]
+        if command in registry.EXPERIMENTS or command in registry.BENCHMARKS:
+            raise UserError(
+                f"There is no command `{command}`; did you mean `lightecho run {command}`?"
+            )
+        raise UserError(f"There is no command `{command}`; {registry.nearest(command, known)}")
     function = getattr(importlib.import_module("experiments.command.commands"), command)
     return _parse(_deferred(function), rest, f"lightecho {command}")()
+
+
+def _let_every_text_through() -> None:
+    """Where the output takes ASCII only, a sign that it lacks becomes a word or "?", not an error at the very end."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and "utf" not in stream.encoding.lower():
+            codecs.register_error("lightecho", _in_words)
+            stream.reconfigure(errors="lightecho")
+
+
+def _in_words(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    signs = error.object[error.start : error.end]
+    return "".join(_WORDS.get(sign, "?") for sign in signs), error.end
 
 
 def list_experiments() -> int:
@@ -149,7 +186,8 @@ def _run_with_cache(name: str, words: list[str], command: str) -> int:
     module = registry.load(name)
     scale = _scale(words, name, module.SCALES)
     options = _run_options(module, scale)
-    asked = _parse(options, words, f"lightecho {command} {name}")
+    plain = undotted(words, module.SCALES[scale])
+    asked = _parse(options, plain, f"lightecho {command} {name}", pairs=True)
     from experiments.command import commands
 
     full_command = ["lightecho", command, name, *words]
@@ -170,7 +208,8 @@ def _scale(words: list[str], name: str, scales: dict[str, Any]) -> str:
         elif word.startswith("--scale="):
             chosen = word.removeprefix("--scale=")
     if chosen not in scales:
-        raise UserError(f"`{name}` has no scale `{chosen}`; it has {', '.join(scales)}.")
+        hint = registry.nearest(chosen, list(scales), others="it has")
+        raise UserError(f"`{name}` has no scale `{chosen}`; {hint}")
     return chosen
 
 
@@ -181,11 +220,11 @@ def _run_options(module, scale: str):
     from experiments.command.commands import RESULTS
     from experiments.harness.settings import Device
 
-    arg = tyro.conf.arg
+    arg, single = tyro.conf.arg, tyro.conf.FlagCreatePairsOff
     fields = [
         ("scale", Annotated[str, arg(help=f"One of {', '.join(module.SCALES)}.")], scale),
         ("out", Annotated[Path, arg(help="Folder of the results.")], RESULTS),
-        ("force", Annotated[bool, arg(help="Compute again what is stored.")], False),
+        ("force", Annotated[bool, single, arg(help="Compute again what is stored.")], False),
         ("device", Annotated[Device, arg(help="Where to compute.")], "auto"),
         ("jobs", Annotated[int, arg(help="Processes that compute pieces side by side.")], 1),
         (
@@ -193,7 +232,11 @@ def _run_options(module, scale: str):
             Annotated[str, arg(help="Dask scheduler whose workers compute the pieces.")],
             "",
         ),
-        ("no_cache", Annotated[bool, arg(help="Keep no compiled programs on disk.")], False),
+        (
+            "no_cache",
+            Annotated[bool, single, arg(help="Keep no compiled programs on disk.")],
+            False,
+        ),
         ("config", tyro.conf.OmitArgPrefixes[module.Config], module.SCALES[scale]),
     ]
     described = [(name, kind, dataclasses.field(default=default)) for name, kind, default in fields]
@@ -202,16 +245,42 @@ def _run_options(module, scale: str):
     return options
 
 
-def _parse(target: Callable[..., Any], words: list[str], program: str) -> Any:
-    """Lets tyro read the words, and turns the box in which it puts an error into one line."""
+def undotted(words: list[str], config: Any) -> list[str]:
+    """Options with a field of a field by its path, as results show it, become those that the help shows.
+
+    Args:
+        words: Words of the command line.
+        config: A configuration; `--optics.pixels` and `--config.optics.pixels` are taken for `--pixels` where it has
+            such a field.
+    """
+    return [_undotted(word, config) for word in words]
+
+
+def _undotted(word: str, config: Any) -> str:
+    option, equals, value = word.partition("=")
+    if not option.startswith("--") or "." not in option:
+        return word
+    path = option.removeprefix("--").replace("-", "_").split(".")
+    inner = config
+    for part in path[path[0] == "config" :]:
+        if not dataclasses.is_dataclass(inner) or not hasattr(inner, part):
+            return word
+        inner = getattr(inner, part)
+    return f"--{path[-1].replace('_', '-')}{equals}{value}"
+
+
+def _parse(target: Callable[..., Any], words: list[str], program: str, pairs: bool = False) -> Any:
+    """Lets tyro read the words, and turns the box in which it puts an error into one line.
+
+    With `pairs` the help shows both words of a switch, `--camera, --no-camera`, so that its text fits.
+    """
     import tyro
 
     errors = io.StringIO()
+    single = () if pairs else (tyro.conf.FlagCreatePairsOff,)
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(
-                target, args=words, prog=program, config=(tyro.conf.FlagCreatePairsOff,)
-            )
+            return tyro.cli(target, args=words, prog=program, config=single)
     except SystemExit as end:
         if end.code in (0, None):
             raise

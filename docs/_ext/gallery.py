@@ -5,6 +5,7 @@ one; `lightecho run NAME --scale quick` adds the result, and `.ci/run` has all o
 """
 
 import ast
+import re
 from pathlib import Path
 
 from pages import copy_changed, write_changed
@@ -16,6 +17,7 @@ from experiments.command.registry import Summary
 from experiments.command.report import format_seconds
 from experiments.command.storage import Store, Stored
 from experiments.harness.comparison import compare, html_table
+from experiments.harness.png import description
 
 FIGURES = ROOT / "experiments" / "figures"
 # Folder of the registry's path, the theme page that tells its results, and its heading.
@@ -65,6 +67,12 @@ def _picture(name: str, stored: Stored | None) -> tuple[Path, str] | None:
     return (committed, "laptop scale, the committed figure") if committed.is_file() else None
 
 
+def _alt(name: str, picture: Path) -> str:
+    """What the picture shows, as it says itself, without what Markdown would take for its own signs."""
+    shown = re.sub(r"[\[\]`*_$\\{}]", "", description(picture))
+    return f"Figure of {name}{f': {shown}' if shown else ''}"
+
+
 def _theme(theme: str, names: list[str], store: Store) -> str:
     page, heading = THEMES[theme]
     cards = "\n".join(_card(name, _quick(store, name)) for name in names)
@@ -77,7 +85,9 @@ def _theme(theme: str, names: list[str], store: Store) -> str:
 def _card(name: str, stored: Stored | None) -> str:
     summary = registry.summary(name)
     picture = _picture(name, stored)
-    image = f":img-top: pictures/{name}.png\n:img-alt: Figure of {name}\n" if picture else ""
+    image = (
+        f":img-top: pictures/{name}.png\n:img-alt: {_alt(name, picture[0])}\n" if picture else ""
+    )
     state = "" if stored is not None else "\n\n*No quick result stored here.*"
     return f"::::{{grid-item-card}} `{name}`\n:link: {name}\n:link-type: doc\n{image}\n{summary.claim}{state}\n::::"
 
@@ -94,7 +104,7 @@ def _page(name: str, stored: Stored | None, target: Path) -> str:
         path, scale = picture
         copy_changed(path, target / "pictures" / f"{name}.png")
         parts.append(
-            f"![Figure of {name}, {scale}](pictures/{name}.png)\n\n*{scale[0].upper()}{scale[1:]}.*"
+            f"![{_alt(name, path)}, {scale}](pictures/{name}.png)\n\n*{scale[0].upper()}{scale[1:]}.*"
         )
     parts += _numbers(stored) if stored else [_MISSING.format(name=name)]
     parts.append(f"## What it computes\n\n```{{eval-rst}}\n{_docstring(name)}\n```")
@@ -112,11 +122,12 @@ def _commands(summary: Summary) -> str:
 def _numbers(stored: Stored) -> list[str]:
     table = html_table(compare(stored.metrics, stored.references))
     record = stored.provenance
-    facts = f"wall time {format_seconds(record['wall_time_s'])}, {record['device']}, {record['precision']} precision"
+    device, precision = (record.get(part) or "unknown" for part in ("device", "precision"))
+    facts = f"wall time {format_seconds(record['wall_time_s'])}, {device}, {precision} precision"
     return [
         "## Numbers at quick scale",
         "Quick checks the machinery in seconds; its numbers are small versions, not results. Hover over a published"
-        f" number for its place. Run: {facts}, digest `{stored.digest}`.",
+        f" number, or tap it, for its place. Run: {facts}, digest `{stored.digest}`.",
         f'```{{raw}} html\n<div class="wide">{table}</div>\n```',
     ]
 

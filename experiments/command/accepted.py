@@ -11,7 +11,9 @@ import fnmatch
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.command import provenance
 from experiments.command.registry import load, summary
+from experiments.command.runner import other_code
 from experiments.command.storage import Store, Stored, digest
 from experiments.harness.errors import UserError
 from experiments.harness.files import read_json, write_json
@@ -44,10 +46,15 @@ def accept(names: list[str], store: Store, reason: str, path: Path | None = None
         path: The file of accepted numbers; None takes the tracked one.
 
     Raises:
-        UserError: If a quick result is not stored, or there is no reason.
+        UserError: If a quick result is not stored, there is no reason, or this is not a checkout.
     """
     if len(reason.split()) < 2:
         raise UserError("`--reason` must be a sentence that says why the accepted numbers change.")
+    if not (provenance.ROOT / "pyproject.toml").is_file():
+        raise UserError(
+            "`--accept` changes a file that git tracks, but this lightecho is installed without its source; use it "
+            "in a checkout."
+        )
     path = path or PATH
     content = _read(path)
     for name in names:
@@ -62,12 +69,44 @@ def accept(names: list[str], store: Store, reason: str, path: Path | None = None
     write_json(path, content)
 
 
+def made_by_other_code(names: list[str], store: Store) -> list[str]:
+    """A line for each stored quick result that the present source has not made."""
+    results = (_quick_result(name, store, strict=False) for name in names)
+    return [note for stored in results if stored is not None and (note := other_code(stored))]
+
+
 def _read(path: Path) -> dict:
-    return read_json(path) if path.exists() else {"experiments": {}, "history": []}
+    if not path.exists():
+        return {"experiments": {}, "history": []}
+    content = read_json(path, hint := "git restores it")
+    if not isinstance(content, dict) or not isinstance(content.get("experiments"), dict):
+        raise UserError(f"Cannot read {path}: it lacks `experiments`; {hint}.")
+    for name, entry in content["experiments"].items():
+        if not isinstance(entry, dict) or not _is_entry(entry):
+            raise UserError(f"Cannot read {path}: its entry `{name}` is not as accepted; {hint}.")
+    return {"history": []} | content
 
 
-def _quick_result(name: str, store: Store) -> Stored | None:
-    return store.find(name, load(name).SCALES["quick"])
+def _is_entry(entry: dict) -> bool:
+    metrics = entry.get("metrics")
+    return (
+        isinstance(entry.get("digest"), str)
+        and isinstance(metrics, dict)
+        and all(
+            isinstance(metric, dict)
+            and all(isinstance(metric.get(part), int | float) for part in ("value", "tolerance"))
+            for metric in metrics.values()
+        )
+    )
+
+
+def _quick_result(name: str, store: Store, strict: bool = True) -> Stored | None:
+    try:
+        return store.find(name, load(name).SCALES["quick"])
+    except UserError:
+        if strict:
+            raise
+        return None
 
 
 def _entry(name: str, stored: Stored) -> dict:
@@ -87,7 +126,10 @@ def _tolerance(metric: str, measured: Measurement, patterns: dict[str, float]) -
 
 
 def _departures(name: str, store: Store, accepted: dict) -> list[str]:
-    stored = _quick_result(name, store)
+    try:
+        stored = _quick_result(name, store)
+    except UserError as error:
+        return [str(error)]
     if name not in accepted:
         return ["nothing is accepted yet; `lightecho verify --accept --reason ...` does it"]
     if stored is None:

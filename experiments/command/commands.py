@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,16 +12,18 @@ from rich.table import Table
 
 from experiments.command import accepted, compilation_cache, registry
 from experiments.command.report import format_seconds, write_report
-from experiments.command.runner import run_and_store
+from experiments.command.runner import other_code, run_and_store
 from experiments.command.storage import Store, Stored
+from experiments.harness.comparison import Row, first_rows, markdown_table, rich_table, text_rows
 from experiments.harness.comparison import compare as compare_rows
-from experiments.harness.comparison import markdown_table, rich_table
 from experiments.harness.errors import UserError
 
 Names = Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[NAME ...]")]
 Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 OptionalName = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[NAME]")]
 RESULTS = Path("results")
+MOST_ROWS = 24  # numbers without a published one that fit below each other on a screen
+NARROW = 80  # columns; a table of six columns would break words
 
 
 def run(name: str, config: Any, out: Path, force: bool, command: list[str], **where: Any) -> int:
@@ -30,23 +33,29 @@ def run(name: str, config: Any, out: Path, force: bool, command: list[str], **wh
     stored, reused = run_and_store(name, config, store, force, command=command, **where)
     if reused:
         when = stored.provenance["date"][:16].replace("T", " ")
-        commit = (stored.provenance["commit"] or "no commit")[:10]
-        console.print(
-            f"Taken from {when} UTC ({commit}); --force computes it again.", highlight=False
-        )
-    console.print(rich_table(compare_rows(stored.metrics, stored.references), title=_title(stored)))
+        commit = (stored.provenance.get("commit") or "no commit")[:10]
+        console.print(f"Taken from {when} UTC ({commit}); --force computes it again.")
+        _warn(other_code(stored))
+    _print_rows(console, compare_rows(stored.metrics, stored.references), stored, MOST_ROWS)
+    report = write_report(store)
+    _warn(*store.notes)
     lines = (
         f"figure  {stored.folder / 'figure.png'}",
         f"numbers {stored.folder / 'metrics.json'}",
-        f"report  {write_report(store)}",
+        f"report  {report}",
     )
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     return 0
 
 
 def show(
-    name: Name, out: Path = RESULTS, digest: str = "", all: bool = False, json: bool = False
+    name: Name,
+    out: Path = RESULTS,
+    digest: str = "",
+    all: bool = False,
+    full: bool = False,
+    json: bool = False,
 ) -> int:
     """Shows a stored result.
 
@@ -55,6 +64,7 @@ def show(
         out: Folder of the results.
         digest: Which result; the newest where this is left out.
         all: List every stored result instead.
+        full: Every number, however many there are.
         json: Print metrics.json instead of a table.
     """
     results = _results(name, Store(out))
@@ -69,15 +79,10 @@ def show(
     elif json:
         _print_json(results[0].record)
     else:
-        console = _console()
-        console.print(
-            rich_table(
-                compare_rows(results[0].metrics, results[0].references), title=_title(results[0])
-            )
-        )
-        console.print(
-            f"figure  {results[0].folder / 'figure.png'}", highlight=False, soft_wrap=True
-        )
+        console, newest = _console(), results[0]
+        rows = compare_rows(newest.metrics, newest.references)
+        _print_rows(console, rows, newest, None if full else MOST_ROWS)
+        console.print(f"figure  {newest.folder / 'figure.png'}", soft_wrap=True)
     return 0
 
 
@@ -92,19 +97,18 @@ def compare(name: OptionalName = "", out: Path = RESULTS, markdown: bool = False
     store = Store(out)
     found = [_results(name, store)] if name else [store.all(each) for each in registry.names()]
     found = [results for results in found if results]
+    _warn(*store.notes)
     if not found:
         raise UserError(f"There is no result in {out} yet; `lightecho run NAME` makes one.")
     console = _console()
     for newest, *_ in found:
         rows = compare_rows(newest.metrics, newest.references, only_published=True)
         if not rows:
-            console.print(
-                f"{newest.experiment}: the paper gives no number for this.", highlight=False
-            )
+            console.print(f"{newest.experiment}: the paper gives no number for this.")
         elif markdown:
             print(f"### {newest.experiment} ({newest.scale})\n\n{markdown_table(rows)}\n")
         else:
-            console.print(rich_table(rows, title=_title(newest)))
+            _print_rows(console, rows, newest, None)
     return 0
 
 
@@ -114,7 +118,9 @@ def report(out: Path = RESULTS) -> int:
     Args:
         out: Folder of the results.
     """
-    print(write_report(Store(out)))
+    store = Store(out)
+    print(write_report(store))
+    _warn(*store.notes)
     return 0
 
 
@@ -139,6 +145,7 @@ def verify(names: Names = (), out: Path = RESULTS, accept: bool = False, reason:
         print(f"{finding.experiment}: {finding.text}")
     if not findings:
         print(f"as accepted: {', '.join(chosen)}")
+    _warn(*accepted.made_by_other_code(chosen, Store(out)))
     return 1 if findings else 0
 
 
@@ -167,16 +174,15 @@ def info(out: Path = RESULTS) -> int:
     count = sum(len(store.all(name)) for name in registry.names() + registry.benchmarks())
     table.add_row("results", f"{count} in {out}")
     _console().print(table)
+    _warn(*store.notes)
     return 0
 
 
 def _where(name: str) -> str:
     from experiments.data import datasets
 
-    if name in ("digits", "iris"):
-        return "scikit-learn"
     try:
-        return str(datasets.find(name) or "not found; downloaded when an experiment asks for it")
+        return datasets.place(name) or "not found; downloaded when an experiment asks for it"
     except UserError as error:
         return str(error)
 
@@ -189,13 +195,15 @@ def _show_all(results: list[Stored], as_json: bool) -> None:
     for stored in results:
         record = stored.provenance
         seconds = format_seconds(record["wall_time_s"])
-        table.add_row(stored.digest, stored.scale, record["date"][:19], seconds, record["device"])
+        device = record.get("device") or "unknown"
+        table.add_row(stored.digest, stored.scale, record["date"][:19], seconds, device)
     _console().print(table)
 
 
 def _results(name: str, store: Store) -> list[Stored]:
     registry.module_path(name)
     results = store.all(name)
+    _warn(*store.notes)
     if not results:
         raise UserError(
             f"{name} has no result in {store.root} yet; `lightecho run {shlex.quote(name)}` makes one."
@@ -212,7 +220,28 @@ def _print_json(content: Any) -> None:
     print(json.dumps(content, indent=2, ensure_ascii=False))
 
 
+def _print_rows(console: Console, rows: list[Row], stored: Stored, most: int | None) -> None:
+    """The comparison: all rows of the paper, and at most so many others."""
+    kept = rows if most is None else first_rows(rows, most)
+    if console.width < NARROW:
+        print("\n".join([_title(stored), "", *text_rows(kept, console.width)]))
+    else:
+        console.print(rich_table(kept, title=_title(stored)))
+    if len(kept) < len(rows):
+        console.print(
+            f"{len(rows) - len(kept)} more numbers: lightecho show {stored.experiment} --full",
+            soft_wrap=True,
+        )
+
+
+def _warn(*notes: str) -> None:
+    for note in filter(None, notes):
+        print(f"lightecho: warning: {' '.join(note.split())}", file=sys.stderr)
+
+
 def _console() -> Console:
-    console = Console()
-    # In a log or a pipe there is no width to keep to, and folded tables are hard to search.
-    return console if console.is_terminal else Console(width=160)
+    """A console that prints text as it is; without a terminal there is no width to keep to."""
+    plain: Any = {"markup": False, "highlight": False, "emoji": False}
+    console = Console(**plain)
+    # In a log or a pipe folded tables are hard to search.
+    return console if console.is_terminal else Console(width=160, **plain)

@@ -96,9 +96,13 @@ def module_path(name: str) -> str:
     table = EXPERIMENTS | BENCHMARKS
     if name in table:
         return table[name]
-    near = difflib.get_close_matches(name, table, n=1, cutoff=0.5)
-    hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(table)}."
-    raise UserError(f"There is no experiment `{name}`; {hint}")
+    raise UserError(f"There is no experiment `{name}`; {nearest(name, list(table))}")
+
+
+def nearest(word: str, known: list[str], others: str = "known are") -> str:
+    """The end of a sentence about an unknown word: the nearest known one, or all of them."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean `{near[0]}`?" if near else f"{others} {', '.join(known)}."
 
 
 def summary(name: str) -> Summary:

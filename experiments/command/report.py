@@ -5,16 +5,21 @@ ours beside the paper, where the numbers come from. The index carries no figure;
 """
 
 import base64
+import contextlib
 import datetime
 import html
-import os
+import shlex
+import time
 from pathlib import Path
 
 from experiments.command import registry
 from experiments.command.registry import Summary
-from experiments.command.storage import PRINT_DPI, Store, Stored
+from experiments.command.report_style import PAGE, STYLE
+from experiments.command.storage import PRINT_DPI, YOUNG_S, Store, Stored
 from experiments.harness.comparison import compare, html_table
 from experiments.harness.errors import StorageError
+from experiments.harness.files import write_bytes
+from experiments.harness.png import description, is_png, size
 
 NAME = "report.html"
 PAGES = "report"
@@ -40,6 +45,7 @@ def write_report(store: Store) -> Path:
         for path in (store.root / PAGES).glob("*.html"):
             if path not in current:
                 path.unlink()  # its result is gone
+        _clear_left_behind(store.root, store.root / PAGES)
         path = index
         _write(index, render_index(store, results))
     except OSError as error:
@@ -47,6 +53,14 @@ def write_report(store: Store) -> Path:
             f"Cannot write {path}: {error.strerror or error}; results are kept."
         ) from error
     return index
+
+
+def _clear_left_behind(*folders: Path) -> None:
+    """Removes what killed processes left; a young file may belong to one still writing."""
+    for left in (path for folder in folders for path in folder.glob(".*.tmp")):
+        with contextlib.suppress(OSError):  # another process may have been quicker
+            if time.time() - left.stat().st_mtime > YOUNG_S:
+                left.unlink()
 
 
 def page_path(store: Store, stored: Stored) -> Path:
@@ -64,9 +78,7 @@ def _is_old(page: Path, stored: Stored) -> bool:
 
 def _write(path: Path, page: str) -> None:
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
+    write_bytes(path, page.encode())
 
 
 def render_index(store: Store, results: dict[str, list[Stored]]) -> str:
@@ -103,13 +115,13 @@ def render_index(store: Store, results: dict[str, list[Stored]]) -> str:
 def _card(store: Store, summary: Summary, results: list[Stored]) -> str:
     newest, *older = results
     there = _link(store, newest)
-    picture = newest.folder / "figure.png"
+    picture = _picture(newest)
     shown = ""
-    if picture.is_file():
-        width, height = _size(picture)
+    if picture is not None:
+        width, height = size(picture)
         source = html.escape(picture.relative_to(store.root).as_posix())
         shown = (
-            f'<a href="{there}"><img alt="{_alt(summary)}" loading="lazy" width="{width}" height="{height}" '
+            f'<a href="{there}"><img alt="{_alt(summary, picture)}" loading="lazy" width="{width}" height="{height}" '
             f'src="{source}"></a>'
         )
     compared = sum(reference.name in newest.metrics for reference in newest.references)
@@ -137,8 +149,18 @@ def _origin(summary: Summary) -> str:
     return f'<p class="origin">{html.escape(summary.paper_figure)} &middot; <code>{name}</code></p>'
 
 
-def _alt(summary: Summary) -> str:
-    return f"Figure of {html.escape(summary.name)}: {html.escape(summary.claim, quote=True)}"
+def _alt(summary: Summary, picture: Path) -> str:
+    shown = description(picture)
+    text = f"Figure of {summary.name}: {summary.claim}{f' Shown: {shown}.' if shown else ''}"
+    return html.escape(text, quote=True)
+
+
+def _picture(stored: Stored) -> Path | None:
+    """The figure of a result; a link that leads out of its folder, or a file that is no PNG, is none."""
+    path = stored.folder / "figure.png"
+    if not path.is_file() or path.resolve().parent != stored.folder.resolve():
+        return None
+    return path if is_png(path) else None
 
 
 def render_run(summary: Summary, stored: Stored) -> str:
@@ -151,38 +173,31 @@ def render_run(summary: Summary, stored: Stored) -> str:
     body = (
         f'<article>{_figure(summary, stored)}<div class="wide">{table}</div>'
         '<p class="sources">Difference = (ours - paper) / combined standard error.</p>'
-        f"{_sources(stored)}{_facts(stored)}{_config(stored)}</article>"
+        f"{_sources(stored)}{_facts(stored)}{_command(stored)}{_config(stored)}</article>"
     )
     return _page(f"{stored.experiment} {stored.digest}, lightecho", lead, body)
 
 
 def _page(title: str, lead: str, body: str) -> str:
-    return _PAGE.format(
-        title=html.escape(title), style=_STYLE, lead=lead, body=body, date=_date(None)
+    return PAGE.format(
+        title=html.escape(title), style=STYLE, lead=lead, body=body, date=_date(None)
     )
 
 
 def _figure(summary: Summary, stored: Stored) -> str:
-    path = stored.folder / "figure.png"
-    if not path.is_file():
+    path = _picture(stored)
+    if path is None:
         return "<p>No figure was saved.</p>"
     if path.stat().st_size > LARGEST_PICTURE:
         place = html.escape(f"../{stored.experiment}/{stored.digest}/figure.png")
         return f'<p>The figure is too large for this page: <a href="{place}">figure.png</a>.</p>'
     data = base64.b64encode(path.read_bytes()).decode()
     # A figure keeps its size in print, enlarged to be read on a screen.
-    inches = _size(path)[0] / PRINT_DPI
+    inches = size(path)[0] / PRINT_DPI
     return (
-        f'<img alt="{_alt(summary)}" style="width: {8 * inches:.1f}rem" '
+        f'<img alt="{_alt(summary, path)}" style="width: {8 * inches:.1f}rem" '
         f'src="data:image/png;base64,{data}">'
     )
-
-
-def _size(picture: Path) -> tuple[int, int]:
-    """Width and height of a PNG in pixels, which are its bytes 16 to 23."""
-    with open(picture, "rb") as file:
-        head = file.read(24)
-    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
 
 
 def _sources(stored: Stored) -> str:
@@ -192,7 +207,7 @@ def _sources(stored: Stored) -> str:
     if not places:
         return '<p class="sources">The paper gives no number for this.</p>'
     items = "; ".join(html.escape(place) for place in places)
-    return f'<p class="sources">Published numbers: {items}. Hover over one for its place.</p>'
+    return f'<p class="sources">Published numbers: {items}. Hover over one, or tap it, for its place.</p>'
 
 
 def _facts(stored: Stored) -> str:
@@ -203,8 +218,8 @@ def _facts(stored: Stored) -> str:
     facts = {
         "scale": stored.scale,
         "wall time": format_seconds(record["wall_time_s"]),
-        "device": record["device"],
-        "precision": record["precision"],
+        "device": record.get("device") or "unknown",
+        "precision": record.get("precision") or "unknown",
         "date": _date(stored),
         "commit": commit,
         "digest": stored.digest,
@@ -213,6 +228,19 @@ def _facts(stored: Stored) -> str:
         f"<div><dt>{k}</dt><dd>{html.escape(str(v))}</dd></div>" for k, v in facts.items()
     )
     return f'<dl class="facts">{items}</dl>'
+
+
+def _command(stored: Stored) -> str:
+    """The command that made the result, and with what."""
+    record = stored.provenance
+    command = shlex.join(map(str, record.get("command") or []))
+    versions = (record.get("versions") or {}) | {"source": stored.code or "unknown"}
+    made_with = ", ".join(f"{name} {version}" for name, version in versions.items())
+    said = f"<p><code>{html.escape(command)}</code></p>" if command else ""
+    return (
+        f"<details open><summary>Made by</summary>{said}"
+        f'<p class="sources">{html.escape(made_with)}</p></details>'
+    )
 
 
 def _config(stored: Stored) -> str:
@@ -240,78 +268,3 @@ def _date(stored: Stored | None) -> str:
     else:
         moment = datetime.datetime.fromisoformat(stored.provenance["date"])
     return moment.strftime("%Y-%m-%d %H:%M UTC")
-
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1d2329; --soft: #5b6670; --line: #dfe3e7; --accent: #0068a3;
-  --paper: #fff; --ground: #f5f6f8; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e3e7eb; --soft: #a3adb7; --line: #3a424b; --accent: #6bb8ea; --paper: #1d2227; --ground: #14181c; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 62rem; padding: 2rem 1.25rem 4rem; color: var(--ink); background: var(--ground);
-  font: 16px/1.5 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; overflow-wrap: break-word; }
-h1 { margin: 0; font-size: 1.7rem; line-height: 1.25; } h2 { margin: 2.5rem 0 0; font-size: 1.25rem; }
-h3 { margin: 0; font-size: 1.1rem; line-height: 1.35; }
-a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: underline; }
-a:focus-visible, summary:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: .92em; }
-nav { display: flex; flex-wrap: wrap; gap: .4rem 1.1rem; margin: .8rem 0 0; }
-article { margin: 1.5rem 0; padding: 1.5rem 1.75rem; background: var(--paper); border: 1px solid var(--line);
-  border-radius: 8px; }
-.card { display: grid; grid-template-columns: 15rem 1fr; gap: 1.5rem; align-items: start; }
-.card p { margin: .35rem 0 0; }
-.back { margin: 0 0 .75rem; }
-.origin, .sources, .waiting, .lead { color: var(--soft); margin: .25rem 0 0; }
-.sources { font-size: .85rem; }
-/* Figures have a white ground of their own, which stays a sheet of paper on a dark page. */
-article img { display: block; max-width: 100%; height: auto; margin: 0 auto; background: #fff; border-radius: 4px; }
-article > img { margin-bottom: 1.25rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-weight: 600; border-bottom: 2px solid var(--ink); padding: .3rem .6rem; }
-td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; vertical-align: top; }
-td.name { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .82rem; }
-td.number { text-align: right; white-space: nowrap; }
-th:nth-child(n+2):nth-child(-n+5) { text-align: right; }
-.comparison td.note { color: var(--soft); min-width: 11rem; }
-td span[title] { border-bottom: 1px dotted var(--soft); cursor: help; }
-.facts { display: flex; flex-wrap: wrap; gap: .1rem 1.5rem; margin: 1.1rem 0 .6rem; font-size: .85rem; }
-.facts div { display: flex; gap: .35rem; } .facts dt { color: var(--soft); } .facts dd { margin: 0; }
-details { margin-top: .6rem; font-size: .9rem; } summary { cursor: pointer; color: var(--accent); }
-details ul { margin: .3rem 0 0; padding-left: 1.2rem; }
-.config { width: auto; margin-top: .5rem; } .config td:first-child { font-family: ui-monospace, Menlo, monospace; }
-footer { color: var(--soft); font-size: .85rem; margin-top: 2rem; }
-@media (max-width: 42rem) {
-  body { padding: 1.25rem .75rem 3rem; } h1 { font-size: 1.35rem; }
-  article { padding: 1rem; } .card { grid-template-columns: 1fr; gap: .9rem; }
-  /* A row of the comparison becomes a few lines, or our number would lie outside the window. */
-  .comparison thead { display: none; } .comparison tr { display: block; padding: .4rem 0; }
-  .comparison tr { border-bottom: 1px solid var(--line); }
-  .comparison td, .comparison td.number { display: inline; border: 0; padding: 0 .9rem 0 0; white-space: normal; }
-  .comparison td:empty, .comparison td.number:empty { display: none; }
-  .comparison td.name, .comparison td.note:not(:empty) { display: block; }
-  .comparison td.number:not(:empty)::before { color: var(--soft); }
-  .comparison td:nth-child(2):not(:empty)::before { content: "paper "; }
-  .comparison td:nth-child(3):not(:empty)::before { content: "ours "; }
-  .comparison td:nth-child(4):not(:empty)::before { content: "ratio "; }
-  .comparison td:nth-child(6):not(:empty)::before { content: "comparable: "; }
-}
-@media print { body { background: #fff; } article { break-inside: avoid; } }
-"""
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-{lead}
-{body}
-<footer>Written {date} by <code>lightecho report</code>.</footer>
-</body>
-</html>
-"""

@@ -16,9 +16,11 @@ from experiments.harness.cluster import ClusterWorkers
 from experiments.harness.context import Context, Workers
 from experiments.harness.errors import UserError
 from experiments.harness.jobs import LocalWorkers
+from experiments.harness.ranges import check_ranges
 from experiments.harness.settings import Device, on_device, precision
 
 SCREEN_DPI = 150
+SEEDS = 2**32  # as many as a key of JAX tells apart
 
 
 def run_and_store(
@@ -45,15 +47,64 @@ def run_and_store(
 
     Returns:
         Stored result, and whether it was there before.
+
+    Raises:
+        ValueError: If the seed of the configuration is not one of 32 bits, or a value is out of range.
+        UserError: If another process computes this configuration, or a stored result of it cannot be read.
+        StorageError: If the results cannot be written there; that is tried before anything is computed.
     """
     _check_workers(jobs, cluster)
+    check_seed(config)
     module = load(name)
-    stored = store.find(name, config)
-    if stored is not None and not force:
-        if not (stored.folder / "figure.png").is_file():
-            store.draw(stored, stored.outcome(config).figure())
-        return stored, True
+    check_ranges(config, module.SCALES.values())
+    stored = None if force else store.find(name, config)
+    if stored is not None:
+        return _drawn(stored, config, store), True
     pieces = store.pieces(name, config, provenance.code_fingerprint(), force)
+    with pieces.held():
+        # Another process may have finished it since.
+        stored = None if force else store.find(name, config)
+        if stored is not None:
+            return _drawn(stored, config, store), True
+        return _computed(module, config, store, pieces, device, command, jobs, cluster), False
+
+
+def check_seed(config: Any) -> None:
+    """Refuses a seed that JAX would cut to 32 bits, where two seeds give the same numbers, or that NumPy refuses.
+
+    Raises:
+        ValueError: If the seed of the configuration is not in [0, 2^32).
+    """
+    seed = getattr(config, "seed", 0)
+    if not 0 <= seed < SEEDS:
+        raise ValueError(f"`seed` must lie between 0 and {SEEDS - 1}, but is {seed}.")
+
+
+def other_code(stored: Stored) -> str:
+    """Says that a stored result was made by other source than this; "" where it was not."""
+    here = provenance.code_fingerprint()
+    if stored.code == here:
+        return ""
+    made_by = f"fingerprint {stored.code}, now {here}" if stored.code else "it does not say which"
+    return f"{stored.experiment} {stored.digest} was made by other code ({made_by}); --force computes again."
+
+
+def _drawn(stored: Stored, config: Any, store: Store) -> Stored:
+    if not (stored.folder / "figure.png").is_file():
+        store.draw(stored, stored.outcome(config).figure())
+    return stored
+
+
+def _computed(
+    module: Any,
+    config: Any,
+    store: Store,
+    pieces: PieceStore,
+    device: Device,
+    command: list[str] | None,
+    jobs: int,
+    cluster: str,
+) -> Stored:
     with (
         on_device(device),
         precision(precision_of(config)),
@@ -82,7 +133,7 @@ def run_and_store(
         raise
     stored = store.save(outcome, scale, record, figure)
     pieces.discard()
-    return stored, False
+    return stored
 
 
 def _check_workers(jobs: int, cluster: str) -> None:

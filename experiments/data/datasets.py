@@ -195,6 +195,23 @@ def available(name: str, folder: Path | str | None = None) -> bool:
         return False
 
 
+def place(name: str) -> str:
+    """Where `load` would take a data set from; "" where only a download would help.
+
+    Raises:
+        UserError: If it is missing and cannot be downloaded, or the folder that the user named does not hold it.
+    """
+    if name in ("digits", "iris"):
+        return "scikit-learn"
+    if name == _BOTH:
+        places = [place(single) for single in _JOINED]
+        return ", ".join(places) if all(places) else ""
+    if name == "omniglot":
+        return ", ".join(str(path) for path in omniglot.find())
+    path = find(name)
+    return "" if path is None else str(path)
+
+
 def first_available(*names: str) -> str:
     """First of these data sets that is at hand, else the digits of scikit-learn, which always are."""
     return next(filter(available, names), "digits")

@@ -2,10 +2,12 @@
 
 import html
 import math
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rich.table import Table
+from rich.text import Text
 
 from experiments.harness.measurement import Measurement, Reference
 
@@ -23,15 +25,19 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Ours over the paper's value; None where one is missing or the paper's is zero."""
+        """Ours over the paper's value; None where they do not compare, one is missing or the paper's is zero."""
         if self.ours is None or self.paper is None or not self.paper.value:
+            return None
+        if not self.paper.comparable:
             return None
         return self.ours.value / self.paper.value
 
     @property
     def sigma(self) -> float | None:
-        """(ours - paper) / sqrt(stderr^2 + uncertainty^2); None where neither side states an error."""
+        """(ours - paper) / sqrt(stderr^2 + uncertainty^2); None where they do not compare or none states an error."""
         if self.ours is None or self.paper is None or self.paper.value is None:
+            return None
+        if not self.paper.comparable:
             return None
         combined = math.hypot(self.ours.stderr or 0.0, self.paper.uncertainty or 0.0)
         return (self.ours.value - self.paper.value) / combined if combined > 0 else None
@@ -50,8 +56,10 @@ class Row:
     def _difference(self) -> str:
         if self.ours is None or self.paper is None or self.paper.value is None:
             return ""
+        if not self.paper.comparable:
+            return ""
         if self.sigma is None:
-            return "no error given"
+            return _no_spread(self.ours) or "no error given"
         return f"{self.sigma:+.1f} σ"
 
 
@@ -72,8 +80,15 @@ def compare(
 
 
 def format_number(measured: Measurement) -> str:
-    """Value with its standard error, two digits of the error: 86.50 ± 0.42 %."""
-    return _quantity(measured.value, measured.stderr, measured.unit)
+    """Value with its standard error, two digits of the error: 86.50 ± 0.42 %; equal repeats are told as such."""
+    value = _quantity(measured.value, measured.stderr, measured.unit)
+    spread = _no_spread(measured)
+    return f"{value} ({spread})" if spread else value
+
+
+def _no_spread(measured: Measurement) -> str:
+    """A standard error of zero says that the repeats were equal, not that the value is exact."""
+    return f"no spread in {measured.n}" if measured.stderr == 0 and measured.n > 1 else ""
 
 
 def _quantity(value: float, error: float | None, unit: str) -> str:
@@ -103,15 +118,44 @@ def _comparable(paper: Reference | None) -> str:
     return f"no: {paper.note}"
 
 
+def first_rows(rows: Iterable[Row], most: int) -> list[Row]:
+    """All rows with a published number and at most so many of the others, in their order."""
+    kept, others = [], 0
+    for row in rows:
+        others += row.paper is None
+        if row.paper is not None or others <= most:
+            kept.append(row)
+    return kept
+
+
 def rich_table(rows: Iterable[Row], title: str = "") -> Table:
-    """Table for the terminal."""
-    table = Table(title=title, title_justify="left")
+    """Table for the terminal; every cell is text, whatever brackets it holds."""
+    table = Table(title=Text(title), title_justify="left")
     for heading in HEADINGS:
         numeric = heading in ("paper", "ours", "ratio", "difference")
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row.cells())
+        table.add_row(*map(Text, row.cells()))
     return table
+
+
+def text_rows(rows: Iterable[Row], width: int) -> list[str]:
+    """Lines for a narrow terminal: the name of each row, and below it what there is, folded between words."""
+    lines = []
+    for row in rows:
+        name, *cells = row.cells()
+        lines.append(name)
+        for heading, cell in zip(HEADINGS[1:], cells, strict=True):
+            if cell:
+                lines += textwrap.wrap(
+                    f"{heading} {cell}",
+                    max(width, 20),
+                    initial_indent="  ",
+                    subsequent_indent="    ",
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                )
+    return lines
 
 
 def markdown_table(rows: Iterable[Row]) -> str:
@@ -146,7 +190,10 @@ def _html_row(row: Row) -> str:
     cells = [html.escape(cell) for cell in row.cells()]
     if row.paper is not None:
         source = html.escape(f"{row.paper.place}, {row.paper.how}", quote=True)
-        cells[1] = f'<span title="{source}">{cells[1]}</span>'
+        # A tap on a screen without a pointer gives the focus, at which the place is shown.
+        cells[1] = (
+            f'<span class="source" tabindex="0" title="{source}" data-place="{source}">{cells[1]}</span>'
+        )
     kinds = ("name", "number", "number", "number", "number", "note")
     return (
         "<tr>"

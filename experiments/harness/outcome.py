@@ -81,10 +81,12 @@ class Outcome:
             return plot(self)
 
     def _repr_html_(self) -> str:
-        from experiments.harness.plotting import embedded_png
+        from experiments.harness.plotting import described, embedded_png
 
         figure = self.figure()
-        picture = "" if figure is None else embedded_png(figure, alt=self.experiment)
+        picture = ""
+        if figure is not None:
+            picture = embedded_png(figure, alt=f"{self.experiment}: {described(figure)}")
         return picture + html_table(compare(self.metrics, self.references))
 
 

@@ -22,6 +22,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from experiments.harness.measurement import Reference
+from experiments.harness.png import KEYWORD
 
 COLUMN_WIDTH = 3.4  # inches
 DOUBLE_WIDTH = 7.0  # inches
@@ -115,6 +116,17 @@ def reference_band(
     axes.plot(ends, [reference.value] * 2, color=GREY, label=name or None)
 
 
+def described(figure: Figure) -> str:
+    """What a figure shows, for who cannot see it: of each panel its title, axes and the names of its curves."""
+    panels = []
+    for axes in figure.axes:
+        plane = " against ".join(filter(None, (axes.get_ylabel(), axes.get_xlabel())))
+        names = ", ".join(axes.get_legend_handles_labels()[1])
+        text = ": ".join(filter(None, (axes.get_title(), plane)))
+        panels.append(f"{text} ({names})" if text and names else text or names)
+    return "; ".join(dict.fromkeys(" ".join(panel.split()) for panel in panels if panel))
+
+
 def png_bytes(figure: Figure) -> bytes:
     """Figure as PNG at the resolution of a screen."""
     buffer = io.BytesIO()
@@ -131,8 +143,9 @@ def embedded_png(figure: Figure, alt: str = "") -> str:
 
 def save_figure(figure: Figure, stem: Path, dpi: int = 300) -> None:
     """Writes `<stem>.png` at `dpi` and `<stem>.pdf`; the same figure gives the same bytes."""
+    words = {"Software": None, KEYWORD: described(figure)}
     with style():
-        figure.savefig(stem.with_suffix(".png"), dpi=dpi, metadata={"Software": None})
+        figure.savefig(stem.with_suffix(".png"), dpi=dpi, metadata=words)
         figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None, "Producer": None})
 
 

@@ -1,4 +1,8 @@
-"""How far a loop has come: bars on a terminal, a line now and then in a log, one changing line in Jupyter."""
+"""How far a loop has come: bars on a terminal, a line now and then in a log, one changing line in Jupyter.
+
+The first steps of a loop of JAX hold its compiling, which may take longer than all the others. So speed and time left
+are those of the steps after the first report, and until there are some the loop says that it starts.
+"""
 
 import contextlib
 import sys
@@ -16,6 +20,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+STARTING = "starting (compiling)"
 
 
 class Ticker(Protocol):
@@ -57,7 +63,7 @@ class Display:
             bars = self._bars = _new_bars(self._console)
             bars.start()
         self._open_bars += 1
-        task = bars.add_task(label, total=total, note="", rate="")
+        task = bars.add_task(label, total=total, note=STARTING, rate="")
         try:
             yield _Bar(bars, task)
         finally:
@@ -70,14 +76,14 @@ class Display:
 
 def _new_bars(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[rate]}", markup=False),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=console,
         transient=True,
     )
@@ -89,13 +95,11 @@ class _Bar:
     def __init__(self, bars: Progress, task: TaskID):
         self._bars = bars
         self._task = task
-        self._start = time.monotonic()
-        self._done = 0
+        self._speed = _Speed()
 
     def advance(self, n: int = 1, note: str = "") -> None:
-        self._done += n
-        rate = _rate(self._done, time.monotonic() - self._start)
-        self._bars.update(self._task, advance=n, note=note, rate=rate)
+        self._speed.count(n)
+        self._bars.update(self._task, advance=n, note=note, rate=self._speed.shown())
 
 
 class _Lines:
@@ -108,10 +112,12 @@ class _Lines:
         self._period = period
         self._start = self._last = time.monotonic()
         self._done = self._shown = 0
+        self._speed = _Speed()
         self._note = ""
 
     def advance(self, n: int = 1, note: str = "") -> None:
         self._done += n
+        self._speed.count(n)
         self._note = note or self._note
         if time.monotonic() - self._last >= self._period:
             self._show()
@@ -128,9 +134,13 @@ class _Lines:
         now = time.monotonic()
         self._last, self._shown = now, self._done
         elapsed = now - self._start
-        line = f"{self._label} {self._done}/{self._total}, {_rate(self._done, elapsed)}, {elapsed:.0f} s"
-        if 0 < self._done < self._total:
-            line += f", about {elapsed / self._done * (self._total - self._done):.0f} s left"
+        rate = self._speed.shown() or (STARTING if self._done < self._total else "")
+        line = ", ".join(
+            filter(None, (f"{self._label} {self._done}/{self._total}", rate, f"{elapsed:.0f} s"))
+        )
+        left = self._speed.seconds(self._total - self._done)
+        if left is not None and self._done < self._total:
+            line += f", about {left:.0f} s left"
         if self._note:
             line += f", {self._note}"
         if self._console.is_jupyter:
@@ -140,8 +150,30 @@ class _Lines:
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _rate(done: int, elapsed: float) -> str:
-    if done == 0 or elapsed <= 0:
-        return "-/s"
-    per_second = done / elapsed
-    return f"{per_second:.3g}/s" if per_second >= 1 else f"{1 / per_second:.3g} s each"
+class _Speed:
+    """Steps a second after the first report, whose time is that of compiling too."""
+
+    def __init__(self):
+        self._first: float | None = None
+        self._last = 0.0
+        self._steps = 0
+
+    def count(self, n: int) -> None:
+        self._last = time.monotonic()
+        if self._first is None:
+            self._first = self._last
+        else:
+            self._steps += n
+
+    def seconds(self, steps: int) -> float | None:
+        """Time that so many steps take; None until two reports have been made."""
+        if self._first is None or not self._steps:
+            return None
+        return (self._last - self._first) / self._steps * steps
+
+    def shown(self) -> str:
+        """Steps a second or seconds a step; "" until two reports have been made."""
+        each = self.seconds(1)
+        if not each:
+            return ""
+        return f"{1 / each:.3g}/s" if each <= 1 else f"{each:.3g} s each"

@@ -1,8 +1,10 @@
 import json
+import re
 
 import pytest
 
-from experiments.command.accepted import accept, verify
+from experiments.command import provenance
+from experiments.command.accepted import accept, made_by_other_code, verify
 from experiments.command.runner import run_and_store
 from experiments.harness.errors import UserError
 from tests.experiments.pendulum import SCALES
@@ -79,3 +81,33 @@ def test_accepting_needs_a_reason(quick, store, path, reason):
     with pytest.raises(UserError, match="--reason"):
         accept(["pendulum"], store, reason, path)
     assert not path.exists()
+
+
+def test_a_result_that_cannot_be_read_is_a_departure(quick, store, path):
+    accept(["pendulum"], store, "first measurement", path)
+    (quick.folder / "metrics.json").write_text("{}")
+    assert "lacks `experiment`" in texts(store, path)[0]
+
+
+def test_numbers_of_other_code_are_told(quick, store):
+    assert made_by_other_code(["pendulum"], store) == []
+    file = quick.folder / "provenance.json"
+    file.write_text(json.dumps({**quick.provenance, "code": "0ld"}))
+    (note,) = made_by_other_code(["pendulum"], store)
+    assert re.search(r"was made by other code \(fingerprint 0ld, now \w{12}\); --force", note)
+
+
+def test_an_installed_copy_accepts_nothing(quick, store, path, monkeypatch, tmp_path):
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    with pytest.raises(UserError, match="`--accept` changes a file that git tracks"):
+        accept(["pendulum"], store, "first measurement", path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"experiments": {"pendulum": {"digest": 1}}}', '{"experiments": {"pendulum": null}}']
+)  # fmt: skip
+def test_a_damaged_file_of_accepted_numbers_is_one_line(quick, store, path, content):
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"Cannot read .*accepted\.json: .*; git restores it"):
+        verify(["pendulum"], store, path)

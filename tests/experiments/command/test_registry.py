@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from experiments.command import registry
+from experiments.command.provenance import SOURCES
 from experiments.harness.errors import UserError
+from experiments.harness.ranges import check_ranges
+from quantum.engines import memory
 
 ROOT = Path(registry.__file__).parents[1]
 
@@ -31,7 +34,10 @@ def test_every_experiment_file_is_registered_and_every_name_has_a_file():
 
 
 @pytest.mark.parametrize("name", [*registry.EXPERIMENTS, *registry.BENCHMARKS])
-def test_every_experiment_has_the_whole_interface(name):
+def test_every_experiment_has_the_whole_interface(name, monkeypatch):
+    monkeypatch.setattr(
+        memory, "available_bytes", lambda: 2**60
+    )  # that of this machine decides nothing
     module = registry.load(name)
     assert module.__doc__
     assert "quick" in module.SCALES
@@ -39,6 +45,21 @@ def test_every_experiment_has_the_whole_interface(name):
     # `verify` goes by the summary, so that a tolerance it cannot read would not hold.
     assert registry.summary(name).tolerances == getattr(module, "TOLERANCES", {})
     assert all(isinstance(config, module.Config) for config in module.SCALES.values())
+    for config in module.SCALES.values():
+        check_ranges(config, module.SCALES.values())
+
+
+@pytest.mark.parametrize("name", registry.EXPERIMENTS)
+def test_every_experiment_names_its_paper_so_that_a_reader_finds_it(name):
+    assert re.search(r"DOI 10\.\d{4,}/\S+|arXiv:\d{4}\.\d{5}", registry.summary(name).paper_figure)
+
+
+def test_no_text_quotes_what_a_reader_cannot_have():
+    # In two parts, so that this line is not found.
+    unseen = re.compile("fact " + "sheet|seed " + "text", re.IGNORECASE)
+    sources = [path for folder in SOURCES for path in (ROOT.parent / folder).rglob("*.py")]
+    sources += [*(ROOT.parent / "docs").rglob("*.md"), *(ROOT.parent / "notebooks").glob("*.ipynb")]
+    assert not [path for path in sources if unseen.search(path.read_text("utf-8"))]
 
 
 @pytest.mark.parametrize(("word", "near"), [("pendulun", "pendulum"), ("pendlum", "pendulum")])

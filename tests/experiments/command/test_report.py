@@ -8,6 +8,7 @@ import pytest
 
 from experiments.command import report
 from experiments.command.report import format_seconds, write_report
+from experiments.command.report_style import STYLE
 from experiments.command.runner import run_and_store
 from experiments.harness.errors import StorageError
 from tests.experiments.pendulum import Config
@@ -105,7 +106,61 @@ def test_every_picture_says_what_it_shows(registered, store):
     index, pages = written(store)
     for page in (index, *pages.values()):
         for picture in Page(page).pictures:
-            assert picture["alt"] == f"Figure of pendulum: {registered.CLAIM}"
+            assert picture["alt"] == (
+                f"Figure of pendulum: {registered.CLAIM} Shown: Period (s) against Length (m) (paper)."
+            )
+
+
+def test_a_figure_that_leads_elsewhere_is_not_taken_in(registered, store, tmp_path):
+    stored, _ = run_and_store("pendulum", Config(), store)
+    elsewhere = tmp_path / "elsewhere.png"
+    (stored.folder / "figure.png").rename(elsewhere)
+    (stored.folder / "figure.png").symlink_to(elsewhere)
+    index, pages = written(store)
+    for page in (index, *pages.values()):
+        assert not Page(page).pictures
+
+
+def test_a_page_says_by_which_command_and_with_what_it_was_made(registered, store):
+    command = ["lightecho", "run", "pendulum", "--fault", "a <b>"]
+    stored, _ = run_and_store("pendulum", Config(), store, command=command)
+    _, pages = written(store)
+    (page,) = pages.values()
+    for text in (
+        "lightecho run pendulum --fault &#x27;a &lt;b&gt;&#x27;",
+        f"numpy {stored.provenance['versions']['numpy']}",
+        f"source {stored.code}",
+    ):
+        assert text in page
+
+
+def test_the_place_of_a_published_number_can_be_had_without_a_pointer(registered, store):
+    run_and_store("pendulum", Config(), store)
+    _, pages = written(store)
+    (page,) = pages.values()
+    assert 'tabindex="0" title="Table 1, table" data-place="Table 1, table"' in page
+    assert ".source:focus::after { content: attr(data-place);" in STYLE
+    assert STYLE in page
+
+
+def test_files_of_killed_processes_go_with_the_next_report(registered, store):
+    write_report(store)
+    old, young = (store.root / f".report.html.{name}.tmp" for name in ("1-ab", "2-cd"))
+    old.touch()
+    young.touch()
+    os.utime(old, (0, 0))
+    write_report(store)
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_one_damaged_result_does_not_cost_the_report(registered, store):
+    damaged, _ = run_and_store("pendulum", Config(seed=1), store)
+    whole, _ = run_and_store("pendulum", Config(), store)
+    (damaged.folder / "metrics.json").write_text("[]")
+    index, pages = written(store)
+    assert whole.digest in index
+    assert len(pages) == 1
 
 
 def test_pages_have_a_dark_theme_and_a_narrow_layout(registered, store):

@@ -5,9 +5,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.command.runner import data_note, run_and_store, scale_of
+from experiments.command.runner import check_seed, data_note, run_and_store, scale_of
 from experiments.command.storage import Store, digest
-from experiments.harness.errors import NonFiniteError, UserError
+from experiments.harness.errors import NonFiniteError, StorageError, UserError
 from experiments.harness.settings import on_device
 from tests.experiments.pendulum import SCALES, Config
 
@@ -153,3 +153,42 @@ def test_a_run_says_when_digits_stand_in_for_other_data(registered, store, monke
     assert not data_note(registered, WithData(lengths=(1.0,), dataset="mnist"))
     monkeypatch.setattr("experiments.data.datasets.available", lambda *_: True)
     assert not data_note(registered, scales["laptop"])
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**64 + 1])
+def test_a_seed_that_jax_would_cut_is_refused(store, registered, seed):
+    with pytest.raises(
+        ValueError, match=f"^`seed` must lie between 0 and 4294967295, but is {seed}."
+    ):
+        run_and_store("pendulum", Config(seed=seed), store)
+    check_seed(Config(seed=2**32 - 1))
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_computed(registered, store):
+    store.root.write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match=r"Cannot write .*results/pendulum"):
+        run_and_store("pendulum", THREE, store)
+    assert registered.COMPUTED == []
+
+
+def test_a_run_that_another_process_is_at_is_refused(registered, store):
+    pieces = store.pieces("pendulum", THREE)
+    with pieces.held(), pytest.raises(UserError, match="is being computed by process"):
+        run_and_store("pendulum", THREE, store)
+    assert registered.COMPUTED == []
+
+
+def test_force_replaces_a_result_that_cannot_be_read(registered, store):
+    first, _ = run_and_store("pendulum", THREE, store)
+    (first.folder / "metrics.json").write_text("null")
+    with pytest.raises(UserError, match=r"metrics\.json: it must hold an object"):
+        run_and_store("pendulum", THREE, store)
+    again, reused = run_and_store("pendulum", THREE, store, force=True)
+    assert not reused
+    assert again.record == first.record
+
+
+def test_a_failed_run_without_pieces_leaves_nothing_behind(registered, store):
+    with pytest.raises(ValueError, match="not aligned"):
+        run_and_store("pendulum", Config(fault="bug"), store)
+    assert list((store.root / "pendulum").iterdir()) == []

@@ -2,6 +2,8 @@ import dataclasses
 import errno
 import json
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.command import storage
-from experiments.command.storage import PieceStore, digest, plain
+from experiments.command.pieces import PieceStore
+from experiments.command.storage import digest, plain
+from experiments.command.stored import FORMAT
 from experiments.harness import files
 from experiments.harness.errors import StorageError, UserError
 from experiments.harness.files import read_arrays
@@ -96,7 +100,8 @@ def test_a_stored_result_gives_back_the_outcome_exactly(store):
 def test_metrics_json_has_the_documented_layout(store):
     stored = store.save(run(Config()), "quick", RECORD)
     content = json.loads((stored.folder / "metrics.json").read_text())
-    assert list(content) == ["experiment", "digest", "scale", "metrics", "references"]
+    assert list(content) == ["format", "experiment", "digest", "scale", "metrics", "references"]
+    assert content["format"] == FORMAT
     assert (content["experiment"], content["scale"]) == ("pendulum", "quick")
     assert content["digest"] == stored.folder.name
     assert all(list(m) == ["value", "stderr", "unit", "n"] for m in content["metrics"].values())
@@ -128,6 +133,7 @@ def test_a_rename_that_fails_puts_the_former_result_back(store, monkeypatch):
         return rename(self, target)
 
     monkeypatch.setattr(storage.Path, "rename", fail_for_new)
+    monkeypatch.setattr(storage, "exchange", lambda *_: False)
     with pytest.raises(StorageError):
         store.save(run(Config()), "quick", {**RECORD, "wall_time_s": 2.0})
     assert stored.folder.is_dir()
@@ -138,6 +144,49 @@ def test_a_result_set_aside_by_a_killed_process_is_found_again(store):
     stored = store.save(run(Config()), "quick", RECORD)
     stored.folder.rename(stored.folder.with_name(f".{stored.folder.name}.old"))
     assert store.find("pendulum", Config()).provenance == RECORD
+
+
+def test_a_new_result_takes_the_name_in_one_step(store, monkeypatch):
+    first = store.save(run(Config()), "quick", RECORD)
+    seen = []
+    swap = storage.exchange
+
+    def watch(new, folder):
+        seen.append(store.find("pendulum", Config()).provenance["wall_time_s"])
+        swapped = swap(new, folder)
+        seen.append(store.find("pendulum", Config()).provenance["wall_time_s"])
+        return swapped
+
+    monkeypatch.setattr(storage, "exchange", watch)
+    again = store.save(run(Config()), "quick", {**RECORD, "wall_time_s": 2.0})
+    assert again.folder == first.folder
+    assert seen in ([1.0, 2.0], [1.0, 1.0])  # the second where a file system cannot exchange
+    assert [path.name for path in first.folder.parent.iterdir()] == [first.folder.name]
+
+
+def test_two_results_saved_at_once_end_in_one(store):
+    outcome = run(Config())
+
+    def save(seconds):
+        return store.save(outcome, "quick", {**RECORD, "wall_time_s": float(seconds)})
+
+    with ThreadPoolExecutor(4) as threads:
+        saved = list(threads.map(save, range(12)))
+    assert all(stored.experiment == "pendulum" for stored in saved)
+    assert store.find("pendulum", Config()).provenance["wall_time_s"] in range(12)
+    assert [path.name for path in saved[0].folder.parent.iterdir()] == [saved[0].folder.name]
+
+
+def test_folders_of_killed_runs_go_at_the_next_save(store):
+    parent = store.folder("pendulum", Config()).parent
+    old, young = (parent / f".{name}.new-{os.getpid()}" for name in ("abc", "def"))
+    for left in (old, young):
+        left.mkdir(parents=True)
+    past = time.time() - 2 * storage.YOUNG_S
+    os.utime(old, (past, past))
+    store.save(run(Config()), "quick", RECORD)
+    assert not old.exists()
+    assert young.exists()
 
 
 def test_a_folder_of_another_configuration_is_refused(store):
@@ -159,6 +208,15 @@ def test_a_damaged_json_is_named(store):
     (stored.folder / "metrics.json").write_text('{"experiment": ')
     with pytest.raises(UserError, match=r"Cannot read .*metrics\.json"):
         store.find("pendulum", Config())
+
+
+def test_one_damaged_result_is_left_out_of_the_list_with_a_note(store):
+    damaged = store.save(run(Config()), "quick", RECORD)
+    whole = store.save(run(Config(seed=1)), "quick", RECORD)
+    (damaged.folder / "config.json").write_text("null")
+    assert [stored.digest for stored in store.all("pendulum")] == [whole.digest]
+    (note,) = store.notes
+    assert "config.json: it must hold an object" in note
 
 
 def test_results_are_listed_newest_first(store):
@@ -218,6 +276,49 @@ def test_a_piece_with_changed_bytes_is_never_believed(tmp_path, position):
     path.write_bytes(content)
     back = pieces(tmp_path).load("a")
     assert back is None or np.array_equal(back["x"], values)
+
+
+def test_a_damaged_configuration_of_pieces_costs_none_of_them(tmp_path):
+    pieces(tmp_path).save("a", {"x": np.arange(3)}, 0.0)
+    (tmp_path / "pieces" / "config.json").write_text('{"se')
+    again = pieces(tmp_path)
+    with again.held():
+        assert again.load("a")["x"].tolist() == [0, 1, 2]
+    assert "config.json is damaged, written again" in again.notes[0]
+    assert json.loads((tmp_path / "pieces" / "config.json").read_text()) == {"seed": 0}
+
+
+def test_a_full_disk_leaves_no_half_of_any_file(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.os, "fsync", full_disk)
+        with pytest.raises(StorageError, match="No space left"), pieces(tmp_path).held():
+            pytest.fail("computes although nothing can be saved")
+    assert list((tmp_path / "pieces").iterdir()) == []
+    with pieces(tmp_path).held():
+        pieces(tmp_path).save("a", {"x": np.arange(3)}, 0.0)
+
+
+def test_the_same_run_in_another_process_is_refused_and_named(tmp_path):
+    with (
+        pieces(tmp_path).held(),
+        pytest.raises(UserError, match=f"is being computed by process {os.getpid()}; wait"),
+        pieces(tmp_path).held(),
+    ):
+        pytest.fail("two at once")
+    assert not (tmp_path / "pieces").exists()
+    with pieces(tmp_path).held():
+        pieces(tmp_path).save("a", {"x": np.arange(3)}, 0.0)
+    assert pieces(tmp_path).load("a") is not None
+
+
+@pytest.mark.parametrize("meta", ["null", "{}", "[]", '{"label": "a", "code": "", "force": false}'])
+def test_a_piece_of_another_version_counts_as_damaged(tmp_path, meta):
+    pieces(tmp_path).save("a", {"x": np.arange(3)}, 0.0)
+    (path,) = (tmp_path / "pieces").glob("*.npz")
+    files.write_arrays(path, {"x": np.arange(3), "piece_meta": np.array(meta)})
+    again = pieces(tmp_path)
+    assert again.load("a") is None
+    assert "damaged" in again.notes[0]
 
 
 def test_pieces_of_another_configuration_are_refused(tmp_path):

@@ -1,11 +1,17 @@
+import io
+
 import pytest
+from rich.console import Console
 
 from experiments.harness.comparison import (
     Row,
     compare,
+    first_rows,
     format_number,
     html_table,
     markdown_table,
+    rich_table,
+    text_rows,
 )
 from experiments.harness.measurement import Measurement, Reference
 
@@ -34,6 +40,19 @@ def test_no_stated_error_gives_no_sigma():
 def test_a_value_the_paper_does_not_give_is_unknown_and_has_no_ratio():
     row = Row("a", Measurement(80.0, 1.0, "%"), paper(None, None, False, "not stated"))
     assert row.cells() == ("a", "unknown", "80.0 ± 1.0 %", "", "", "no: not stated")
+
+
+def test_what_does_not_compare_has_neither_ratio_nor_sigma():
+    row = Row("a", Measurement(80.0, 1.0, "%"), paper(90.0, 1.0, False, "other data"))
+    assert (row.ratio, row.sigma) == (None, None)
+    assert row.cells() == ("a", "90.0 ± 1.0 %", "80.0 ± 1.0 %", "", "", "no: other data")
+
+
+def test_equal_repeats_are_told_from_a_value_measured_once():
+    twice = Measurement(80.0, 0.0, "%", 2)
+    assert format_number(twice) == "80 % (no spread in 2)"
+    assert format_number(Measurement(80.0, None, "%")) == "80 %"
+    assert Row("a", twice, paper(90.0)).cells()[4] == "no spread in 2"
 
 
 def test_a_published_zero_has_no_ratio():
@@ -86,3 +105,32 @@ def test_a_long_table_keeps_published_rows_open_and_folds_the_rest():
     assert "60 more measurements" in folded
     assert "extra59" in folded
     assert "extra0" not in before
+
+
+def test_brackets_are_text_in_the_terminal_s_table():
+    text = io.StringIO()
+    note = "values in [0, 1] and [/red]"
+    row = Row(
+        "phase[0]", Measurement(1.0, None, "%"), paper(1.0, None, False, note, name="phase[0]")
+    )
+    Console(file=text, width=200).print(rich_table([row], title="[bold] scale"))
+    for shown in ("[bold] scale", "phase[0]", note):
+        assert shown in text.getvalue()
+
+
+def test_a_narrow_terminal_has_lines_folded_between_words():
+    note = "number of classes and data split of the paper are unknown"
+    row = Row(
+        "accuracy.in_silico.depth2", Measurement(80.0, 1.0, "%"), paper(90.0, 1.0, False, note)
+    )
+    lines = text_rows([row], 40)
+    assert lines[0] == "accuracy.in_silico.depth2"
+    assert lines[1:3] == ["  paper 90.0 ± 1.0 %", "  ours 80.0 ± 1.0 %"]
+    assert all(len(line) <= 40 for line in lines)
+    assert f"comparable no: {note}" in " ".join(" ".join(lines).split())
+
+
+def test_published_rows_stay_when_a_table_is_cut():
+    metrics = {f"m{i}": Measurement(float(i), unit="%") for i in range(9)}
+    rows = compare(metrics, [paper(1.0, name="m8"), paper(2.0, name="absent")])
+    assert [row.name for row in first_rows(rows, 2)] == ["m0", "m1", "m8", "absent"]

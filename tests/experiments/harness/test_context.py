@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from experiments.harness import progress
 from experiments.harness.context import Context, stacked
 from experiments.harness.settings import precision
 from tests.experiments import map_pieces
@@ -31,13 +32,21 @@ def test_jax_arrays_come_back_as_numpy():
     assert type(context.sub_run("a", lambda: {"x": jnp.ones(2)})["x"]) is np.ndarray
 
 
-def test_a_log_shows_life_with_count_rate_and_time_left():
+def test_time_left_is_that_of_the_steps_after_the_first_which_compiles(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     context, text = log_context(line_period=0.0)
-    with context.progress("train", 4) as ticker:
-        ticker.advance(3, note="loss 0.5")
-    line = text.getvalue().splitlines()[0]
-    assert line.startswith("train 3/4, ")
-    assert "about 0 s left, loss 0.5" in line
+    with context.progress("train", 300) as ticker:
+        now[0] = 60.0  # compiling
+        ticker.advance(10, note="loss 0.5")
+        now[0] = 61.0
+        ticker.advance(10, note="loss 0.4")
+        now[0] = 62.0
+        ticker.advance(280)
+    first, second, last = text.getvalue().splitlines()
+    assert first == "train 10/300, starting (compiling), 60 s, loss 0.5"
+    assert second == "train 20/300, 10/s, 61 s, about 28 s left, loss 0.4"
+    assert last == "train 300/300, 145/s, 62 s, loss 0.4"
 
 
 def test_the_last_step_is_told_once():
@@ -65,9 +74,9 @@ def test_nested_loops_share_one_display_on_a_terminal():
     context = Context(
         console=Console(file=text, force_terminal=True, force_jupyter=False, width=120)
     )
-    with context.progress("depths", 2) as outer:
+    with context.progress("depths [/b]", 2) as outer:
         with context.progress("steps", 3) as inner:
-            inner.advance(3)
+            inner.advance(3, note="loss [/red] 0.5")
             context.log("half way [not markup]")
         outer.advance(2)
     # Displays are released, so a second loop can open one.

@@ -17,6 +17,7 @@ from experiments.harness.plotting import (
     show_mask,
     style,
 )
+from experiments.harness.png import description, is_png, size
 from optics.waves.field import Field
 
 
@@ -139,3 +140,32 @@ def test_an_unknown_value_draws_nothing():
     assert not axes.lines
     assert not axes.collections
     assert not axes.patches
+
+
+def test_a_saved_picture_says_what_it_shows(tmp_path):
+    figure = new_figure(columns=2)
+    left, right = figure.subplots(1, 2)
+    left.set_title("Hardware")
+    left.set(xlabel="Layers", ylabel="Accuracy (%)")
+    left.plot([1, 2], label="ideal")
+    left.plot([1, 3], label="forward mode, φ")
+    right.set_xlabel("Time (s)")
+    save_figure(figure, tmp_path / "figure")
+    picture = tmp_path / "figure.png"
+    assert description(picture) == (
+        "Hardware: Accuracy (%) against Layers (ideal, forward mode, φ); Time (s)"
+    )
+    assert is_png(picture)
+    assert size(picture) == (2100, 720)
+    figure.axes[0].get_lines()[1].set_label(
+        "sent back"
+    )  # Latin letters have a chunk of another kind
+    save_figure(figure, tmp_path / "figure")
+    assert description(picture).endswith("(ideal, sent back); Time (s)")
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n\0\0\0\x05tEXt"])
+def test_a_file_that_is_no_whole_picture_says_nothing(tmp_path, content):
+    (tmp_path / "x.png").write_bytes(content)
+    assert description(tmp_path / "x.png") == ""
+    assert is_png(tmp_path / "x.png") == content.startswith(b"\x89PNG")
