@@ -153,19 +153,25 @@ def _repeat(config: Config, session: Context, repeat: int) -> dict[str, np.ndarr
     )
     network, time = trained["ffm"].network, trained["ffm"].time
     fields = optics.encode(task.x_test[: config.n_compared])
-    measured = output_field(network, fields, bench=bench, key=test_key, time=time)
-    simulated = output_field(network, fields)
-    found["ssim"] = _similarity(jnp.abs(measured), jnp.abs(simulated))
-    found["ssim_intensity"] = _similarity(intensity(measured), intensity(simulated))
-    found["fidelity"] = np.array(
-        [field_fidelity(m, s) for m, s in zip(measured, simulated, strict=True)]
-    )
+    found |= _compare(network, fields, bench, test_key, time)
     return found | {
         "picture.object": np.asarray(task.x_test[0]),
-        "picture.measured": np.asarray(measured[0]),
-        "picture.simulated": np.asarray(simulated[0]),
         "picture.phase": np.asarray(network.phase[0]),
         "picture.regions": np.asarray(network.readout.regions.sum(axis=0)),
+    }
+
+
+def _compare(network, fields, bench, key, time) -> dict[str, np.ndarray]:
+    """Measured beside simulated light, object by object, and both fields of the first."""
+    measured = output_field(network, fields, bench=bench, key=key, time=time)
+    simulated = output_field(network, fields)
+    fidelities = [field_fidelity(m, s) for m, s in zip(measured, simulated, strict=True)]
+    return {
+        "ssim": _similarity(jnp.abs(measured), jnp.abs(simulated)),
+        "ssim_intensity": _similarity(intensity(measured), intensity(simulated)),
+        "fidelity": np.array(fidelities),
+        "picture.measured": np.asarray(measured[0]),
+        "picture.simulated": np.asarray(simulated[0]),
     }
 
 

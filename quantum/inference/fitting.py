@@ -11,12 +11,13 @@ Source: P. McCullagh, J. A. Nelder, Generalized Linear Models, 2nd ed., Chapman 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from scipy.optimize import least_squares
 from scipy.stats import chi2, qmc
 
@@ -27,12 +28,21 @@ from quantum.inference.likelihood import Identifiability, Likelihood, cramer_rao
 _SAME = 1e-3  # of ln L: starts that end no lower than this have found the same maximum (our choice)
 
 
+_TURNS = {"forward": jax.jacfwd, "reverse": jax.jacrev}
+_predict_shared = jax.jit(lambda function, parameters: function(parameters))
+_SHARED_JACOBIANS = {
+    name: jax.jit(lambda function, parameters, turn=turn: turn(function)(parameters))
+    for name, turn in _TURNS.items()
+}
+
+
 @dataclass(frozen=True, eq=False)
 class ForwardModel:
     """What is measured as a function of what is to be learned.
 
     Attributes:
-        function: Parameters (parameters,) to predictions (points,), in JAX.
+        function: Parameters (parameters,) to predictions (points,), in JAX. A `jax.tree_util.Partial` is compiled once
+            for all models that differ in the values of its arrays alone, anything else once for each model.
         names: Name of each parameter.
         lower: Least value of each, in its unit.
         upper: Largest value of each, in its unit.
@@ -66,12 +76,15 @@ class ForwardModel:
 
     @cached_property
     def _predict(self):
+        if isinstance(self.function, Partial):
+            return partial(_predict_shared, self.function)
         return jax.jit(self.function)
 
     @cached_property
     def _jacobian(self):
-        turn = jax.jacfwd if self.derivative == "forward" else jax.jacrev
-        return jax.jit(turn(self.function))
+        if isinstance(self.function, Partial):
+            return partial(_SHARED_JACOBIANS[self.derivative], self.function)
+        return jax.jit(_TURNS[self.derivative](self.function))
 
     def predict(self, parameters: np.ndarray) -> np.ndarray:
         """Predictions, (points,).

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
 from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import fsim
@@ -122,14 +123,14 @@ def curves(harmonics: np.ndarray, phases: np.ndarray) -> np.ndarray:
 def phase_model(harmonics: np.ndarray) -> ForwardModel:
     """Model of one parameter, `xi` in rad from 0 to 2 pi, that predicts C of every circuit."""
     folded = _folded(harmonics)
-    cosine, sine = np.real(folded), -np.imag(folded)
-    k = np.arange(harmonics.shape[1])
-
-    def predict(parameters):
-        angle = parameters[0] * k
-        return jnp.asarray(cosine) @ jnp.cos(angle) + jnp.asarray(sine) @ jnp.sin(angle)
-
+    # Arrays of a Partial, so that models of one shape share a program.
+    predict = Partial(_predict, jnp.asarray(np.real(folded)), jnp.asarray(-np.imag(folded)))
     return ForwardModel(predict, ("xi",), (0.0,), (2 * np.pi,))
+
+
+def _predict(cosine, sine, parameters):
+    angle = parameters[0] * np.arange(cosine.shape[1])
+    return cosine @ jnp.cos(angle) + sine @ jnp.sin(angle)
 
 
 def _folded(harmonics: np.ndarray) -> np.ndarray:
