@@ -1,15 +1,20 @@
 """Test settings shared by all packages: run-time shape checks, 64-bit, no silent rank promotion, fast compiling."""
 
+import dataclasses
 import gc
 import importlib.machinery
+import inspect
 import os
+import typing
 from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 from unittest.mock import patch
 
 import jax
+import jaxtyping
 import pytest
+from beartype import BeartypeConf, beartype
 from jax._src.interpreters import mlir
 from jaxtyping import _import_hook, install_import_hook
 
@@ -31,6 +36,43 @@ def _checked_code(loader, name):
 _loader = _import_hook._JaxtypingLoader
 _loader.get_code = _checked_code
 _loader.exec_module = importlib.machinery.SourceFileLoader.exec_module
+
+_with_shapes = jaxtyping.jaxtyped
+_without_shapes = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
+
+
+def _has_shape(hint) -> bool:
+    """Whether an annotation holds a type of jaxtyping anywhere."""
+    if isinstance(hint, list | tuple):  # the arguments of a Callable
+        return any(map(_has_shape, hint))
+    return type(hint).__module__.startswith("jaxtyping") or _has_shape(typing.get_args(hint))
+
+
+def _checked(*this, **options):
+    """`jaxtyped`, but beartype alone where there is no shape to keep in mind.
+
+    That takes 1 us a call in place of 40, and 4 us for a gate in place of 130: half of the time of quantum's tests.
+    """
+    if this:
+        return _with_shapes(*this, **options)
+
+    def decorate(this):
+        # Plain dataclasses; those of equinox have a class of their own.
+        own = vars(this).get("__init__") if type(this) is type else None
+        plain = own if dataclasses.is_dataclass(this) and inspect.isfunction(own) else this
+        if not inspect.isfunction(plain) or _has_shape([*plain.__annotations__.values()]):
+            return _with_shapes(this, **options)
+        if plain is this:
+            # Functions within functions would be looked through anew at every call of the outer one.
+            return this if "<locals>" in this.__qualname__ else _without_shapes(this)
+        this.__init__ = _without_shapes(plain)
+        return this
+
+    return decorate
+
+
+# By this name the hook calls it in every module.
+jaxtyping.jaxtyped = _checked
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -10,6 +10,7 @@ from optics.waves.field import Field, pad_to
 from optics.waves.fresnel import focal_plane, fraunhofer, fresnel_single_fft
 from optics.waves.propagation import propagate
 from optics.waves.sources import gaussian_beam, plane_wave, point_source
+from quantum.circuits.gates import Gate, fsim
 
 GREEN = 532e-9  # m
 PITCH = 8e-6  # m
@@ -24,6 +25,13 @@ def centroid(field):
 def test_shapes_are_checked_at_run_time():
     with pytest.raises(TypeCheckError):
         pad_to(jnp.ones(3), (4, 4))
+
+
+def test_types_without_shapes_are_checked_too():
+    with pytest.raises(TypeCheckError, match="theta"):
+        fsim("0.3", 0.2)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeCheckError, match="name"):
+        Gate(3)  # pyright: ignore[reportArgumentType]
 
 
 def test_time_factor_is_exp_minus_i_omega_t():
