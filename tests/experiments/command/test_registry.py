@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -96,14 +97,15 @@ def test_reading_the_table_imports_neither_jax_nor_matplotlib():
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_importing_the_experiments_computes_nothing():
+def test_importing_the_experiments_computes_nothing_and_keeps_no_programs():
     """Processes are forked from one that has them (`.ci/quick.py`), which is safe before JAX has a device only."""
     code = (
-        "from experiments.command import registry; from jax._src import xla_bridge;"
+        "from experiments.command import registry; from jax._src import xla_bridge; import jax;"
         "[registry.load(name) for name in registry.names() + registry.benchmarks()];"
-        "print(xla_bridge.backends_are_initialized())"
+        "print(xla_bridge.backends_are_initialized(), jax.config.jax_compilation_cache_dir)"
     )
+    unset = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMP")}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True
+        [sys.executable, "-c", code], cwd=ROOT.parent, env=unset, capture_output=True, text=True
     )
-    assert done.stdout.strip() == "False", done.stderr
+    assert done.stdout.strip() == "False None", done.stderr

@@ -7,7 +7,7 @@ import pytest
 from experiments.echoes import otoc_cost
 from quantum.circuits.lattice import willow
 
-TINY = otoc_cost.Config(sizes=(18, 23), searches=2, sweeps=(5, 50), n_circuits=2, loops=2000)
+TINY = otoc_cost.Config(sizes=(18, 23), searches=1, sweeps=(5, 50), n_circuits=2, loops=1000)
 
 
 @pytest.fixture(scope="module")
