@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import matplotlib.colors
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from experiments.harness.measurement import Reference
-from experiments.harness.png import KEYWORD
+from experiments.harness.png import KEYWORD, description
 
 COLUMN_WIDTH = 3.4  # inches
 DOUBLE_WIDTH = 7.0  # inches
@@ -147,6 +148,34 @@ def save_figure(figure: Figure, stem: Path, dpi: int = 300) -> None:
     with style():
         figure.savefig(stem.with_suffix(".png"), dpi=dpi, metadata=words)
         figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None, "Producer": None})
+
+
+def save_small(picture: Path, target: Path, width: int = 1400) -> None:
+    """Writes a picture for README and docs: fewer pixels and 256 colours, among which those of curves are exact.
+
+    Without the fixed ones the most frequent tones (paper, a colour map) take all 256, and two curves may share one.
+
+    Args:
+        picture: PNG as `save_figure` wrote it.
+        target: Where the small one goes.
+        width: Width in pixels.
+    """
+    from PIL import Image, PngImagePlugin
+
+    with Image.open(picture) as opened:
+        large = opened.convert("RGB")
+    small = large.resize(
+        (width, round(large.height * width / large.width)), Image.Resampling.LANCZOS
+    )
+    fixed = [matplotlib.colors.to_rgb(color) for color in (*PALETTE, GREY, "white")]
+    exact = np.round(255 * np.array(fixed)).astype(int).ravel().tolist()
+    rest = small.quantize(256 - len(fixed), dither=Image.Dither.NONE).getpalette() or []
+    table = Image.new("P", (1, 1))
+    table.putpalette(exact + rest[: 768 - len(exact)])
+    words = PngImagePlugin.PngInfo()
+    words.add_text(KEYWORD, description(picture))
+    reduced = small.quantize(palette=table, dither=Image.Dither.NONE)
+    reduced.save(target, format="PNG", optimize=True, pnginfo=words)
 
 
 def show_field(field, title: str = "") -> Figure:

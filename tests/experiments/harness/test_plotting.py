@@ -2,6 +2,7 @@ import io
 
 import jax.numpy as jnp
 import matplotlib
+import matplotlib.colors
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -169,3 +170,20 @@ def test_a_file_that_is_no_whole_picture_says_nothing(tmp_path, content):
     (tmp_path / "x.png").write_bytes(content)
     assert description(tmp_path / "x.png") == ""
     assert is_png(tmp_path / "x.png") == content.startswith(b"\x89PNG")
+
+
+def test_a_small_picture_keeps_the_colours_of_curves_and_its_words(tmp_path):
+    # Every tone of a colour map, more than a palette of 256 can hold, and a thin line of each curve.
+    image = np.random.default_rng(0).integers(0, 256, (120, 400, 3), np.uint8)
+    for row, color in enumerate(plotting.PALETTE):
+        image[10 * row : 10 * row + 4] = np.round(255 * np.array(matplotlib.colors.to_rgb(color)))
+    matplotlib.image.imsave(
+        tmp_path / "large.png", image, metadata={"Description": "Period against Length"}
+    )
+    plotting.save_small(tmp_path / "large.png", tmp_path / "small.png", width=400)
+    small = np.round(255 * imread(tmp_path / "small.png")[..., :3]).astype(np.uint8)
+    for row in range(len(plotting.PALETTE)):
+        np.testing.assert_array_equal(small[10 * row + 1], image[10 * row + 1])
+    assert len(np.unique(small.reshape(-1, 3), axis=0)) <= 256
+    assert size(tmp_path / "small.png") == (400, 120)
+    assert description(tmp_path / "small.png") == "Period against Length"
