@@ -1,8 +1,9 @@
 """Circuits and what they are made of: gates, Pauli strings, channels, the lattice of the chip.
 
-Reading order: `gates`, `diagram` (of a circuit), `pauli`, `packed_pauli`, `circuit`, `lattice` (qubits and couplers),
-`layouts` (of echoes, and their text), `random_circuits`, `program` (gates merged into blocks), `clifford`, `channels`,
-`noisy_circuit`. Imports `quantum._checks` and `quantum.estimates` only.
+Reading order: `tolerance` (when numbers are equal), `gates`, `played` (what a gate costs), `diagram` (of a circuit),
+`pauli`, `packed_pauli`, `circuit`, `lattice` (qubits and couplers), `layouts` (of echoes, and their text),
+`random_circuits`, `program` (gates merged into blocks), `clifford`, `channels`, `noisy_circuit`.
+Imports `quantum._checks` and `quantum.estimates` only.
 """
 
 # Order of dependency, which ruff would sort away.

@@ -29,9 +29,9 @@ import numpy as np
 
 from quantum._checks import check_choice, check_in_range
 from quantum.circuits.gates import pauli_gate
+from quantum.circuits.tolerance import ACCEPTED, EXACT
 
 PAULI_LETTERS = "IXYZ"
-_COMPLETENESS = 1e-10  # rounding of a few products of 4 x 4 matrices
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +53,14 @@ class Channel:
     def __post_init__(self):
         total = np.einsum("kji,kjl->il", self.kraus.conj(), self.kraus)
         error = np.abs(total - np.eye(len(total))).max()
-        if not error < _COMPLETENESS:
+        if not error < ACCEPTED:
             raise ValueError(
                 f"`kraus` must preserve the trace, but sum K^dagger K misses 1 by {error:.2g}."
             )
+        if error > EXACT:  # single precision; left so, every fault would lose 1e-7 of the trace
+            values, vectors = np.linalg.eigh(total)
+            root = (vectors * values**-0.5) @ vectors.conj().T
+            object.__setattr__(self, "kraus", self.kraus @ root)
 
     @property
     def n_qubits(self) -> int:
@@ -95,10 +99,12 @@ def pauli_channel(probabilities: np.ndarray) -> Channel:
     p = np.asarray(probabilities, dtype=float)
     if p.shape not in ((4,), (16,)):
         raise ValueError(f"`probabilities` must hold 4 or 16 numbers, but its shape is {p.shape}.")
-    if p.min() < 0 or abs(p.sum() - 1) > _COMPLETENESS:
+    if p.min() < 0 or abs(p.sum() - 1) > ACCEPTED:
         raise ValueError(
             f"`probabilities` must be at least 0 and add up to 1, but add up to {p.sum():.12g} from {p.min():.3g} up."
         )
+    if abs(p.sum() - 1) > EXACT:
+        p = p / p.sum()
     matrices = pauli_matrices(1 if p.size == 4 else 2)
     used = p > 0
     return Channel(np.sqrt(p[used])[:, None, None] * matrices[used], p)
@@ -125,8 +131,13 @@ def pauli_error_from_depolarizing(probability: float | int, n_qubits: int) -> fl
 
 
 def pauli_error_from_average_infidelity(infidelity: float | int, n_qubits: int) -> float:
-    """Pauli error e = r (1 + 2^-n) of a channel with average gate infidelity r."""
-    check_in_range(infidelity, "infidelity", 0, 1)
+    """Pauli error e = r (1 + 2^-n) of a channel with average gate infidelity r.
+
+    Raises:
+        ValueError: If r exceeds d / (d + 1), that of a channel without any part of the identity (e = 1).
+    """
+    hint = "More than d / (d + 1) is not possible: no channel on d levels is worse."
+    check_in_range(infidelity, "infidelity", 0, 1 / (1 + 2.0**-n_qubits), hint=hint)
     return infidelity * (1 + 2.0**-n_qubits)
 
 

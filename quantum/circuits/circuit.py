@@ -16,6 +16,7 @@ from typing import Any
 from quantum._checks import check_count
 from quantum.circuits import diagram
 from quantum.circuits.gates import Gate
+from quantum.circuits.played import is_waiting
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,8 @@ def restrict(circuit: Circuit, keep: Iterable[int] = ()) -> tuple[Circuit, tuple
 
 
 def _undo_each_other(before: Operation, after: Operation) -> bool:
+    if is_waiting(before.gate):  # time that has passed does not come back
+        return False
     return before.qubits == after.qubits and before.gate.inverse() == after.gate
 
 

@@ -33,17 +33,15 @@ from quantum.circuits.packed_pauli import (
 )
 from quantum.circuits.pauli import PauliString
 from quantum.circuits.random_circuits import DEFAULT_ORDER, random_circuit
+from quantum.circuits.tolerance import ACCEPTED
 
 CLIFFORD_ANGLES = (0.5 * math.pi, math.pi)
-_ROUNDING = (
-    1e-9  # how far an element may lie from 0 or +-1; angles of a file come with as many digits
-)
 
 
 def is_clifford_gate(gate: Gate) -> bool:
     """Whether a gate turns every Pauli string into a Pauli string."""
     matrix = np.abs(transfer_matrix(gate))
-    return bool((np.minimum(matrix, np.abs(matrix - 1)) < _ROUNDING).all())
+    return bool((np.minimum(matrix, np.abs(matrix - 1)) < ACCEPTED).all())
 
 
 def is_clifford(circuit: Circuit) -> bool:

@@ -32,7 +32,7 @@ class Placed(Protocol):
 
 
 def label(gate: Gate) -> tuple[str, ...]:
-    """What stands on each qubit of a gate; @ and @ are a CZ, F and F(theta, phi) an fsim, U any other unitary."""
+    """What stands on each qubit of a gate; @ and @ are a CZ, F and F(theta, phi) an fsim, U another, "5ns" a wait."""
     match gate.name:
         case "cz":
             return ("@", "@")
@@ -46,6 +46,10 @@ def label(gate: Gate) -> tuple[str, ...]:
             return (f"{axis}({_turns(theta)})" if axis else f"R({_turns(theta)},{_turns(phi)})",)
         case "matrix":
             return ("U",) if gate.n_qubits == 1 else ("U1", "U2")
+        case "wait":
+            return (f"{1e9 * gate.parameters[0]:.4g}ns",)
+        case "align":
+            return ("\u2502",)
         case "s_dagger":
             return ("S\u2020",)
     return (gate.name.upper(),)

@@ -6,6 +6,9 @@
                         [0, 0, 0, exp(-i phi)]]
     iswap_like(phi) = fsim(pi/2, phi), CZ = fsim(0, pi)
 
+Two more do nothing to a state and say something of time: `wait` for some seconds, and `align`, which holds a qubit
+until all others that are aligned in the same moment are free. What is virtual is said in `played`.
+
 The two-qubit gate of the echo experiment is an iSWAP followed by a controlled phase of about 0.35 rad; we fix it as
 fsim(pi/2, pi/9), which is `cirq_google.WILLOW`. Mind the sign: this fsim has -i off the diagonal, `cirq.ISWAP` +i; the
 two differ by a half turn about z of both qubits. Angles in radians. In a two-qubit matrix the first qubit is the more
@@ -20,7 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantum._checks import check_choice
+from quantum._checks import check_choice, check_in_range
+from quantum.circuits.tolerance import ACCEPTED, precision_of, unitary_error
 
 # The controlled phase of `cirq_google.WILLOW`; its docstring says that it varies between processors.
 WILLOW_PHASE = math.pi / 9
@@ -34,12 +38,12 @@ _FIXED = {
     "s": [[1, 0], [0, 1j]],
     "s_dagger": [[1, 0], [0, -1j]],
     "cz": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, -1]],
+    "align": [[1, 0], [0, 1]],
 }
 # Number of parameters of the others; a matrix carries its elements.
-_FAMILIES = {"phased_x": (2,), "rz": (1,), "fsim": (2,), "matrix": (8, 32)}
+_FAMILIES = {"phased_x": (2,), "rz": (1,), "fsim": (2,), "matrix": (8, 32), "wait": (1,)}
 _TWO_QUBIT = ("cz", "fsim")
 _PARTNERS = {"s": "s_dagger", "s_dagger": "s"}
-_UNITARY_TOLERANCE = 1e-6  # a gate handed over in single precision must pass
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,12 @@ class Gate:
     """A one- or two-qubit gate; equal gates compare equal and hash alike.
 
     Attributes:
-        name: i, x, y, z, h, s, s_dagger, cz, phased_x, rz, fsim or matrix.
-        parameters: Angles in radians; for `matrix` the real and imaginary parts of its elements, row by row.
+        name: i, x, y, z, h, s, s_dagger, cz, phased_x, rz, fsim, matrix, wait or align.
+        parameters: Angles in radians; for `matrix` the real and imaginary parts of its elements, row by row; for
+            `wait` the time in s.
 
     Raises:
-        ValueError: If the name is unknown, a parameter is missing or not finite, or a matrix is not unitary.
+        ValueError: If the name is unknown, a parameter is missing or not finite, or a time is negative.
     """
 
     name: str
@@ -69,6 +74,10 @@ class Gate:
             raise ValueError(
                 f"`parameters` of `{self.name}` must be finite, but are {self.parameters}."
             )
+        if self.name == "wait":
+            check_in_range(
+                self.parameters[0], "parameters", 0, 1, "s", "A wait is given in seconds."
+            )
 
     @property
     def n_qubits(self) -> int:
@@ -85,6 +94,8 @@ class Gate:
             size = 2**self.n_qubits
             pairs = np.array(self.parameters).reshape(size, size, 2)
             return pairs[..., 0] + 1j * pairs[..., 1]
+        if self.name == "wait":
+            return np.eye(2, dtype=complex)
         if self.name == "rz":
             half = self.parameters[0] / 2
             return np.diag(np.exp([-1j * half, 1j * half]))
@@ -100,10 +111,16 @@ class Gate:
         swap[3, 3] = np.exp(-1j * phi)
         return swap
 
+    def precision(self) -> float:
+        """How far its numbers may be off by the precision in which they came, see `tolerance.precision_of`."""
+        return precision_of(self.matrix() if self.name == "matrix" else self.parameters)
+
     def inverse(self) -> "Gate":
         """The exact inverse; inverting twice gives the same gate back."""
         if self.name == "matrix":
             return matrix_gate(self.matrix().conj().T)
+        if self.name == "wait":
+            return self
         if self.name == "phased_x":
             return Gate("phased_x", (-self.parameters[0], self.parameters[1]))
         if self.name in _FAMILIES:
@@ -120,8 +137,8 @@ def matrix_gate(matrix: np.ndarray) -> Gate:
     array = np.asarray(matrix, dtype=complex)
     if array.shape not in ((2, 2), (4, 4)):
         raise ValueError(f"`matrix` must be (2, 2) or (4, 4), but its shape is {array.shape}.")
-    error = np.abs(array @ array.conj().T - np.eye(len(array))).max()
-    if not error < _UNITARY_TOLERANCE:
+    error = unitary_error(array)
+    if not error < ACCEPTED:
         raise ValueError(f"`matrix` must be unitary, but U U^dagger misses 1 by {error:.2g}.")
     return Gate(
         "matrix", tuple(np.stack([np.real(array), np.imag(array)], axis=-1).ravel().tolist())
@@ -143,9 +160,24 @@ def fsim(theta: float | int, phi: float | int) -> Gate:
     return Gate("fsim", (float(theta), float(phi)))
 
 
+def as_fsim(gate: Gate) -> Gate | None:
+    """The fsim that a gate is by its matrix, angles within half a turn; None where it is none."""
+    matrix = gate.matrix()
+    if len(matrix) != 4:
+        return None
+    theta = math.atan2(-matrix[1, 2].imag, matrix[1, 1].real)
+    found = fsim(theta, -float(np.angle(matrix[3, 3])))
+    return found if np.abs(found.matrix() - matrix).max() < gate.precision() else None
+
+
 def iswap_like(phase: float | int = WILLOW_PHASE) -> Gate:
     """The echo experiment's two-qubit gate, fsim(pi/2, phase); the default is `cirq_google.WILLOW`."""
     return fsim(math.pi / 2, phase)
+
+
+def wait(seconds: float | int) -> Gate:
+    """Time that passes on one qubit while nothing is played there, in s; backwards it passes as well."""
+    return Gate("wait", (float(seconds),))
 
 
 def pauli_gate(letter: str) -> Gate:

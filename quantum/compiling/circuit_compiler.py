@@ -4,13 +4,12 @@ Fusing multiplies one-qubit gates into the next two-qubit gate on their qubit (t
 two-qubit gates that follow each other on the same pair into one; what is the identity then goes. Two networks of an
 odd number of spins meet in the same pairs, where a swap undoes the last one: there a fused gate saves six CZ of six, or
 four if a coupling stays. Every fused gate is compiled by itself (`pair_compiler`), the turns left between are
-multiplied out, and each gate is moved to the earliest moment that its qubits allow.
+multiplied out, and each gate is moved to the earliest moment that its qubits allow. Nothing is fused across a wait.
 
 Left out: turns about z that a chip can track in its phases for nothing are counted as gates of a moment; moves of gates
 past commuting ones.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -19,10 +18,10 @@ import numpy as np
 from quantum._checks import check_choice
 from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import Gate, matrix_gate
+from quantum.circuits.played import is_waiting
+from quantum.circuits.tolerance import same_up_to_phase
 from quantum.compiling.pair_compiler import NATIVE, Part, pair_gates
 from quantum.compiling.trotter import packed
-
-_IDENTITY = 1e-12  # of 1 - |trace| / dimension; ten times rounding of a product would be 1e-14
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,9 @@ class GateCounts:
 
 
 def count_gates(circuit: Circuit) -> GateCounts:
-    """Gates and moments of a circuit; angles that agree to 1e-9 are the same kind."""
+    """Gates and moments of a circuit; angles that agree to 1e-6 are the same kind."""
     pairs = [op.gate for op in circuit.operations() if len(op.qubits) == 2]
-    kinds = {(gate.name, tuple(round(p, 9) for p in gate.parameters)) for gate in pairs}
+    kinds = {(gate.name, tuple(round(p, 6) for p in gate.parameters)) for gate in pairs}
     held = sum(any(len(op.qubits) == 2 for op in moment) for moment in circuit.moments)
     return GateCounts(len(pairs), circuit.n_operations - len(pairs), len(circuit), held, len(kinds))
 
@@ -55,29 +54,66 @@ def count_gates(circuit: Circuit) -> GateCounts:
 def fuse(circuit: Circuit) -> Circuit:
     """The same unitary, up to a phase, with one matrix for all that meets on a pair before another pair comes."""
     open_on: dict[int, int] = {}  # the last block on every qubit
-    blocks: list[tuple[tuple[int, ...], np.ndarray]] = []
-    waiting: dict[int, np.ndarray] = defaultdict(lambda: np.eye(2, dtype=complex))
+    blocks: list[_Block] = []
+    waiting: dict[int, _Block] = {}
     for operation in circuit.operations():
-        matrix = operation.gate.matrix()
-        if len(operation.qubits) == 1:
-            (qubit,) = operation.qubits
+        gate, qubits = operation.gate, operation.qubits
+        block = _Block(qubits, gate.matrix(), gate.precision())
+        if is_waiting(gate):  # time on a qubit closes what is open there
+            blocks += [b for b in [waiting.pop(qubits[0], None)] if b]
+            open_on.pop(qubits[0], None)
+            blocks.append(_Block(qubits, block.matrix, block.precision, gate))
+        elif len(qubits) == 1:
+            (qubit,) = qubits
             if qubit in open_on:
-                _multiply(blocks, open_on[qubit], qubit, matrix)
+                blocks[open_on[qubit]] = block.after(blocks[open_on[qubit]])
             else:
-                waiting[qubit] = matrix @ waiting[qubit]
-            continue
-        one, other = operation.qubits
-        last = open_on.get(one)
-        if last is not None and last == open_on.get(other):
-            qubits, before = blocks[last]
-            blocks[last] = (qubits, _ordered(matrix, operation.qubits, qubits) @ before)
-            continue
-        first = np.kron(waiting.pop(one, np.eye(2)), waiting.pop(other, np.eye(2)))
-        open_on[one] = open_on[other] = len(blocks)
-        blocks.append((operation.qubits, matrix @ first))
-    blocks += [((qubit,), matrix) for qubit, matrix in waiting.items()]
-    found = [Operation(matrix_gate(m), qubits) for qubits, m in blocks if not _is_identity(m)]
+                waiting[qubit] = block.after(waiting.get(qubit))
+        else:
+            last = {open_on.get(qubit) for qubit in qubits}
+            (place,) = last if len(last) == 1 else (None,)
+            if place is not None:
+                blocks[place] = block.after(blocks[place])
+                continue
+            for qubit in qubits:
+                block = block.after(waiting.pop(qubit, None))
+            open_on.update(dict.fromkeys(qubits, len(blocks)))
+            blocks.append(block)
+    blocks += waiting.values()
+    found = [Operation(b.wait or matrix_gate(b.matrix), b.qubits) for b in blocks if not b.vanishes]
     return Circuit(circuit.n_qubits, packed(found))
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What has been multiplied out on one or two qubits, or a wait, and the precision of its numbers."""
+
+    qubits: tuple[int, ...]
+    matrix: np.ndarray
+    precision: float
+    wait: Gate | None = None
+
+    @property
+    def vanishes(self) -> bool:
+        """Whether it is the identity and no time passes."""
+        identity = np.eye(len(self.matrix))
+        return self.wait is None and same_up_to_phase(self.matrix, identity, self.precision)
+
+    def after(self, before: "_Block | None") -> "_Block":
+        """This one played after another, on the qubits of the wider of both."""
+        if before is None:
+            return self
+        wide = max(before, self, key=lambda block: len(block.qubits)).qubits
+        product = self._on(wide) @ before._on(wide)
+        return _Block(wide, product, max(self.precision, before.precision))
+
+    def _on(self, qubits: tuple[int, ...]) -> np.ndarray:
+        if self.qubits == qubits:
+            return self.matrix
+        if len(self.qubits) == 2:
+            return self.matrix.reshape(2, 2, 2, 2).transpose(1, 0, 3, 2).reshape(4, 4)
+        first = self.qubits[0] == qubits[0]
+        return np.kron(self.matrix, np.eye(2)) if first else np.kron(np.eye(2), self.matrix)
 
 
 def compile_circuit(circuit: Circuit, native: str = "fsim") -> Circuit:
@@ -92,16 +128,20 @@ def compile_circuit(circuit: Circuit, native: str = "fsim") -> Circuit:
     """
     check_choice(native, "native", NATIVE)
     done: dict[Gate, tuple[Part, ...]] = {}
-    waiting: dict[int, np.ndarray] = defaultdict(lambda: np.eye(2, dtype=complex))
+    waiting: dict[int, _Block] = {}
     found: list[Operation] = []
 
     def flush(qubits: Iterable[int]) -> None:
         for qubit in qubits:
-            matrix = waiting.pop(qubit, None)
-            if matrix is not None and not _is_identity(matrix):
-                found.append(Operation(matrix_gate(matrix), (qubit,)))
+            block = waiting.pop(qubit, None)
+            if block is not None and not block.vanishes:
+                found.append(Operation(matrix_gate(block.matrix), (qubit,)))
 
     for operation in fuse(circuit).operations():
+        if is_waiting(operation.gate):
+            flush(operation.qubits)
+            found.append(operation)
+            continue
         if operation.gate not in done:
             done[operation.gate] = _parts(operation.gate, native)
         for part in done[operation.gate]:
@@ -110,7 +150,8 @@ def compile_circuit(circuit: Circuit, native: str = "fsim") -> Circuit:
                 found.append(Operation(part, operation.qubits))
                 continue
             for qubit, turn in zip(operation.qubits, part, strict=False):
-                waiting[qubit] = turn @ waiting[qubit]
+                block = _Block((qubit,), turn, operation.gate.precision())
+                waiting[qubit] = block.after(waiting.get(qubit))
     flush(sorted(waiting))
     return Circuit(circuit.n_qubits, packed(found))
 
@@ -118,20 +159,3 @@ def compile_circuit(circuit: Circuit, native: str = "fsim") -> Circuit:
 def _parts(gate: Gate, native: str) -> tuple[Part, ...]:
     matrix = gate.matrix()
     return pair_gates(matrix, native) if len(matrix) == 4 else ((matrix, np.eye(2)),)
-
-
-def _multiply(blocks, number: int, qubit: int, matrix: np.ndarray) -> None:
-    qubits, before = blocks[number]
-    first = qubits[0] == qubit
-    wide = np.kron(matrix, np.eye(2)) if first else np.kron(np.eye(2), matrix)
-    blocks[number] = (qubits, wide @ before)
-
-
-def _ordered(matrix: np.ndarray, qubits: tuple[int, ...], wanted: tuple[int, ...]) -> np.ndarray:
-    if qubits == wanted:
-        return matrix
-    return matrix.reshape(2, 2, 2, 2).transpose(1, 0, 3, 2).reshape(4, 4)
-
-
-def _is_identity(matrix: np.ndarray) -> bool:
-    return bool(1 - abs(np.trace(matrix)) / len(matrix) < _IDENTITY)

@@ -30,11 +30,10 @@ from jaxtyping import Complex, Float
 
 from quantum._checks import check_choice
 from quantum.circuits.gates import Gate, fsim, matrix_gate
+from quantum.circuits.tolerance import EXACT, nearest_unitary, precision_of
 from quantum.spins.hamiltonian import PAULIS
 
 NATIVE = ("fsim", "cz")
-# Angles closer than this, in rad, count as equal: far above rounding, and what it costs is far below 1e-10.
-_SAME = 1e-11
 _MAGIC = np.array([[1, 0, 0, 1j], [0, 1j, 1, 0], [0, 1j, -1, 0], [1, 0, 0, -1j]]) / math.sqrt(2)
 _XX, _YY, _ZZ = (np.kron(p, p) for p in PAULIS)
 # Diagonals of XX, YY and ZZ in the magic basis.
@@ -86,10 +85,11 @@ def canonical(matrix: np.ndarray) -> Canonical:
     """
     if np.shape(matrix) != (4, 4):
         raise ValueError(f"`matrix` must be (4, 4), but its shape is {np.shape(matrix)}.")
-    unitary = matrix_gate(matrix).matrix()
+    # A matrix in single precision is unitary to 1e-7 alone; U^T U of the nearest one is diagonalised exactly.
+    unitary = nearest_unitary(matrix_gate(matrix).matrix())
     left, phases, right = _magic_form(_MAGIC.conj().T @ unitary @ _MAGIC)
     after, before = (_turns(_MAGIC @ real @ _MAGIC.conj().T) for real in (left, right))
-    point = _into_chamber(_SIGNS @ phases / 4, before, after)
+    point = _into_chamber(_SIGNS @ phases / 4, before, after, precision_of(matrix))
     found = Canonical(before, after, point, 0.0)
     return Canonical(before, after, point, float(np.angle(np.vdot(found.matrix(), unitary))))
 
@@ -129,7 +129,9 @@ def pair_gates(matrix: np.ndarray, native: str = "fsim") -> tuple[Part, ...]:
     """
     check_choice(native, "native", NATIVE)
     form = canonical(matrix)
-    middle = (_fsim_parts if native == "fsim" else _cz_parts)(*form.coordinates)
+    same = precision_of(matrix)
+    a, b, c = form.coordinates
+    middle = (_fsim_parts if native == "fsim" else _cz_parts)(a, b, c, same)
     return _merged([(form.before[0], form.before[1]), *middle, (form.after[0], form.after[1])])
 
 
@@ -160,8 +162,11 @@ def _turns(product):
     return np.stack([m / np.sqrt(np.linalg.det(m)) for m in (first, second)])  # up to a sign
 
 
-def _into_chamber(point, before, after):
-    """Coordinates moved into the chamber; the turns `before` and `after` change with them, in place."""
+def _into_chamber(point, before, after, same: float = EXACT):
+    """Coordinates moved into the chamber; the turns `before` and `after` change with them, in place.
+
+    Angles closer than `same` rad count as equal, here and below.
+    """
     point = point.copy()
 
     def shift(axis: int, quarters: int) -> None:
@@ -187,18 +192,18 @@ def _into_chamber(point, before, after):
     for axis in (0, 1):
         if point[axis] < 0:
             flip(axis, 2)
-    if point[0] > math.pi / 4 - _SAME and point[2] < 0:
+    if point[0] > math.pi / 4 - same and point[2] < 0:
         shift(0, 1)
         flip(0, 2)
     return point
 
 
-def _fsim_parts(a: float, b: float, c: float) -> list[Part]:
-    if a < _SAME:
+def _fsim_parts(a: float, b: float, c: float, same: float) -> list[Part]:
+    if a < same:
         return []
-    if a - b < _SAME:
+    if a - b < same:
         return _one_fsim((a + b) / 2, c)
-    if b - abs(c) < _SAME:  # (b, b, +-a) with the axes x and z swapped
+    if b - abs(c) < same:  # (b, b, +-a) with the axes x and z swapped
         middle = _one_fsim((b + abs(c)) / 2, a if c >= 0 else -a)
         quarter = _QUARTERS[1]
         side = np.eye(2) if c >= 0 else PAULIS[1]
@@ -215,17 +220,17 @@ def _one_fsim(a: float, c: float) -> list[Part]:
     return [fsim(-2 * a, -4 * c), (turn, turn)]
 
 
-def _cz_parts(a: float, b: float, c: float) -> list[Part]:
+def _cz_parts(a: float, b: float, c: float, same: float) -> list[Part]:
     cz = Gate("cz")
     one: Any = np.eye(2)
-    if a < _SAME:
+    if a < same:
         return []
-    if math.pi / 4 - a < _SAME and b < _SAME:
+    if math.pi / 4 - a < same and b < same:
         quarter, turn = _QUARTERS[1], np.diag(np.exp([0.25j * math.pi, -0.25j * math.pi]))
         back = quarter.conj().T
         return [(quarter, quarter), cz, (back @ turn, back @ turn)]
     not_, x, z = (one, Gate("h").matrix()), PAULIS[0], PAULIS[2]
-    if abs(c) < _SAME:  # XX and ZZ are X and Z of one qubit each between two CNOT
+    if abs(c) < same:  # XX and ZZ are X and Z of one qubit each between two CNOT
         quarter = _QUARTERS[0]
         back = quarter.conj().T
         turn = (_turn(x, -2 * a), _turn(z, -2 * b))

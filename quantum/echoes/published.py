@@ -22,16 +22,16 @@ from typing import Any
 import numpy as np
 
 from quantum.circuits.circuit import Circuit, Moment
-from quantum.circuits.gates import Gate
+from quantum.circuits.gates import pauli_gate
 from quantum.circuits.lattice import GROUPS, Lattice
 from quantum.circuits.layouts import EchoLayout
+from quantum.circuits.tolerance import same_up_to_phase
 from quantum.echoes.otoc import Echo, echo_circuit
 from quantum.engines import circuit_json, cirq_engine
 
 DOI = "10.5281/zenodo.15640503"
 VALUES = ("simulated_data", "otoc2_subtracted_precomputed", "otoc2_subtracted_experiment")
 _FOLDER = "LIGHTECHO_DATA"
-_SAME = 1e-12  # in the overlap, so 1e-6 in the angles: rounding in the file
 
 
 def find(name: str | Path) -> Path:
@@ -152,7 +152,12 @@ def _depth(path: Path) -> int:
 
 
 def _butterflies(moment: Moment, path: Path) -> tuple[str, tuple[int, ...]]:
-    letters = {letter for op in moment for letter in "XYZ" if _same(op.gate, Gate(letter.lower()))}
+    letters = {
+        letter
+        for op in moment
+        for letter in "XYZ"
+        if same_up_to_phase(op.gate.matrix(), pauli_gate(letter).matrix())
+    }
     if len(letters) != 1 or any(len(op.qubits) != 1 for op in moment):
         gates = [op.gate.name for op in moment]
         raise ValueError(
@@ -171,20 +176,12 @@ def _check_rest(echo: Echo, moments: tuple[Moment, ...], path: Path) -> None:
     for number, (ours, theirs) in enumerate(zip(literal, moments, strict=True)):
         wanted = {op.qubits: op.gate for op in ours}
         if wanted.keys() != {op.qubits for op in theirs} or not all(
-            _same(wanted[op.qubits], op.gate) for op in theirs
+            same_up_to_phase(wanted[op.qubits].matrix(), op.gate.matrix()) for op in theirs
         ):
             raise ValueError(
                 f"`path` must be U, B, U^dagger and so on, but moment {number} of {path} is another one; "
                 "`check=False` takes U and the butterflies only."
             )
-
-
-def _same(a: Gate, b: Gate) -> bool:
-    """Whether two gates are equal up to a phase."""
-    if a.n_qubits != b.n_qubits:
-        return False
-    overlap = np.vdot(a.matrix(), b.matrix()) / 2**a.n_qubits
-    return bool(1 - abs(overlap) < _SAME)
 
 
 def _literal(node: ast.expr, name: str, file: Path) -> Any:

@@ -32,13 +32,14 @@ import quimb.tensor
 
 from quantum._checks import check_choice, check_count
 from quantum.circuits.circuit import Circuit, cancel_inverses
+from quantum.circuits.gates import Gate
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.tolerance import is_diagonal
 from quantum.engines.tree_annealing import anneal_tree
 
 FLOPS_PER_MULTIPLY_ADD = 8
 STARTS = ("sweep", "two_sweeps", "greedy")
 _SWAP = np.eye(4)[[0, 2, 1, 3]]
-_DIAGONAL_TOLERANCE = 1e-14  # far below the phase of any gate that matters, above rounding of sines
 _MOST_QUBITS = 20  # a state as one open tensor; more belongs to a state-vector engine
 _LARGEST_TENSOR = 2**27  # 2 GB in double precision
 _GREEDY_TREES = 8
@@ -204,12 +205,11 @@ class _Builder:
         self._wires: list[str | None] = [None] * circuit.n_qubits
         self._waiting = [np.eye(2, dtype=complex) for _ in range(circuit.n_qubits)]
         for operation in circuit.operations():
-            matrix = operation.gate.matrix()
             if len(operation.qubits) == 1:
                 qubit = operation.qubits[0]
-                self._waiting[qubit] = matrix @ self._waiting[qubit]
+                self._waiting[qubit] = operation.gate.matrix() @ self._waiting[qubit]
             else:
-                self._two_qubit(matrix, *operation.qubits)
+                self._two_qubit(operation.gate, *operation.qubits)
 
     def closed(self) -> TensorNetwork:
         """The amplitude of |0...0> at the end."""
@@ -250,22 +250,19 @@ class _Builder:
             self._tensors.append((waiting, (after, before)))
         return after
 
-    def _two_qubit(self, matrix: np.ndarray, first: int, second: int) -> None:
+    def _two_qubit(self, gate: Gate, first: int, second: int) -> None:
         a, b = self._wire(first), self._wire(second)
+        matrix, precision = gate.matrix(), gate.precision()
         swapped = _SWAP @ matrix
-        if _is_diagonal(matrix):
+        if is_diagonal(matrix, precision):
             self._tensors.append((np.diag(matrix).reshape(2, 2), (a, b)))
-        elif _is_diagonal(swapped):
+        elif is_diagonal(swapped, precision):
             self._tensors.append((np.diag(swapped).reshape(2, 2), (a, b)))
             self._wires[first], self._wires[second] = b, a
         else:
             c, d = self._new(), self._new()
             self._tensors.append((matrix.reshape(2, 2, 2, 2), (c, d, a, b)))
             self._wires[first], self._wires[second] = c, d
-
-
-def _is_diagonal(matrix: np.ndarray) -> bool:
-    return bool(np.abs(matrix - np.diag(np.diag(matrix))).max() < _DIAGONAL_TOLERANCE)
 
 
 def _absorb_small(network: TensorNetwork) -> TensorNetwork:

@@ -19,7 +19,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from quantum.circuits.circuit import Circuit, Operation
-from quantum.circuits.gates import fsim
+from quantum.circuits.gates import Gate, as_fsim, fsim
 from quantum.circuits.layouts import EchoLayout
 from quantum.circuits.pauli import PauliString
 from quantum.engines import dispatch
@@ -39,15 +39,15 @@ def with_phase(unitary: Circuit, coupler: tuple[int, int], phase: float | int) -
         phase: xi in rad.
 
     Raises:
-        ValueError: If no fsim gate stands on the coupler.
+        ValueError: If no fsim gate stands on the coupler, or another gate does.
     """
     pair, found = set(coupler), 0
     moments = []
     for moment in unitary.moments:
         changed = []
         for operation in moment:
-            if operation.gate.name == "fsim" and set(operation.qubits) == pair:
-                gate = fsim(operation.gate.parameters[0], phase)
+            if set(operation.qubits) == pair:
+                gate = _with_phase(operation.gate, coupler, phase)
                 operation, found = Operation(gate, operation.qubits), found + 1
             changed.append(operation)
         moments.append(tuple(changed))
@@ -56,6 +56,16 @@ def with_phase(unitary: Circuit, coupler: tuple[int, int], phase: float | int) -
             f"`coupler` must carry an fsim gate of the circuit, but {coupler} does not."
         )
     return Circuit(unitary.n_qubits, tuple(moments))
+
+
+def _with_phase(gate: Gate, coupler: tuple[int, int], phase: float | int) -> Gate:
+    """An fsim gate by name or by its matrix, as CZ and iSWAP are, with another controlled phase."""
+    known = gate if gate.name == "fsim" else as_fsim(gate)
+    if known is None:
+        raise ValueError(
+            f"`coupler` must carry fsim gates alone, but {coupler} carries `{gate.name}`, which has no such phase."
+        )
+    return fsim(known.parameters[0], phase)
 
 
 def middle_coupler(layout: EchoLayout) -> tuple[int, int]:

@@ -16,9 +16,8 @@ import numpy as np
 from quantum.circuits.channels import PAULI_LETTERS, pauli_matrices
 from quantum.circuits.circuit import Moment, Operation
 from quantum.circuits.gates import Gate, matrix_gate, pauli_gate
+from quantum.circuits.tolerance import split_product
 from quantum.noise.model import Frame
-
-_PRODUCT_TOLERANCE = 1e-9  # second singular value of a product of one-qubit gates, up to rounding
 
 
 @lru_cache(maxsize=256)
@@ -26,7 +25,7 @@ def frames(gate: Gate) -> tuple[tuple[tuple[str, str], tuple[Gate, Gate]], ...]:
     """Pauli letters that may precede a two-qubit gate, each with the one-qubit gates that undo it afterwards."""
     matrix, found = gate.matrix(), []
     for number, pauli in enumerate(pauli_matrices(2)):
-        undo = _factors(matrix @ pauli @ matrix.conj().T)
+        undo = _undo(matrix @ pauli @ matrix.conj().T)
         if undo is not None:
             letters = (PAULI_LETTERS[number // 4], PAULI_LETTERS[number % 4])
             found.append((letters, undo))
@@ -49,12 +48,7 @@ def pauli_frame(*, seed: int) -> Frame:
     return frame
 
 
-def _factors(matrix: np.ndarray) -> tuple[Gate, Gate] | None:
+def _undo(matrix: np.ndarray) -> tuple[Gate, Gate] | None:
     """Inverse of a two-qubit unitary as two one-qubit gates, or None if it is no product of such."""
-    table = matrix.conj().T.reshape(2, 2, 2, 2).transpose(0, 2, 1, 3).reshape(4, 4)
-    left, values, right = np.linalg.svd(table)
-    if values[1] > _PRODUCT_TOLERANCE:
-        return None
-    # The one singular value left is |A| |B| = 2, a root of 2 for each factor.
-    first, second = np.sqrt(2) * left[:, 0].reshape(2, 2), np.sqrt(2) * right[0].reshape(2, 2)
-    return matrix_gate(first), matrix_gate(second)
+    factors = split_product(matrix.conj().T)
+    return factors and (matrix_gate(factors[0]), matrix_gate(factors[1]))

@@ -128,3 +128,22 @@ def test_pauli_error_is_what_went_in():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("n_qubits", [1, 2])
+def test_no_channel_is_worse_than_one_without_the_identity(n_qubits):
+    most = 2**n_qubits / (2**n_qubits + 1)
+    assert pauli_error_from_average_infidelity(most, n_qubits) == pytest.approx(1)
+    for infidelity in (most + 1e-6, 1.0, 1.5):
+        with pytest.raises(ValueError, match=r"`infidelity` must lie between 0 and 0\."):
+            pauli_error_from_average_infidelity(infidelity, n_qubits)
+
+
+def test_channels_in_single_precision_are_taken_and_keep_the_trace():
+    given = np.array([0.7, 0.1, 0.15, 0.05], dtype=np.float32)
+    flips = pauli_channel(given)
+    rough = Channel(relaxation(3e-6, 10e-6, 7e-6).kraus.astype(np.complex64))
+    for channel in (flips, rough):
+        total = np.einsum("kji,kjl->il", channel.kraus.conj(), channel.kraus)
+        np.testing.assert_allclose(total, np.eye(2), atol=1e-14)
+    np.testing.assert_allclose(twirl_probabilities(flips), given, atol=1e-7)

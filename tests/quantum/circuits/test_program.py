@@ -5,6 +5,7 @@ import pytest
 
 from quantum.circuits import gates, lattice, program
 from quantum.circuits.circuit import Circuit, Operation
+from quantum.circuits.layouts import rectangle_layout
 from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes import otoc
 from quantum.engines import statevector
@@ -82,6 +83,17 @@ def test_there_and_back_use_the_same_four_layers_at_any_depth():
         assert len(structure.layers) == 4
         assert len(structure.order) == 4 * n_cycles
         assert structure.n_blocks == otoc.echo_circuit(echo, prune=False).n_two_qubit
+
+
+def test_a_pruned_echo_has_no_more_blocks_to_compile_than_the_literal_one():
+    layout = rectangle_layout(3, 3, 9)
+    echo = otoc.make_echo(layout, random_circuit(layout.lattice, 9, seed=1))
+    literal, pruned = (
+        program.make_program(otoc.echo_circuit(echo, prune=p))[0] for p in (False, True)
+    )
+    blocks = [sum(map(len, structure.layers)) for structure in (literal, pruned)]
+    assert blocks == [12, 12]  # before, 24 in 12 layers of the pruned one
+    assert pruned.n_blocks < literal.n_blocks
 
 
 def test_structure_does_not_depend_on_angles():

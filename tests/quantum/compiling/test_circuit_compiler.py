@@ -1,9 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 import scipy.stats
 
 from quantum.circuits.circuit import Circuit, Operation
-from quantum.circuits.gates import Gate, fsim, matrix_gate, phased_x, rz
+from quantum.circuits.gates import Gate, fsim, matrix_gate, phased_x, rz, wait
 from quantum.compiling.circuit_compiler import compile_circuit, count_gates, fuse
 from quantum.compiling.pair_compiler import NATIVE
 from quantum.compiling.swap_network import swap_network
@@ -107,3 +109,30 @@ def test_engines_agree_on_what_was_compiled(engine, native):
 def test_an_unknown_native_gate_is_refused():
     with pytest.raises(ValueError, match="`native` must be"):
         compile_circuit(Circuit(2, ()), "iswap")
+
+
+def test_a_wait_stays_where_it_is_and_nothing_is_fused_across_it():
+    pause = Operation(wait(1e-6), (0,))
+    half = Operation(phased_x(0.4, 0.1), (0,))
+    pair = Operation(Gate("cz"), (0, 1))
+    circuit = Circuit(2, tuple((step,) for step in (half, pause, half, pair, pause, pair)))
+    for found in (fuse(circuit), compile_circuit(circuit, "cz")):
+        kinds = [
+            "w" if op.gate.name == "wait" else str(len(op.qubits))
+            for op in found.operations()
+            if 0 in op.qubits
+        ]
+        assert re.fullmatch("1w1*21*w1*21*", "".join(kinds))
+        assert distance(unitary(found), unitary(circuit)) < 1e-12
+    assert count_gates(compile_circuit(circuit, "cz")).two_qubit == 2
+
+
+def test_gates_in_single_precision_that_undo_each_other_go():
+    rough = [matrix_gate(Gate("h").matrix().astype(np.complex64)), Gate("h")]
+    turned = matrix_gate(fsim(0.7, 0.2).matrix().astype(np.complex64))
+    back = fsim(-0.7, -0.2)
+    steps = [(gate, (0,)) for gate in rough] + [(turned, (1, 2)), (back, (1, 2))]
+    circuit = Circuit(3, tuple((Operation(gate, on),) for gate, on in steps))
+    assert fuse(circuit).n_operations == 0
+    weak = Circuit(1, ((Operation(rz(1e-7), (0,)),),))
+    assert fuse(weak).n_operations == 1

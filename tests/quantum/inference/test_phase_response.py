@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from quantum.circuits.circuit import light_cone
+from quantum.circuits.circuit import Circuit, Operation, light_cone
+from quantum.circuits.gates import Gate, fsim, matrix_gate
 from quantum.circuits.layouts import echo_layout, rectangle_layout
 from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
@@ -97,6 +98,15 @@ def test_the_middle_coupler_lies_halfway_on_a_shortest_way():
         sites = np.array(layout.lattice.sites)
         middle = (sites[layout.measured] + sites[layout.butterflies[0]]) / 2
         assert np.hypot(*((sites[a] + sites[b]) / 2 - middle)) < 0.8
+
+
+def test_the_phase_of_a_gate_is_found_by_its_matrix():
+    swap = matrix_gate(np.eye(4)[[0, 2, 1, 3]])
+    moments = [(Operation(gate, (1, 0)),) for gate in (Gate("cz"), fsim(0.3, 0.1), swap)]
+    turned = with_phase(Circuit(2, tuple(moments[:2])), (0, 1), 1.0)
+    assert [op.gate for op in turned.operations()] == [fsim(0.0, 1.0), fsim(0.3, 1.0)]
+    with pytest.raises(ValueError, match=r"carry fsim gates alone, but .* carries `matrix`"):
+        with_phase(Circuit(2, tuple(moments)), (0, 1), 1.0)
 
 
 @pytest.mark.parametrize(
