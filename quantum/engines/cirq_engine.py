@@ -2,7 +2,9 @@
 
 Single precision runs on qsim, double on Cirq's own simulator, since qsim has no double. Both number bits as we do,
 qubit 0 the most significant, and our fsim is `cirq.FSimGate` to the letter. Cirq's powers of X, Y and Z carry a global
-phase that our turns lack; `from_cirq` drops it, so a circuit that was read equals its source up to one phase.
+phase that our turns lack; `from_cirq` drops it, so a circuit that was read equals its source up to one phase. A gate is
+known by its class only where its matrix says the same. A moment of Cirq lasts as long as the longest operation in it;
+ours as long as its longest gate, so a moment with a `WaitGate` is followed by one that aligns all qubits.
 
 qsim rounds gate matrices to single precision. A circuit and its inverse round alike, so the norm drifts with depth
 (2.5e-5 in 1300 gates): expectation values are divided by the norm.
@@ -23,8 +25,10 @@ import numpy as np
 import qsimcirq
 
 from quantum.circuits.circuit import Circuit, Moment, Operation
-from quantum.circuits.gates import Gate, fsim, matrix_gate, phased_x, rz
+from quantum.circuits.gates import Gate, fsim, matrix_gate, phased_x, rz, wait
 from quantum.circuits.pauli import Observable, PauliString, real_weight
+from quantum.circuits.played import is_virtual
+from quantum.circuits.tolerance import EXACT, same_up_to_phase, split_product
 from quantum.engines import circuit_json, statevector
 from quantum.engines.memory import n_threads
 
@@ -73,24 +77,34 @@ def to_cirq(circuit: Circuit, qubits: Sequence[cirq.Qid] | None = None) -> cirq.
 def from_cirq(circuit: cirq.AbstractCircuit, qubits: Sequence[cirq.Qid] | None = None) -> Circuit:
     """A Cirq circuit of one- and two-qubit gates, moment by moment, up to a global phase.
 
+    Operations that are a product of one-qubit gates come over as those, sub-circuits gate by gate, and a `WaitGate` as
+    waits with a moment of its own behind it that aligns the qubits.
+
     Args:
         circuit: Circuit without measurements and free parameters.
         qubits: Our qubits in order; all qubits of the circuit, sorted, by default.
 
     Raises:
-        ValueError: If an operation has no unitary of one or two qubits, or acts on a qubit not in `qubits`.
+        ValueError: If an operation has no unitary of one or two qubits, acts on a qubit not in `qubits`, or has a tag
+            that says of its time what is not so here.
     """
     order = sorted(circuit.all_qubits()) if qubits is None else list(qubits)
     numbers = {qubit: number for number, qubit in enumerate(order)}
+    flat: Any = circuit
+    if any(isinstance(op.untagged, cirq.CircuitOperation) for op in circuit.all_operations()):
+        flat = cirq.unroll_circuit_op(circuit, deep=True, tags_to_check=None)
+    used = sorted(numbers[qubit] for qubit in flat.all_qubits() & numbers.keys())
     moments = []
-    for place, moment in enumerate(circuit):
+    for place, moment in enumerate(flat):
         strangers = sorted(moment.qubits - numbers.keys())
         if strangers:
             raise ValueError(
                 f"`qubits` must hold all of the circuit's, but moment {place} acts on {strangers[0]}."
             )
-        gates = [(_read_gate(op, place), op.qubits) for op in moment if op.qubits]
-        moments.append(tuple(Operation(g, tuple(numbers[q] for q in on)) for g, on in gates))
+        read = [pair for op in moment if op.qubits for pair in _read_operation(op, place)]
+        moments.append(tuple(Operation(g, tuple(numbers[q] for q in on)) for g, on in read))
+        if any(gate.name == "wait" for gate, _ in read):
+            moments.append(tuple(Operation(Gate("align"), (q,)) for q in used))
     return Circuit(max(len(order), 1), tuple(moments))
 
 
@@ -170,8 +184,12 @@ def read_json(
         )
     sites = tuple((int(q.row), int(q.col)) for q in qubits)  # pyright: ignore[reportAttributeAccessIssue]
     with _told(source):
-        moments = from_cirq(read[:-1], qubits).moments
-    return moments, qubits.index(last[0].qubits[0]), sites
+        # Of an echo the unitary is wanted; what a tag says of the time of its gates is for who plays it.
+        plain = cirq.Circuit(cirq.Moment(op.untagged for op in moment) for moment in read[:-1])
+        moments = from_cirq(plain, qubits).moments
+    # Moments are counted by the layout of an echo, so without those that only align.
+    kept = (m for m in moments if not m or any(op.gate.name != "align" for op in m))
+    return tuple(kept), qubits.index(last[0].qubits[0]), sites
 
 
 @contextlib.contextmanager
@@ -274,12 +292,36 @@ def _gate(gate: Gate) -> cirq.Gate:
         return _FIXED[gate.name]
     if gate.name == "fsim":
         return cirq.FSimGate(*gate.parameters)
+    if gate.name in ("wait", "align"):
+        return cirq.WaitGate(cirq.Duration(nanos=1e9 * sum(gate.parameters)))
     if gate.name == "rz":
         return cirq.rz(gate.parameters[0])
     if gate.name == "phased_x":
         theta, phi = (p / math.pi for p in gate.parameters)
         return cirq.PhasedXPowGate(exponent=theta, phase_exponent=phi, global_shift=-0.5)
-    return cirq.MatrixGate(gate.matrix())
+    # Ours in single precision are unitary to 1e-7, which Cirq would refuse.
+    return cirq.MatrixGate(gate.matrix(), unitary_check=False)
+
+
+Read = tuple[Gate, tuple[cirq.Qid, ...]]
+
+
+def _read_operation(operation: cirq.Operation, place: int) -> list[Read]:
+    """Our gates for one operation, each with its qubits."""
+    qubits = operation.qubits
+    gate: Any = operation.untagged.gate
+    if isinstance(gate, cirq.WaitGate) and not cirq.is_parameterized(gate):
+        return [(wait(1e-9 * float(gate.duration.total_nanos())), (q,)) for q in qubits]
+    if len(qubits) > 2:
+        parts = cirq.decompose_once(operation, None)
+        if parts is not None and all(len(part.qubits) == 1 for part in parts):
+            return [read for part in parts for read in _read_operation(part, place)]
+    ours = _read_gate(operation, place)
+    _check_tags(operation, ours, place)
+    factors = split_product(ours.matrix()) if ours.name == "matrix" and len(qubits) == 2 else None
+    if factors is None:
+        return [(ours, qubits)]
+    return [(matrix_gate(f), (q,)) for f, q in zip(factors, qubits, strict=True)]
 
 
 def _read_gate(operation: cirq.Operation, place: int) -> Gate:
@@ -290,7 +332,21 @@ def _read_gate(operation: cirq.Operation, place: int) -> Gate:
             "decompose it, give its parameters values, or take measurements out."
         )
     gate = operation.untagged.gate
-    return (_named(gate) if gate is not None else None) or matrix_gate(matrix)
+    named = _named(gate) if gate is not None else None
+    if named is not None and same_up_to_phase(named.matrix(), matrix, EXACT):
+        return named
+    return matrix_gate(matrix)
+
+
+def _check_tags(operation: cirq.Operation, gate: Gate, place: int) -> None:
+    """Refuses what a tag says against what the unitary says: a Z that takes a pulse, another gate that takes none."""
+    for tag in operation.tags:
+        told = {"PhysicalZTag": False, "VirtualTag": True}.get(type(tag).__name__)
+        if told is not None and told != is_virtual(gate):
+            raise ValueError(
+                f"`circuit` must hold turns about z that take no time and other gates that do, but moment {place} "
+                f"holds {operation} with {tag!r}; take the tag off."
+            )
 
 
 def _named(gate: Any) -> Gate | None:

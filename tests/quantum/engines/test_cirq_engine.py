@@ -1,4 +1,5 @@
 import cirq
+import cirq_google
 import numpy as np
 import pytest
 
@@ -49,6 +50,53 @@ def test_cirqs_own_gates_come_over_up_to_a_phase():
     assert equal_up_to_phase(dense(ours), theirs.unitary(), 1e-12)
     names = {op.gate.name for op in ours.operations()}
     assert {"phased_x", "rz", "fsim", "h"} <= names
+
+
+class Disguised(cirq.XPowGate):
+    """Has the class of another gate."""
+
+    def _unitary_(self):
+        return np.diag([1, 1j])
+
+
+def test_a_gate_is_known_by_its_matrix_and_not_by_its_class():
+    (a,) = cirq.LineQubit.range(1)
+    (operation,) = from_cirq(cirq.Circuit(Disguised()(a))).operations()
+    np.testing.assert_allclose(operation.gate.matrix(), np.diag([1, 1j]), atol=1e-15)
+
+
+def test_products_and_sub_circuits_come_over_gate_by_gate():
+    a, b, c = cirq.LineQubit.range(3)
+    inner = cirq.FrozenCircuit(cirq.CNOT(a, b), cirq.wait(a, nanos=10))
+    theirs = cirq.Circuit(
+        cirq.ParallelGate(cirq.H, 3)(a, b, c), cirq.DensePauliString("XZ")(b, c), cirq.IdentityGate(3)(a, b, c),
+        cirq.CircuitOperation(inner, repetitions=3),
+    )  # fmt: skip
+    ours = from_cirq(theirs)
+    sizes = [len(op.qubits) for op in ours.operations()]
+    assert sizes.count(2) == 3
+    assert sum(op.gate.name == "wait" for op in ours.operations()) == 3
+    assert equal_up_to_phase(dense(ours), theirs.unitary(), 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("operation", "told"),
+    [
+        (cirq.Z(cirq.q(0)).with_tags(cirq_google.PhysicalZTag()), "PhysicalZTag"),
+        (cirq.X(cirq.q(0)).with_tags(cirq.VirtualTag()), "VirtualTag"),
+    ],
+)
+def test_a_tag_that_says_what_is_not_so_here_is_refused(operation, told):
+    with pytest.raises(ValueError, match=f"`circuit` must hold turns about z .*{told}"):
+        from_cirq(cirq.Circuit(operation))
+    assert from_cirq(cirq.Circuit(cirq.Z(cirq.q(0)).with_tags(cirq.VirtualTag()))).n_operations == 1
+
+
+def test_a_gate_in_single_precision_runs():
+    rough = matrix_gate(fsim(0.4, 0.3).matrix().astype(np.complex64))
+    circuit = Circuit(2, ((Operation(rough, (0, 1)),),))
+    for precision in ("single", "double"):
+        np.testing.assert_allclose(np.abs(cirq_engine.state(circuit, precision))[0], 1, atol=1e-6)
 
 
 def test_qubits_are_numbered_as_told():

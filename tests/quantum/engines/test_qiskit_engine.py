@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.circuit import Gate as TheirGate
 from qiskit.circuit import Parameter
-from qiskit.circuit.library import UnitaryGate
+from qiskit.circuit.library import PauliGate, UnitaryGate
 from qiskit.quantum_info import Operator
 
 from quantum.circuits.circuit import Circuit, Operation
@@ -85,6 +86,41 @@ def test_letters_meet_their_own_qubits():
     strings = [PauliString.parse(text) for text in ("ZXY", "YXZ", "XZY", "ZII", "IIY", "III")]
     found = qiskit_engine.expectations([Circuit(3, (turns,))], strings, "double")
     np.testing.assert_allclose(found, [[-1, 0, 0, -1, 1, 1]], atol=1e-12)
+
+
+def test_a_gate_is_known_by_its_matrix_and_not_by_its_name():
+    mine = TheirGate("h", 1, [])
+    mine.definition = QuantumCircuit(1)
+    mine.definition.rx(0.3, 0)
+    inside = QuantumCircuit(2)
+    inside.h(0)
+    inside.cx(0, 1)
+    inside.delay(5, 1, "us")
+    program = QuantumCircuit(3)
+    program.append(mine, [0])
+    program.append(inside.to_instruction(), [2, 1])
+    ours = from_qiskit(program)
+    named = [(op.gate.name, op.qubits) for op in ours.operations()]
+    assert named == [("phased_x", (0,)), ("h", (2,)), ("matrix", (2, 1)), ("wait", (1,))]
+    assert next(ours.operations()).gate == phased_x(0.3, 0)
+    assert equal_up_to_phase(dense(ours), their_matrix(program))
+
+
+def test_a_product_of_gates_comes_over_as_those_and_a_wide_block_gate_by_gate():
+    program = QuantumCircuit(3)
+    program.append(PauliGate("XZ"), [0, 1])
+    program.append(PauliGate("XYZ"), [0, 1, 2])
+    ours = from_qiskit(program)
+    assert {len(op.qubits) for op in ours.operations()} == {1}
+    assert equal_up_to_phase(dense(ours), their_matrix(program))
+
+
+def test_a_gate_in_single_precision_goes_there_and_back():
+    rough = matrix_gate(fsim(0.4, 0.3).matrix().astype(np.complex64))
+    circuit = Circuit(2, ((Operation(rough, (0, 1)),),))
+    found = qiskit_engine.expectations([circuit], [PauliString.parse("ZI")], "double")
+    np.testing.assert_allclose(found, 1, atol=1e-6)
+    assert next(from_qiskit(to_qiskit(circuit)).operations()).gate.name == "fsim"
 
 
 def unbound():
