@@ -183,7 +183,7 @@ def _noisy(config: Config, circuit: Circuit, noise: str, scale: float) -> float:
         model = matching_noise(config.rate * scale)
     else:
         model = replace(device_noise(noise), two_qubit_error=config.gate_error).scaled(scale)
-    return _mixed_expectation(add_noise(circuit, model))
+    return _mixed_expectation(add_noise(circuit, model, mixed=range(1, circuit.n_qubits)))
 
 
 def _mixed_expectation(circuit: NoisyCircuit) -> float:

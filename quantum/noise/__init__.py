@@ -1,7 +1,7 @@
 """Noise of a device, and what is done about it.
 
-Reading order: `model` (what a gate, an idle moment and a readout do), `batched_states`, `trajectories`, `strata`,
-`noisy_expectation` (one call), `readout`, `cross_entropy`, `mitigation`,
+Reading order: `schedule` (time by qubit), `model` (what a gate, idle time and a readout do), `calibrations`,
+`batched_states`, `trajectories`, `strata`, `noisy_expectation` (one call), `readout`, `cross_entropy`, `mitigation`,
 `pauli_frames`, `extrapolation`, `path_weight`. Stands on `engines`.
 """
 

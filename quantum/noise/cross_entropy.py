@@ -22,11 +22,12 @@ is the usual one for circuits too shallow for Porter-Thomas statistics. Leaves o
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from quantum._checks import check_count, check_in_range
+from quantum._checks import check_array, check_count, check_in_range
 from quantum.circuits.circuit import Circuit
 from quantum.engines import dispatch
 from quantum.engines.dispatch import Precision
@@ -104,29 +105,42 @@ def sample(probabilities: np.ndarray, n_samples: int, *, seed: int) -> np.ndarra
 
 
 def flip_bits(
-    probabilities: np.ndarray, readout_zero: float | int, readout_one: float | int
+    probabilities: np.ndarray,
+    readout_zero: float | int | Sequence[float],
+    readout_one: float | int | Sequence[float],
 ) -> np.ndarray:
     """What is read when every bit is misread independently.
 
     Args:
         probabilities: Distributions along the last axis, 2^n long.
-        readout_zero: Probability to read 1 in |0>.
+        readout_zero: Probability to read 1 in |0>, of all qubits or of each.
         readout_one: Probability to read 0 in |1>.
+
+    Raises:
+        ValueError: If a probability lies outside [0, 1], or there are not as many as qubits.
     """
-    check_in_range(readout_zero, "readout_zero", 0, 1)
-    check_in_range(readout_one, "readout_one", 0, 1)
     array = np.asarray(probabilities, dtype=float)
     n = _n_qubits(array.shape[-1], "probabilities")
-    for qubit in range(n):
+    given = {"readout_zero": readout_zero, "readout_one": readout_one}
+    for name, values in given.items():
+        if np.ndim(values):
+            check_array(values, name, (n,))
+        for value in np.ravel(values):
+            check_in_range(float(value), name, 0, 1)
+    rates = zip(*(np.broadcast_to(np.asarray(v, float), (n,)) for v in given.values()), strict=True)
+    for qubit, (zero_flips, one_flips) in enumerate(rates):
         bits = array.reshape(-1, 2, 2 ** (n - 1 - qubit))
         zero, one = bits[:, 0], bits[:, 1]
-        read_one = readout_zero * zero + (1 - readout_one) * one
+        read_one = zero_flips * zero + (1 - one_flips) * one
         array = np.stack([zero + one - read_one, read_one], axis=1)
     return array.reshape(np.shape(probabilities))
 
 
 def digital_fidelity(n_one_qubit: int, n_two_qubit: int, n_read: int, model: NoiseModel) -> float:
-    """Digital error model, prod (1 - e) over gates and readouts; readout counts with the mean of its two errors."""
+    """Digital error model, prod (1 - e) over gates and readouts; readout counts with the mean of its two errors.
+
+    Gates are those that are played, so without turns about z; `circuit_fidelity` counts them in a circuit.
+    """
     read = (model.readout_zero + model.readout_one) / 2
     errors = (model.one_qubit_error, model.two_qubit_error, read)
     counts = (n_one_qubit, n_two_qubit, n_read)
@@ -134,9 +148,11 @@ def digital_fidelity(n_one_qubit: int, n_two_qubit: int, n_read: int, model: Noi
 
 
 def circuit_fidelity(circuit: Circuit, model: NoiseModel) -> float:
-    """Digital error model of a circuit that reads all its qubits."""
-    n_two = circuit.n_two_qubit
-    return digital_fidelity(circuit.n_operations - n_two, n_two, circuit.n_qubits, model)
+    """Digital error model of a circuit that reads all its qubits: each played gate and each readout with its error."""
+    rows = [model.on(qubit) for qubit in range(circuit.n_qubits)]
+    read = [(row.readout_zero + row.readout_one) / 2 for row in rows]
+    errors = [*read, *(model.error(operation) for operation in circuit.operations())]
+    return math.prod(1 - error for error in errors)
 
 
 @dataclass(frozen=True)
@@ -217,7 +233,9 @@ def noisy_output(
     states = [dispatch.state(c, engine=engine, precision=precision) for c in (circuit, *circuits)]
     probabilities = np.abs(np.stack(states)).astype(float) ** 2
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    read = flip_bits(probabilities, model.readout_zero, model.readout_one)
+    rows = [model.on(qubit) for qubit in range(circuit.n_qubits)]
+    flips = [r.readout_zero for r in rows], [r.readout_one for r in rows]
+    read = flip_bits(probabilities, *flips)
     return NoisyOutput(probabilities[0], read[0], read[1:], weight)
 
 

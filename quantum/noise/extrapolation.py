@@ -6,8 +6,14 @@ cumulant of the weights (`path_weight`). Two ways to it, and to others:
 
 - `fit_extrapolation` takes from an ensemble of circuits the rate and spread that they share, `extrapolate_to_zero` from
   one circuit: fits of the logarithm; linear and exponential laws too.
+- a signal that decays to something else than 0, as relaxation to |0> gives it, follows a + b exp(-mu lambda): the
+  "asymptotic" law;
 - `fit_gaussian` fits the law to one signal as it stands, so that noise may carry a point across zero and s^2 may be
   negative; `richardson` is a polynomial through all points.
+
+What is continued is amplified: S_0 = sum_i c_i S_i for the coefficients of a law, so errors of the S_i may grow by
+sum |c_i|. A law that makes more of them than `MOST_AMPLIFICATION` warns and says how much; take fewer scales, or a law
+of fewer parameters.
 
 Sources: law as described second-hand for the NMR companion, arXiv 2510.19550, Eq. 2, its exact form to be checked;
 L. F. Richardson, Phil. Trans. R. Soc. A 210, 307 (1911), DOI 10.1098/rsta.1911.0009, for noise K. Temme, S. Bravyi,
@@ -15,16 +21,22 @@ J. M. Gambetta, Phys. Rev. Lett. 119, 180509 (2017), DOI 10.1103/PhysRevLett.119
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import least_squares
 
-from quantum._checks import check_choice
+from quantum._checks import check_array, check_choice
 from quantum.estimates import Estimate
 
 LAWS = ("linear", "exponential", "gaussian")
+# With an asymptote: a law of its own, since it needs points that reach it.
+_ALL_LAWS = (*LAWS, "asymptotic")
+_PARAMETERS = {"linear": 2, "exponential": 2, "gaussian": 3, "asymptotic": 3}
+# Beyond it a shot error of 1 % is ten times the largest signal (our choice).
+MOST_AMPLIFICATION = 1000.0
 
 
 @dataclass(frozen=True)
@@ -35,15 +47,35 @@ class Extrapolation:
         coefficients: One for each scale.
         rate: mu of the law, 0 for the linear one.
         spread: s^2 of the law, 0 unless it is gaussian.
+
+    Warns:
+        UserWarning: If errors are amplified by more than `MOST_AMPLIFICATION`.
     """
 
     coefficients: np.ndarray
     rate: float = 0.0
     spread: float = 0.0
 
+    def __post_init__(self):
+        _warn_of(self.amplification, len(self.coefficients))
+
+    @property
+    def amplification(self) -> float:
+        """Most that errors of the values can grow, sum |c_i|; independent ones grow by the root of sum c_i^2."""
+        return float(np.abs(self.coefficients).sum())
+
     def apply(self, values: np.ndarray, covariance: np.ndarray) -> Estimate:
-        """Zero-noise value of one circuit from its values at all scales and their covariance."""
+        """Zero-noise value of one circuit from its values at all scales and their covariance, or standard errors.
+
+        Raises:
+            ValueError: If there is not one value for each scale, or the covariance does not fit them.
+        """
         c = self.coefficients
+        check_array(values, "values", c.shape)
+        if np.ndim(covariance) == 1:
+            check_array(covariance, "covariance", c.shape, hint="give an error for each scale")
+            covariance = np.diag(np.square(covariance))
+        check_array(covariance, "covariance", (c.size, c.size))
         return Estimate(float(c @ values), float(np.sqrt(c @ covariance @ c)))
 
 
@@ -58,14 +90,17 @@ def fit_extrapolation(
     Args:
         scales: Noise scales lambda, 1 for the device as it is.
         values: Signals, (circuits, scales).
-        law: linear, exponential or gaussian.
+        law: linear, exponential, gaussian or asymptotic (every circuit has an asymptote of its own).
 
     Raises:
         ValueError: If the law is unknown, scales are too few or repeat, or shapes do not fit.
+
+    Warns:
+        UserWarning: If errors are amplified by more than `MOST_AMPLIFICATION`.
     """
-    check_choice(law, "law", LAWS)
+    check_choice(law, "law", _ALL_LAWS)
     x, y = np.asarray(scales, float), np.atleast_2d(np.asarray(values, float))
-    needed = 3 if law == "gaussian" else 2
+    needed = _PARAMETERS[law]
     if x.ndim != 1 or len(np.unique(x)) != x.size or x.size < needed or y.shape[1] != x.size:
         raise ValueError(
             f"`scales` must be {needed} or more different noise scales, one for each column of `values`, "
@@ -74,19 +109,22 @@ def fit_extrapolation(
     if law == "linear":
         return Extrapolation(np.linalg.pinv(np.stack([np.ones_like(x), x], axis=1))[0])
 
-    def shape(parameters: np.ndarray) -> np.ndarray:
-        rate, spread = parameters if law == "gaussian" else (parameters[0], 0.0)
-        return np.exp(-rate * x + spread * x**2 / 2)
+    def shapes(parameters: np.ndarray) -> np.ndarray:
+        """What every signal is a sum of, (scales, 1), or 2 with an asymptote."""
+        shape = _shape(x, *parameters)[:, None]
+        return np.hstack([shape, np.ones_like(shape)]) if law == "asymptotic" else shape
 
     def residuals(parameters: np.ndarray) -> np.ndarray:
-        g = shape(parameters)
-        # For a given shape the best S_0 of every circuit is a projection, so only the shape is searched.
-        return (y - np.outer(y @ g / (g @ g), g)).ravel() / np.abs(y).max()
+        # For given shapes the best signal of every circuit is a projection, so only the shapes are searched.
+        basis = np.linalg.qr(shapes(parameters))[0]
+        return (y - y @ basis @ basis.T).ravel() / np.abs(y).max()
 
-    found = least_squares(residuals, [0.5, 0.0] if law == "gaussian" else [0.5]).x
-    g = shape(found)
+    found = least_squares(residuals, [0.5, 0.0] if law == "gaussian" else [0.5], ftol=1e-12).x
     return Extrapolation(
-        g / (g @ g), float(found[0]), float(found[1]) if law == "gaussian" else 0.0
+        # At noise 0 every shape is 1.
+        np.linalg.pinv(shapes(found)).sum(axis=0),
+        float(found[0]),
+        float(found[1]) if law == "gaussian" else 0.0,
     )
 
 
@@ -100,22 +138,28 @@ def extrapolate_to_zero(
 
     Args:
         scales: Noise scales lambda.
-        values: Signals, all of one sign unless the law is linear.
+        values: Signals, all of one sign unless the law is linear or asymptotic.
         errors: Their standard errors, independent of one another, positive.
-        law: linear (in S), exponential (log S linear) or gaussian (log S quadratic).
+        law: linear (in S), exponential (log S linear), gaussian (log S quadratic), or asymptotic (S - a exponential
+            for an asymptote a that is fitted).
 
     Raises:
         ValueError: If the law is unknown, there are too few points, an error is not positive or the sign changes.
+
+    Warns:
+        UserWarning: If errors are amplified by more than `MOST_AMPLIFICATION`.
     """
-    check_choice(law, "law", LAWS)
+    check_choice(law, "law", _ALL_LAWS)
     x, y, e = (np.asarray(a, float) for a in (scales, values, errors))
-    degree = 2 if law == "gaussian" else 1
+    degree = _PARAMETERS[law] - 1
     if not x.shape == y.shape == e.shape or x.ndim != 1 or len(np.unique(x)) <= degree:
         raise ValueError(
             f"`scales` must hold {degree + 1} or more different scales like `values`, but is {x.shape}."
         )
     if not np.all(e > 0):
         raise ValueError(f"`errors` must be positive, but the least is {e.min():g}.")
+    if law == "asymptotic":
+        return _to_asymptote(x, y, e)
     if law != "linear":
         if np.ptp(np.sign(y)) > 0 or not np.all(y):
             raise ValueError(
@@ -124,11 +168,45 @@ def extrapolate_to_zero(
         x, y, e, sign = x, np.log(np.abs(y)), e / np.abs(y), np.sign(y[0])
     design = np.vander(x, degree + 1, increasing=True) / e[:, None]
     covariance = np.linalg.inv(design.T @ design)
-    start = float((covariance @ design.T @ (y / e))[0])
+    row = (covariance @ design.T)[0] / e
+    _warn_of(float(np.abs(row).sum()), x.size)
+    start = float(row @ y)
     error = float(np.sqrt(covariance[0, 0]))
     if law == "linear":
         return Estimate(start, error)
     return Estimate(float(sign * np.exp(start)), float(np.exp(start)) * error)
+
+
+def _to_asymptote(x: np.ndarray, y: np.ndarray, e: np.ndarray) -> Estimate:
+    """a + b of a + b exp(-mu x), fitted to values with errors."""
+
+    def parts(rate: float) -> np.ndarray:
+        return np.stack([np.ones_like(x), np.exp(-rate * x)], axis=1) / e[:, None]
+
+    def residuals(rate: np.ndarray) -> np.ndarray:
+        basis = np.linalg.qr(parts(rate[0]))[0]
+        return y / e - basis @ (basis.T @ (y / e))
+
+    unit = np.ptp(x)
+    ends = [
+        least_squares(residuals, [start / unit], bounds=(1e-3 / unit, _STEEPEST / unit), ftol=1e-12)
+        for start in (0.3, 3.0)
+    ]
+    rate = float(min(ends, key=lambda end: end.cost).x[0])
+    a, b = np.linalg.lstsq(parts(rate), y / e, rcond=None)[0]
+    bend = -b * x * np.exp(-rate * x) / e
+    row = np.linalg.pinv(np.hstack([parts(rate), bend[:, None]]))[:2].sum(axis=0) / e
+    _warn_of(float(np.abs(row).sum()), x.size)
+    return Estimate(float(a + b), float(np.linalg.norm(row * e)))
+
+
+def _warn_of(amplification: float, n: int) -> None:
+    if amplification > MOST_AMPLIFICATION:
+        warnings.warn(
+            f"errors of the values may grow {amplification:.1e} times on the way through {n} scales to zero "
+            "noise; take fewer scales, or a law of fewer parameters.",
+            stacklevel=4,
+        )
 
 
 # The law is sought as a rate per largest scale; a sum of paths can hardly fall or bend faster (our choice).
@@ -140,6 +218,9 @@ def richardson(scales: Sequence[float | int] | np.ndarray) -> Extrapolation:
 
     Raises:
         ValueError: If there are fewer than two scales, or two are equal.
+
+    Warns:
+        UserWarning: If errors are amplified by more than `MOST_AMPLIFICATION`, as they are by many scales.
     """
     x = _scales(scales, 2)
     apart = x[None, :] - x[:, None] + np.eye(x.size)

@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from quantum._checks import check_in_range
+from quantum.circuits.tolerance import EXACT
 from quantum.estimates import Estimate, ratio_with_error, signal_to_noise
 from quantum.noise.model import NoiseModel
 
@@ -39,14 +40,20 @@ def normalise(signal: Estimate, reference: Estimate) -> Estimate:
     return ratio_with_error(signal, reference)
 
 
-def correct_readout(read: Estimate, model: NoiseModel) -> Estimate:
+def correct_readout(read: Estimate, model: NoiseModel, qubit: int | None = None) -> Estimate:
     """Expectation of Z of one qubit from the one read, by inverting `NoiseModel.read_out`.
+
+    Args:
+        read: What was read.
+        model: Noise of the readout.
+        qubit: Qubit that was read, for its row in the table; the chip's numbers by default.
 
     Raises:
         ValueError: If the readout carries no information, e0 + e1 = 1.
     """
+    model = model if qubit is None else model.on(qubit)
     contrast = 1 - model.readout_zero - model.readout_one
-    if contrast <= 0:
+    if contrast < EXACT:  # rounding of 1 - 1/2 - 1/2
         raise ValueError("`model` must have readout errors below 1/2, but reads nothing.")
     offset = model.readout_one - model.readout_zero
     return Estimate((read.value - offset) / contrast, read.stderr / contrast)

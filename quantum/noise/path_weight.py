@@ -29,7 +29,8 @@ from quantum._checks import check_count, check_in_range
 from quantum.circuits.circuit import Circuit, Operation, light_cone, restrict
 from quantum.circuits.packed_pauli import transfer_matrix
 from quantum.circuits.pauli import PauliString
-from quantum.noise.model import VIRTUAL, NoiseModel
+from quantum.circuits.played import is_played
+from quantum.noise.model import NoiseModel
 
 _MOST_NUMBERS = 3e7  # coefficients of all strings by weight, 240 MB a copy
 _LETTERS = "IXZY"  # order of `packed_pauli.transfer_matrix`
@@ -110,7 +111,8 @@ def path_weights(
     Args:
         circuit: Circuit as it is played; it starts from |0...0>.
         observable: What is measured.
-        weights: What a noisy one-qubit and two-qubit gate count, whole numbers; Z-type gates are virtual and count 0.
+        weights: What a noisy one-qubit and two-qubit gate count, whole numbers; what is not played (`circuits.played`)
+            counts 0.
         mixed: Qubits that start maximally mixed instead, as an average over all their states does.
 
     Raises:
@@ -151,7 +153,7 @@ def matching_noise(rate: float | int, weights: tuple[int, int] = (0, 1)) -> Nois
 
 
 def _weight(operation: Operation, weights: tuple[int, int]) -> int:
-    return 0 if operation.gate.name in VIRTUAL else int(weights[len(operation.qubits) - 1])
+    return int(weights[len(operation.qubits) - 1]) if is_played(operation.gate) else 0
 
 
 def _damped(table: np.ndarray, operation: Operation, weight: int) -> np.ndarray:

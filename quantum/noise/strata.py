@@ -26,8 +26,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from quantum._checks import check_count, check_in_range
+from quantum.circuits.gates import pauli_gate
 from quantum.circuits.noisy_circuit import Fault, NoisyCircuit
 from quantum.circuits.pauli import PauliString
+from quantum.circuits.tolerance import same_up_to_phase
 from quantum.engines.dispatch import Precision
 from quantum.noise.trajectories import (
     Ensemble,
@@ -56,11 +58,14 @@ def faults_beside(circuit: NoisyCircuit, observable: PauliString) -> frozenset[i
             f"`observable` must be a Pauli of one qubit, but acts on {len(observable.factors)}."
         )
     ((qubit, letter),) = observable.factors
+    played = pauli_gate(letter).matrix()
     touching = [k for k, step in enumerate(circuit.steps) if qubit in step.qubits]
     found: set[int] = set()
     for at, number in enumerate(touching):
         step = circuit.steps[number]
-        if isinstance(step, Fault) or step.qubits != (qubit,) or step.gate.name != letter.lower():
+        if isinstance(step, Fault) or step.qubits != (qubit,):
+            continue
+        if not same_up_to_phase(step.gate.matrix(), played):  # half a turn is M by any name
             continue
         found |= _until_pair_gate(circuit, touching[:at][::-1], backwards=True)
         found |= _until_pair_gate(circuit, touching[at + 1 :], backwards=False)

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
+from quantum.circuits.circuit import Operation
+from quantum.circuits.gates import rz
 from quantum.circuits.layouts import rectangle_layout
+from quantum.circuits.noisy_circuit import NoisyCircuit
 from quantum.circuits.pauli import PauliString
 from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes.otoc import echo_circuit, make_echo
@@ -91,6 +94,17 @@ def test_a_value_that_no_error_changes_is_exact_under_every_model(echo, circuits
     means, spread = _weighted_means(tables, stratum, np.full(20, 0.3), drawn)
     np.testing.assert_allclose(means, 0.3, atol=1e-12)
     np.testing.assert_allclose(spread, 0, atol=1e-12)
+
+
+def test_the_measured_pauli_is_known_by_its_matrix(echo, circuits):
+    def renamed(step):
+        named = isinstance(step, Operation) and step.gate.name == "z"
+        return Operation(rz(np.pi), step.qubits) if named else step
+
+    other = NoisyCircuit(circuits[0].n_qubits, tuple(map(renamed, circuits[0].steps)))
+    beside = faults_beside(circuits[0], echo.observable)
+    assert beside
+    assert faults_beside(other, echo.observable) == beside
 
 
 def test_bad_input_is_named(echo, circuits):
