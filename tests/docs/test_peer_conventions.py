@@ -2,11 +2,14 @@
 
 import cirq
 import numpy as np
+import pytest
 import qiskit
 import stim
-from qiskit.circuit.library import XXPlusYYGate
-from qiskit.quantum_info import Operator, Pauli, Statevector
-from qiskit_aer.noise import depolarizing_error
+from qiskit.circuit.library import UnitaryGate, XXPlusYYGate
+from qiskit.providers.fake_provider import GenericBackendV2
+from qiskit.quantum_info import Operator, Pauli, Statevector, SuperOp
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, depolarizing_error, thermal_relaxation_error
 
 from quantum.circuits.gates import fsim, iswap_like, rz
 
@@ -55,3 +58,36 @@ def test_the_parameter_of_depolarising_noise_is_the_pauli_error_for_cirq_and_not
     # Stim: X and Y of three equal parts flip a measured bit; 5 standard errors of 1e5 shots.
     flips = stim.Circuit("DEPOLARIZE1(0.3) 0\nM 0").compile_sampler(seed=1).sample(100_000).mean()
     assert abs(flips - 0.2) < 5 * np.sqrt(0.2 * 0.8 / 1e5)
+
+
+def test_a_delay_costs_nothing_in_aer_without_an_error_of_its_own():
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(thermal_relaxation_error(1e-6, 1e-6, 1e-6), ["x"])
+    circuit = qiskit.QuantumCircuit(1)
+    circuit.x(0)
+    circuit.delay(1, 0, "s")
+    circuit.save_density_matrix()  # pyright: ignore[reportAttributeAccessIssue]
+    result = AerSimulator(method="density_matrix", noise_model=noise).run(circuit, shots=1).result()
+    assert result.data()["density_matrix"].data[1, 1].real == pytest.approx(np.exp(-1), rel=1e-9)
+
+
+def test_dephasing_is_t2_for_aer_and_a_square_for_cirq():
+    relax = SuperOp(thermal_relaxation_error(20e-6, 15e-6, 3e-6)).data
+    assert abs(relax[1, 1]) == pytest.approx(np.exp(-3 / 15), rel=1e-12)
+    stay = cirq.kraus(cirq.phase_damp(0.3))[0]
+    assert stay[1, 1] == pytest.approx(0.7**0.5)
+
+
+def test_identities_take_time_and_turns_about_z_do_not_in_a_target():
+    target = GenericBackendV2(2, seed=0).target
+    assert target["rz"][(0,)].duration == 0
+    assert target["id"][(0,)].duration > 0
+    assert target.dt == pytest.approx(2.22e-10)
+
+
+def test_both_refuse_unitaries_in_single_precision():
+    rough = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0].astype(np.complex64)
+    with pytest.raises(ValueError, match=r"[Nn]ot .*unitary"):
+        cirq.MatrixGate(rough)
+    with pytest.raises(ValueError, match="not unitary"):
+        UnitaryGate(rough)
