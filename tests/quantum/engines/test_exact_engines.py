@@ -81,8 +81,9 @@ def test_there_are_hundreds_of_circuits_with_values_of_all_sizes(cases):
 @pytest.mark.parametrize("precision", ["single", "double"])
 @pytest.mark.parametrize("engine", dispatch.ENGINES)
 def test_exact_engines_agree(engine, precision, cases):
-    # Where both precisions are the same run, or the same search for an order, a fifth of the circuits shows it.
-    step = 5 if precision == "single" and engine in ONE_RUN else 1
+    # Where both precisions are the same run, or the same search for an order, a fifth of the circuits shows it; of
+    # those that search for an order at every value, every second is taken.
+    step = 5 if precision == "single" and engine in ONE_RUN else 1 + (engine == "tensor_network")
     for circuits, strings, values in cases:
         found = dispatch.expectations(circuits[::step], strings, engine=engine, precision=precision)
         np.testing.assert_allclose(found, values[::step], rtol=0, atol=TOLERANCES[precision])
