@@ -19,6 +19,7 @@ the signal is 0.02. They have a stratum of their own (`quantum.noise.strata`).
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -183,12 +184,13 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     return Outcome("otoc_noise", config, metrics, arrays, REFERENCES)
 
 
-def _models(config: Config) -> list[NoiseModel]:
+@cache
+def _models(config: Config) -> tuple[NoiseModel, ...]:
     """Strongest noise first, since trajectories are drawn from it; then the scales, decoupling, the other column."""
     device = device_noise(config.noise)
     scaled = [device.scaled(scale) for scale in config.noise_scales]
     decoupled = with_decoupling(device, config.decoupled_dephasing)
-    return [scaled[-1], *scaled, decoupled, device_noise(config.other_noise)]
+    return scaled[-1], *scaled, decoupled, device_noise(config.other_noise)
 
 
 def _circuit(config: Config, layout: EchoLayout, index: int) -> dict[str, np.ndarray]:
@@ -299,7 +301,9 @@ def _read(config: Config, true: np.ndarray, shots: float, rng) -> tuple[np.ndarr
         z = device.read_out(true[:, k])
         spread = np.sqrt(np.maximum(1 - z**2, 0) / shots)
         read[:, k] = z + spread * rng.normal(size=len(z))
-        corrected[:, k] = [correct_readout(Estimate(r, 0.0), device).value for r in read[:, k]]
+        # The correction is linear, so two values of it give all.
+        zero, one = (correct_readout(Estimate(r, 0.0), device).value for r in (0.0, 1.0))
+        corrected[:, k] = zero + (one - zero) * read[:, k]
     return corrected, read
 
 

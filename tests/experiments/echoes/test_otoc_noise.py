@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.echoes import otoc_noise
-from quantum.circuits.layouts import parse_layout
+from experiments.harness.context import Context
 from quantum.noise.mitigation import device_signal_to_noise
 from quantum.noise.model import device_noise
 
@@ -13,9 +13,27 @@ TINY = otoc_noise.Config(
 )
 
 
+class Keeping(Context):
+    """Keeps its pieces, for a test that looks into them."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = {}
+
+    def sub_run(self, label, compute):
+        self.kept[label] = super().sub_run(label, compute)
+        return self.kept[label]
+
+
 @pytest.fixture(scope="module")
-def outcome():
-    return otoc_noise.run(TINY)
+def kept():
+    context = Keeping()
+    return otoc_noise.run(TINY, context), context.kept
+
+
+@pytest.fixture(scope="module")
+def outcome(kept):
+    return kept[0]
 
 
 def test_noise_damps_the_signal_and_normalisation_restores_it(outcome):
@@ -93,10 +111,9 @@ def test_the_off_diagonal_part_is_what_is_left_of_the_same_strings(outcome):
     assert outcome.metrics["signal.off_diagonal.n6"].value == pytest.approx(exact.std(ddof=1))
 
 
-def test_strings_share_the_trajectories():
+def test_strings_share_the_trajectories(kept):
     """Four strings with 25 trajectories each are as good for an undisturbed echo as 100 without strings."""
-    layout = parse_layout("2x2@6")
-    found = [otoc_noise._circuit(TINY, layout, index) for index in range(6)]
+    found = [kept[1][f"2x2@6_{index}"] for index in range(6)]
     power = [
         np.mean([f[f"{name}_covariance"][0, 0] for f in found])
         for name in ("diagonal_reference", "reference")
