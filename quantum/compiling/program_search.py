@@ -92,8 +92,8 @@ def draw_molecules(
     drawn = moved_couplings(
         molecule, saupe, n_molecules, seed=seed, shift=shift, order_shift=order_shift
     )
-    spins = np.arange(len(drawn[0])) if keep is None else np.asarray(keep)
-    return tuple(reversible_hamiltonian(table[np.ix_(spins, spins)]) for table in drawn)
+    spins = range(len(drawn[0])) if keep is None else keep
+    return tuple(reversible_hamiltonian(table.of(spins)) for table in drawn)
 
 
 def at_budget(program: EchoProgram, times: Sequence[float], mean: float | int) -> EchoProgram:

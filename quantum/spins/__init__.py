@@ -8,7 +8,7 @@ Reading order: `molecule` (coordinates), `dipolar` (couplings of an oriented mol
 
 # Order of dependency, which ruff would sort away.
 # ruff: noqa: I001, RUF022
-from quantum.spins.molecule import ANGSTROM, toluene, dimethylbiphenyl
+from quantum.spins.molecule import ANGSTROM, make_molecule, read_xyz, toluene, dimethylbiphenyl
 from quantum.spins.dipolar import TOLUENE_SAUPE, DIMETHYLBIPHENYL_SAUPE, molecule_couplings
 from quantum.spins.torsion import candidates, torsion_weights
 from quantum.spins.hamiltonian import SpinHamiltonian, make_hamiltonian
@@ -17,6 +17,8 @@ from quantum.spins.krylov import evolve_krylov
 
 __all__ = [
     "ANGSTROM",
+    "make_molecule",
+    "read_xyz",
     "toluene",
     "dimethylbiphenyl",
     "TOLUENE_SAUPE",

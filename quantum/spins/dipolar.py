@@ -4,7 +4,7 @@
 
 r and u are length and direction of i -> j in the frame of the molecule, S is the Saupe order tensor (symmetric,
 traceless, S_ab = <(3 l_a l_b - delta_ab) / 2> with direction cosines l of the field): u^T S u = <P_2(cos theta)>.
-< > averages over groups that turn freely, each about the axis through its middle, normal to its plane, independently of
+< > averages over groups that turn freely, each about the line that all of its atoms show (`rotors`), independently of
 the others. Within a group that gives -1/2 of the coupling along the axis for pairs across it; the trapezoidal rule on
 the turn is exact for such pairs from three steps on and converges geometrically for others.
 
@@ -26,7 +26,9 @@ from jaxtyping import Array, Float
 from scipy.constants import hbar, mu_0
 
 from quantum._checks import check_array, check_count
-from quantum.spins.molecule import Molecule, check_positions, check_rotors
+from quantum.spins.coupling_table import CouplingTable
+from quantum.spins.molecule import Molecule, check_positions
+from quantum.spins.rotors import check_rotors, check_turning, turning_line
 
 # Order of toluene in EBBA at 295 K; arXiv:2510.19550 as reported by public study notes.
 TOLUENE_SAUPE = np.diag([-0.1582, -0.0176, 0.1758])
@@ -38,6 +40,8 @@ _PER_RATIOS = mu_0 * hbar * _SCALE**3 / (8 * math.pi**2)
 _ROTATION_STEPS = (
     24  # pairs of a methyl group with others 2 A away converge to 1e-9 of their coupling
 )
+# rad/s/T: the least and the greatest of a nucleus are 0.5e7 and 28.5e7 in size.
+_RATIOS = (1e6, 1e9)
 _TRACE = 1e-6
 _ROUNDING = 1e-6
 
@@ -77,13 +81,14 @@ def couplings(
 
     Args:
         positions: Metres, in the frame of the molecule.
-        gyromagnetic: Gyromagnetic ratios in rad/s/T.
+        gyromagnetic: Gyromagnetic ratios in rad/s/T, 0 for an atom that only shows where a group turns.
         saupe: Order tensor in that frame.
-        rotors: Groups of spins that turn freely and independently; a methyl group's three protons.
+        rotors: Groups that turn freely and independently; a methyl group's three protons, with or without its carbon.
         rotation_steps: Angles of a turn; a multiple of 3, so that the sites of a methyl group stay alike.
 
     Raises:
-        ValueError: If atoms overlap, the tensor is no Saupe tensor, or rotors or steps are wrong.
+        ValueError: If atoms overlap or are in no metres, ratios are in no rad/s/T, the tensor is no Saupe tensor, or
+            rotors or steps are wrong.
     """
     groups = tuple(tuple(int(k) for k in group) for group in rotors)
     check_array(positions, "positions", ("spins", 3), "m", "x, y and z for each spin")
@@ -93,39 +98,88 @@ def couplings(
     check_count(rotation_steps, "rotation_steps", 3)
     if rotation_steps % 3:
         raise ValueError(f"`rotation_steps` must be a multiple of 3, but is {rotation_steps}.")
-    if not isinstance(positions, Tracer):
-        check_positions(np.asarray(positions))
+    _check_ratios(gyromagnetic)
+    _check_geometry(positions, groups)
     if not isinstance(saupe, Tracer):
         check_saupe(saupe)
-    places = jnp.asarray(positions) * _SCALE
-    tensor = jnp.asarray(saupe, dtype=places.dtype)
-    mean = _averaged(places, tensor, groups, rotation_steps)
-    ratios = jnp.asarray(gyromagnetic, dtype=places.dtype)
-    return -_PER_RATIOS * ratios[:, None] * ratios[None, :] * mean
+    mean = _mean_order(positions, saupe, groups, rotation_steps, tuple(range(n)))
+    return _in_hz(mean, gyromagnetic)
 
 
 def molecule_couplings(
     molecule: Molecule, saupe: Float[Array, "3 3"] | np.ndarray
-) -> Float[Array, "spins spins"]:
-    """Couplings in Hz of the nuclei with spin, protons last.
+) -> CouplingTable:
+    """Couplings in Hz of the spins 1/2, protons last, with the nuclide of each.
+
+    Groups turn about the line that all of their atoms show, also those without spin.
 
     Args:
         molecule: Nuclei, positions and the groups that turn.
         saupe: Order tensor in its frame.
 
     Raises:
-        ValueError: If atoms overlap or the tensor is no Saupe tensor.
+        ValueError: If atoms overlap, the tensor is no Saupe tensor, there is no spin 1/2, or a nucleus of spin above
+            1/2 is not left out.
     """
-    spins = molecule.spins()
-    return couplings(spins.positions, spins.gyromagnetic, saupe, spins.rotors)
+    if not isinstance(saupe, Tracer):
+        check_saupe(saupe)
+    names = tuple(molecule.isotopes[k] for k in molecule.spin_places())
+    return CouplingTable(couplings_by_order(molecule, saupe), names)
 
 
-@partial(jax.jit, static_argnums=(2, 3))
-def _averaged(places, saupe, groups, steps: int):
-    """< u^T S u / r^3 > for all pairs."""
+def couplings_by_order(
+    molecule: Molecule, order: Float[Array, "3 3"] | np.ndarray
+) -> Float[Array, "spins spins"]:
+    """Couplings in Hz for any symmetric matrix in place of the order tensor, in which they are linear.
+
+    Raises:
+        ValueError: If atoms overlap, there is no spin 1/2, or a nucleus of spin above 1/2 is not left out.
+    """
+    kept = molecule.spin_places()
+    check_rotors(molecule.rotors, len(molecule.isotopes))
+    _check_geometry(molecule.positions, molecule.rotors)
+    mean = _mean_order(molecule.positions, order, molecule.rotors, _ROTATION_STEPS, kept)
+    return _in_hz(mean, molecule.gyromagnetic[list(kept)])
+
+
+def _check_ratios(gyromagnetic) -> None:
+    if isinstance(gyromagnetic, Tracer):
+        return
+    ratios = np.asarray(gyromagnetic)
+    sizes = np.abs(ratios)
+    wrong = ratios[(sizes > 0) & ((sizes < _RATIOS[0]) | (sizes > _RATIOS[1]))]
+    if wrong.size:
+        raise ValueError(
+            f"`gyromagnetic` must lie between {_RATIOS[0]:g} and {_RATIOS[1]:g} rad/s/T in size, but one is "
+            f"{wrong[0]:g}; are they in rad/s/T? The proton has 2.675e8."
+        )
+
+
+def _check_geometry(positions, groups) -> None:
+    if not isinstance(positions, Tracer):
+        check_positions(np.asarray(positions))
+        check_turning(positions, groups)
+
+
+def _mean_order(positions, saupe, groups, steps: int, kept: tuple[int, ...]):
+    places = jnp.asarray(positions) * _SCALE
+    tensor = jnp.asarray(saupe, dtype=places.dtype)
+    # A group without a spin moves nothing that couples.
+    groups = tuple(group for group in groups if set(group) & set(kept))
     if not groups:
-        return _order_over_cube(places, places, saupe)
-    frames = _turned(places, groups, steps)
+        return _rigid(places[np.array(kept)], tensor)
+    return _averaged(places, tensor, groups, steps, kept)
+
+
+def _in_hz(mean, gyromagnetic):
+    ratios = jnp.asarray(gyromagnetic, dtype=mean.dtype)
+    return -_PER_RATIOS * ratios[:, None] * ratios[None, :] * mean
+
+
+@partial(jax.jit, static_argnums=(2, 3, 4))
+def _averaged(places, saupe, groups, steps: int, kept: tuple[int, ...]):
+    """< u^T S u / r^3 > for all pairs of the atoms that are kept."""
+    frames = _turned(places, groups, steps)[:, np.array(kept)]
     same = jax.vmap(lambda at: _order_over_cube(at, at, saupe))(frames).mean(axis=0)
     if len(groups) == 1:
         return same
@@ -136,8 +190,15 @@ def _averaged(places, saupe, groups, steps: int):
     owner = np.full(places.shape[0], -1)
     for number, group in enumerate(groups):
         owner[list(group)] = number
+    owner = owner[list(kept)]
     apart = (owner[:, None] != owner) & (owner[:, None] >= 0) & (owner >= 0)
     return jnp.where(apart, table(frames).mean(axis=0), same)
+
+
+@jax.jit
+def _rigid(places, saupe):
+    """u^T S u / r^3 for all pairs."""
+    return _order_over_cube(places, places, saupe)
 
 
 def _order_over_cube(at, to, saupe):
@@ -156,12 +217,10 @@ def _turned(places, groups, steps: int):
     frames = jnp.broadcast_to(places, (steps, *places.shape))
     for group in groups:
         index = np.array(group)
-        centre = places[index].mean(axis=0, keepdims=True)
-        arms = places[index] - centre
-        normal = jnp.cross(arms[0], arms[1])
-        axis = normal / jnp.linalg.norm(normal)
+        centre, axis = turning_line(places[index])
+        arms = places[index] - centre[None]
         along = (arms @ axis)[:, None] * axis[None]  # Rodrigues
         across = jnp.cross(jnp.broadcast_to(axis, arms.shape), arms)
-        turned = c * (arms - along)[None] + s * across[None] + (centre + along)[None]
+        turned = c * (arms - along)[None] + s * across[None] + (centre[None] + along)[None]
         frames = frames.at[:, index].set(turned)
     return frames

@@ -10,7 +10,8 @@ average of rotated tensors. Spin 0 is the most significant bit, |0> is spin up (
 Left out: spins above 1/2, terms on three and more spins, relaxation.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import jax
 import jax.numpy as jnp
@@ -30,10 +31,12 @@ class SpinHamiltonian:
     Attributes:
         couplings: T_ij in rad/s, (spins, spins, 3, 3), with T_ji = T_ij^T and nothing for i = j.
         fields: f_i in rad/s, (spins, 3).
+        isotopes: Nuclide of each spin, which says what a pulse turns; () where it is not known.
     """
 
     couplings: Float[Array, "spins spins 3 3"]
     fields: Float[Array, "spins 3"]
+    isotopes: tuple[str, ...] = field(default=(), metadata={"static": True})
 
     @property
     def n_spins(self) -> int:
@@ -41,13 +44,19 @@ class SpinHamiltonian:
         return self.fields.shape[-2]
 
     def __add__(self, other: "SpinHamiltonian") -> "SpinHamiltonian":
-        return SpinHamiltonian(self.couplings + other.couplings, self.fields + other.fields)
+        if self.isotopes and other.isotopes and self.isotopes != other.isotopes:
+            raise ValueError(
+                f"`isotopes` must be those of the other Hamiltonian, but are {self.isotopes} and {other.isotopes}; "
+                "bring the spins into one order."
+            )
+        names = self.isotopes or other.isotopes
+        return SpinHamiltonian(self.couplings + other.couplings, self.fields + other.fields, names)
 
     def __sub__(self, other: "SpinHamiltonian") -> "SpinHamiltonian":
         return self + (-1.0) * other
 
     def __mul__(self, factor) -> "SpinHamiltonian":
-        return SpinHamiltonian(factor * self.couplings, factor * self.fields)
+        return replace(self, couplings=factor * self.couplings, fields=factor * self.fields)
 
     __rmul__ = __mul__
 
@@ -57,7 +66,14 @@ class SpinHamiltonian:
     def rotated(self, rotations: Float[Array | np.ndarray, "spins 3 3"]) -> "SpinHamiltonian":
         """The Hamiltonian with every spin operator turned: I_i . f becomes I_i . (R_i f)."""
         turned = jnp.einsum("iab,ijbc,jdc->ijad", rotations, self.couplings, rotations)
-        return SpinHamiltonian(turned, jnp.einsum("iab,ib->ia", rotations, self.fields))
+        fields = jnp.einsum("iab,ib->ia", rotations, self.fields)
+        return replace(self, couplings=turned, fields=fields)
+
+    def of(self, spins: Sequence[int]) -> "SpinHamiltonian":
+        """The terms among some of the spins, in the order given."""
+        kept = np.array(spins, dtype=int)
+        names = tuple(self.isotopes[k] for k in kept) if self.isotopes else ()
+        return SpinHamiltonian(self.couplings[np.ix_(kept, kept)], self.fields[kept], names)
 
 
 def make_hamiltonian(

@@ -1,9 +1,9 @@
 """Molecules for NMR: isotopes, positions in metres, groups that turn, and two built-in geometries.
 
-Gyromagnetic ratios are those of bare nuclei: the proton's from CODATA (`scipy.constants`), the others from the table of
-R. K. Harris, E. D. Becker, S. M. Cabral de Menezes, R. Goodfellow, P. Granger, Pure Appl. Chem. 73, 1795 (2001),
-DOI 10.1351/pac200173111795. With the 6.728284e7 rad/s/T given there for 13C the constant of two nuclei at 1 A,
-mu0 gamma_H gamma_C hbar / (8 pi^2), is 30.211 kHz.
+The constant of two nuclei at 1 A, mu0 gamma_H gamma_C hbar / (8 pi^2), is 30.211 kHz with the ratios of `nuclides`.
+All atoms stay in a molecule, for they say about which line a group turns; a Hamiltonian is
+made of its spins 1/2 (`spins`). Nuclei without spin take no part. One of spin above 1/2 would be wrong as a spin 1/2
+and wrong if dropped without a word: `without("14N")` leaves it out by choice, as its fast relaxation may do.
 
 Built in, as differentiable functions of their geometry (z is the long axis, x normal to the ring of the 13C, which is
 spin 0 and stands at the origin):
@@ -16,13 +16,13 @@ Lengths are our estimates: C-C 1.397 and C-H 1.0865 A in the ring, C-CH3 1.51, C
 the rings, and 110.5 degrees from C-C to C-H in the methyl group, where a tetrahedron would have 109.47; it gives +1883
 Hz within a methyl group.
 
-Left out: vibrations, spins above 1/2 (2H, 14N), the bond order of a drawn structure. An XYZ file holds positions only:
-which groups turn is up to the caller.
+Left out: vibrations, spins above 1/2 (2H, 14N), the bond order of a drawn structure. An XYZ file (`xyz_file`) holds
+positions only: which groups turn is up to the caller.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import jax
@@ -30,30 +30,23 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
-from scipy.constants import physical_constants
 
 from quantum._checks import check_array, check_in_range
+from quantum.spins.nuclides import GYROMAGNETIC, SPINS, above_half, isotope
+from quantum.spins.rotors import check_rotors, turning_line
+from quantum.spins.xyz_file import read_atoms
 
 ANGSTROM = 1e-10
 ORTHO_META = 2.4835e-10  # m, our estimate: the regular ring, 1.397 + 1.0865 A
-# rad/s/T; zero is a nucleus without spin. Harris et al. (2001), Table 1, but for the proton.
-GYROMAGNETIC = {
-    "1H": physical_constants["proton gyromag. ratio"][0],
-    "12C": 0.0,
-    "13C": 6.728284e7,
-    "15N": -2.71261804e7,
-    "16O": 0.0,
-    "19F": 25.18148e7,
-    "28Si": 0.0,
-    "29Si": -5.3190e7,
-    "31P": 10.8394e7,
-    "32S": 0.0,
-}
-# What an element of an XYZ file is taken for: its most abundant isotope. Nitrogen has none with spin 0 or 1/2.
-ELEMENTS = {"H": "1H", "C": "12C", "O": "16O", "F": "19F", "Si": "28Si", "P": "31P", "S": "32S"}
 _METHYL_ANGLE = math.radians(110.5)
+_TURNS = (-4 * math.pi, 4 * math.pi)
+_BONDS = (0.5e-10, 5e-10)  # m, our choice
 _LENGTHS = (1e-10, 1e-9)  # m, our choice: beyond, no distance of two protons of a ring
 _CLOSEST = 0.3e-10  # m, our choice: under half of the 0.74 A of the hydrogen molecule
+# m, our choice: two protons so far apart couple by 0.1 Hz, and no molecule has such a gap.
+_LONELY = 1e-8
+# m, and as 1e-3 in radians: a tenth of what coordinates of three decimals are rounded to.
+_SAME_LINE = 1e-14
 
 
 @jax.tree_util.register_dataclass
@@ -65,26 +58,100 @@ class Molecule:
         positions: Metres, (atoms, 3).
         isotopes: Name of each, such as "13C".
         rotors: Groups of atoms that turn freely together, such as the three protons of a methyl group.
+        left_out: Nuclides that take no part although they have spin.
     """
 
     positions: Float[Array, "atoms 3"]
     isotopes: tuple[str, ...] = field(metadata={"static": True})
     rotors: tuple[tuple[int, ...], ...] = field(default=(), metadata={"static": True})
+    left_out: tuple[str, ...] = field(default=(), metadata={"static": True})
 
     @property
     def gyromagnetic(self) -> Float[np.ndarray, " atoms"]:
-        """Gyromagnetic ratios in rad/s/T."""
-        return np.array([GYROMAGNETIC[name] for name in self.isotopes])
+        """Gyromagnetic ratios in rad/s/T, 0 for what has no spin or is left out.
+
+        Raises:
+            ValueError: If a nucleus has a spin above 1/2 and is not left out.
+        """
+        self._check_spins()
+        return np.array(
+            [0.0 if name in self.left_out else GYROMAGNETIC[name] for name in self.isotopes]
+        )
+
+    def without(self, *names: str) -> "Molecule":
+        """The molecule in which some nuclides, such as "14N" or "D", take no part; their atoms stay where they are.
+
+        Raises:
+            ValueError: If there is no such nuclide in it.
+        """
+        chosen = tuple(isotope(name) for name in names)
+        missing = [name for name in chosen if name not in self.isotopes]
+        if missing:
+            raise ValueError(
+                f"`left_out` must name nuclides of the molecule ({', '.join(dict.fromkeys(self.isotopes))}), but names "
+                f"{missing[0]}."
+            )
+        return replace(self, left_out=tuple(dict.fromkeys((*self.left_out, *chosen))))
+
+    def spin_places(self) -> tuple[int, ...]:
+        """Atoms whose spins a Hamiltonian is made of: protons last, otherwise in their order.
+
+        Raises:
+            ValueError: If there is none, or a nucleus has a spin above 1/2 and is not left out.
+        """
+        found = np.flatnonzero(self.gyromagnetic).tolist()
+        if not found:
+            raise ValueError(
+                f"`molecule` must hold a nucleus of spin 1/2, but holds {', '.join(dict.fromkeys(self.isotopes))}; "
+                'name the isotope, such as "13C".'
+            )
+        return tuple(sorted(found, key=lambda k: self.isotopes[k] == "1H"))
 
     def spins(self) -> "Molecule":
-        """Only the nuclei with spin, protons last, otherwise in their order: what a Hamiltonian is made of."""
-        order = sorted(
-            np.flatnonzero(self.gyromagnetic).tolist(), key=lambda k: self.isotopes[k] == "1H"
-        )
+        """Only the spins 1/2, in the order of `spin_places`.
+
+        Raises:
+            ValueError: As `spin_places`, or if a group that turns would lose atoms that fix its axis.
+        """
+        order = self.spin_places()
         place = {old: new for new, old in enumerate(order)}
-        rotors = tuple(tuple(place[k] for k in group if k in place) for group in self.rotors)
+        rotors = []
+        for group in self.rotors:
+            kept = tuple(k for k in group if k in place)
+            if kept:
+                self._check_line(group, kept)
+                rotors.append(tuple(place[k] for k in kept))
         isotopes = tuple(self.isotopes[k] for k in order)
-        return Molecule(self.positions[np.array(order)], isotopes, tuple(g for g in rotors if g))
+        return Molecule(self.positions[np.array(order)], isotopes, tuple(rotors))
+
+    def _check_spins(self) -> None:
+        wrong = above_half(name for name in self.isotopes if name not in self.left_out)
+        if wrong:
+            at = [k for k, name in enumerate(self.isotopes) if name == wrong[0]]
+            named = ", ".join(f'"{name}"' for name in wrong)
+            raise ValueError(
+                f"`molecule` must hold spins 1/2 or none, but holds {wrong[0]} of spin {SPINS[wrong[0]]:g} at "
+                f"{', '.join(map(str, at[:4]))}{', ...' * (len(at) > 4)}; leave it out by choice: "
+                f"molecule.without({named})."
+            )
+
+    def _check_line(self, group, kept) -> None:
+        """Raises ValueError if the atoms that stay show another line than all of the group."""
+        if len(kept) == len(group) or isinstance(self.positions, Tracer):
+            return
+        same = len(kept) >= 3
+        if same:
+            lines = [turning_line(self.positions[np.array(k)] / ANGSTROM) for k in (group, kept)]
+            (centre, axis), (other, own) = (map(np.asarray, line) for line in lines)
+            off = np.cross(axis, other - centre) * ANGSTROM
+            same = (
+                max(np.abs(off).max(), np.abs(np.cross(axis, own)).max() * ANGSTROM) <= _SAME_LINE
+            )
+        if not same:
+            raise ValueError(
+                f"`rotors` must keep their axis, but {group} loses atoms without a spin 1/2 that fix it; take the "
+                "couplings of the whole molecule."
+            )
 
 
 @jax.tree_util.register_dataclass
@@ -108,22 +175,35 @@ class Bonds:
     between_rings: float | Float[Array, ""] = 1.49e-10
     methyl_angle: float | Float[Array, ""] = _METHYL_ANGLE
 
+    def __post_init__(self):
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, float | int) and each.name == "methyl_angle":
+                check_in_range(value, each.name, math.pi / 2, math.pi, "rad", "Is it in radians?")
+            elif isinstance(value, float | int):
+                check_in_range(value, each.name, *_BONDS, "m", "Is it in metres?")
+
 
 def make_molecule(
     positions: Float[Array, "atoms 3"] | np.ndarray,
     isotopes: Sequence[str],
     rotors: Sequence[Sequence[int]] = (),
+    *,
+    left_out: Sequence[str] = (),
 ) -> Molecule:
     """Checks and makes a molecule.
 
     Args:
         positions: Metres.
-        isotopes: Isotope ("13C") or element ("C", its most abundant isotope) of each atom.
-        rotors: Groups of atoms that turn freely, such as the protons of each methyl group.
+        isotopes: Isotope ("13C") or element ("C", its most abundant isotope) of each atom, as `nuclides.isotope`
+            reads it.
+        rotors: Groups of atoms that turn freely, such as the protons of each methyl group, with or without its carbon.
+        left_out: Nuclides that take no part although they have spin, such as "14N".
 
     Raises:
-        ValueError: If shapes differ, a position is not finite, two atoms overlap, an isotope is unknown, or a rotor
-            has fewer than three atoms, shares one with another, or names one that is not there.
+        ValueError: If shapes differ, a position is not finite, two atoms overlap or one is far from all others, an
+            isotope is unknown, or a rotor has fewer than three atoms, shares an atom with another, or
+            names one that is not there.
     """
     places = np.asarray(positions)
     hint = "x, y and z in metres for each isotope"
@@ -131,11 +211,12 @@ def make_molecule(
     check_positions(places)
     groups = tuple(tuple(int(k) for k in group) for group in rotors)
     check_rotors(groups, len(isotopes))
-    return Molecule(jnp.asarray(places), tuple(_isotope(name) for name in isotopes), groups)
+    found = Molecule(jnp.asarray(places), tuple(isotope(name) for name in isotopes), groups)
+    return found.without(*left_out)
 
 
 def check_positions(places: np.ndarray) -> None:
-    """Raises ValueError unless positions (m) are (atoms, 3) and finite and no two atoms overlap."""
+    """Raises ValueError unless positions (m) are (atoms, 3), finite, and no two atoms overlap and none is far off."""
     check_array(
         places, "positions", ("atoms", 3), "m", "leave out an atom whose place is not known"
     )
@@ -147,80 +228,38 @@ def check_positions(places: np.ndarray) -> None:
             f"`positions` must keep atoms at least {_CLOSEST:g} m apart, but atoms {i} and {j} overlap at "
             f"{distances[i, j]:.3g} m; are they in metres?"
         )
-
-
-def check_rotors(rotors: tuple[tuple[int, ...], ...], n_atoms: int) -> None:
-    """Raises ValueError unless groups have three or more atoms that exist, each in one group only."""
-    named = [k for group in rotors for k in group]
-    if any(not 0 <= k < n_atoms for k in named) or len(set(named)) < len(named):
+    nearest = distances.min(axis=1, initial=np.inf)
+    if len(places) > 1 and nearest.max() > _LONELY:
+        k = int(nearest.argmax())
         raise ValueError(
-            f"`rotors` must name each of atoms 0 to {n_atoms - 1} at most once, but are {rotors}."
-        )
-    if any(len(group) < 3 for group in rotors):
-        raise ValueError(
-            f"`rotors` must hold three atoms or more each, which fix an axis, but are {rotors}."
+            f"`positions` must keep each atom within {_LONELY:g} m of another, but atom {k} is {nearest[k]:.3g} m from "
+            "all others; are they in angstrom? Did you mean 1e-10 times these?"
         )
 
 
-def read_xyz(path: str | Path, rotors: Sequence[Sequence[int]] = ()) -> Molecule:
-    """Reads an XYZ file: number of atoms, a comment line, then name and x y z in angstrom for each atom.
+def read_xyz(
+    path: str | Path,
+    rotors: Sequence[Sequence[int]] = (),
+    *,
+    left_out: Sequence[str] = (),
+    units: str | None = None,
+    frame: int | None = None,
+) -> Molecule:
+    """Reads an XYZ file in the forms that `xyz_file` lists.
 
     Args:
         path: The file; names are elements ("C", its most abundant isotope) or isotopes ("13C").
         rotors: Groups of atoms that turn freely, counted from 0 in the order of the file.
+        left_out: Nuclides that take no part although they have spin, such as "14N".
+        units: "angstrom", "bohr" or "nm"; by default what the file says, angstrom where it says nothing.
+        frame: Which of several molecules in one file, from 0; they are refused by default.
 
     Raises:
-        ValueError: If the file is not there, is truncated, lacks a column, names an unknown isotope, or atoms overlap.
+        ValueError: If the file is not there, is truncated, lacks a column, names an unknown isotope or unit, or atoms
+            overlap.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "no text"
-        raise ValueError(
-            f"`path` must be a file that can be read, but {path} is not: {why}; give an XYZ file."
-        ) from error
-    n = _n_atoms(lines, path)
-    names, places = [], []
-    for number, line in enumerate(lines[2 : 2 + n], start=3):
-        cells = line.split()
-        try:
-            names.append(cells[0])
-            places.append([float(cell) for cell in cells[1:4]])
-        except (IndexError, ValueError):
-            places.append([])
-        if len(places[-1]) < 3:
-            raise ValueError(
-                f"`{path}` must have a name and three numbers in line {number}, but it reads {line.strip()!r}; "
-                "give x, y and z in angstrom."
-            )
-    return make_molecule(ANGSTROM * np.array(places), names, rotors)
-
-
-def _n_atoms(lines: list[str], path) -> int:
-    first = lines[0].strip() if lines else ""
-    if not first.isdecimal() or int(first) < 1:
-        raise ValueError(
-            f"`{path}` must open with the number of atoms, but its first line reads {first!r}; is it an XYZ file?"
-        )
-    n = int(first)
-    rest = [line for line in lines[2:] if line.strip()]
-    if len(rest) != n:
-        hint = "is it truncated?" if len(rest) < n else "one molecule a file."
-        raise ValueError(
-            f"`{path}` must hold the {n} atoms of its first line, but holds {len(rest)}; {hint}"
-        )
-    return n
-
-
-def _isotope(name: str) -> str:
-    found = ELEMENTS.get(name, name)
-    if found not in GYROMAGNETIC:
-        known = ", ".join([*GYROMAGNETIC, *ELEMENTS])
-        raise ValueError(
-            f"`isotopes` must be among {known}, but hold {name!r}; name an isotope of spin 0 or 1/2, spins above 1/2 "
-            "are left out."
-        )
-    return found
+    names, places = read_atoms(path, units=units, frame=frame)
+    return make_molecule(places, names, rotors, left_out=left_out)
 
 
 def toluene(
@@ -254,9 +293,11 @@ def dimethylbiphenyl(dihedral: float | Float[Array, ""], bonds: Bonds | None = N
         bonds: Bond lengths; those of the module docstring by default.
 
     Raises:
-        ValueError: If the angle is not finite.
+        ValueError: If the angle is not finite or beyond two turns.
     """
     check_array(dihedral, "dihedral", (), "rad", "give an angle")
+    if not isinstance(dihedral, Tracer):
+        check_in_range(float(dihedral), "dihedral", *_TURNS, "rad", "Is it in radians?")
     bonds = bonds or Bonds()
     mirror = jnp.array([1.0, 1.0, -1.0])  # the ring of the 13C hangs down from the origin
     carbons, protons = ([at * mirror for at in ring] for ring in _ring(bonds, bonds.ring))

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from quantum._checks import check_count, check_in_range
+from quantum.spins.coupling_table import CouplingTable
 from quantum.spins.dipolar import molecule_couplings
 from quantum.spins.molecule import ANGSTROM, Molecule
 
@@ -30,7 +31,7 @@ def moved_couplings(
     seed: int,
     shift: float | int = 2e-12,
     order_shift: float | int = 0.01,
-) -> tuple[Float[np.ndarray, "spins spins"], ...]:
+) -> tuple[CouplingTable, ...]:
     """D_ij in Hz of molecules with atoms and order tensor moved at random, normally distributed.
 
     Args:
@@ -54,7 +55,7 @@ def moved_couplings(
         noise = rng.normal(0, order_shift, (3, 3))
         noise = (noise + noise.T) / 2
         tensor = saupe + noise - np.trace(noise) / 3 * np.eye(3)
-        found.append(np.asarray(molecule_couplings(moved, tensor)))
+        found.append(molecule_couplings(moved, tensor))
     return tuple(found)
 
 

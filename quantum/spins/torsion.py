@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 from scipy.constants import R as GAS_CONSTANT
 
@@ -57,8 +58,12 @@ def torsion_weights(
         temperature: Kelvin.
 
     Raises:
-        ValueError: If the height is negative or the temperature not positive.
+        ValueError: If the minimum is beyond a turn, the height negative or the temperature not positive.
     """
+    if not isinstance(minimum, Tracer):
+        check_in_range(
+            float(minimum), "minimum", -2 * math.pi, 2 * math.pi, "rad", "Is it in radians?"
+        )
     check_in_range(height, "height", 0, 1e6, "J/mol")
     check_in_range(temperature, "temperature", 1e-3, 1e5, "K")
     depth = (jnp.cos(2 * jnp.asarray(angles)) - jnp.cos(2 * jnp.asarray(minimum))) ** 2

@@ -124,7 +124,7 @@ def test_spins_keep_their_rotors_and_stand_behind_the_rare_ones():
         (WATER.replace("0.96 0 0", "0.96 0"), "three numbers in line 4, but it reads 'H 0.96 0'"),
         (WATER.replace("0.96", "near"), "three numbers in line 4"),
         (WATER.replace("O 0", "Xx 0"), "`isotopes` must be among .* hold 'Xx'"),
-        (WATER.replace("O 0", "14N 0"), "hold '14N'; .* spins above 1/2"),
+        (WATER.replace("O 0", "99N 0"), "hold '99N'; name the nuclide"),
         (WATER.replace("0.96", "0.06"), "atoms 0 and 1 overlap at 6e-12 m"),
         (WATER.replace("0.96", "nan"), "`positions` must be finite"),
         ("water\n", "must open with the number of atoms, but its first line reads 'water'"),
