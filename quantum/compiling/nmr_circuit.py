@@ -33,7 +33,8 @@ from quantum.circuits.gates import matrix_gate, phased_x
 from quantum.compiling.swap_network import swap_network, sweep_moments
 from quantum.compiling.trotter import pair_matrix, spin_matrix
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
-from quantum.nmr.methods import EchoCurve
+from quantum.nmr.methods import EchoCurve, one_probe
+from quantum.nmr.species import probe_first
 from quantum.nmr.strike import check_times
 from quantum.spins.hamiltonian import SpinHamiltonian
 
@@ -131,7 +132,7 @@ def circuit_echo(circuit: Circuit) -> float:
 
 @dataclass(frozen=True)
 class ProductFormula:
-    """The echo as a circuit of the chip, a method of `nmr.methods.echo`; the probe is spin 0.
+    """The echo as a circuit of the chip, a method of `nmr.methods.echo`; the probe is brought onto qubit 0.
 
     Attributes:
         n_steps: Steps of the product formula at every time.
@@ -149,8 +150,7 @@ class ProductFormula:
 
     def curve(self, hamiltonian, struck, angle, times, *, axis, probe) -> EchoCurve:
         """`circuit_echo` of `nmr_echo_circuit` at each time."""
-        if probe != 0:
-            raise ValueError(f"`probe` must be 0 with a circuit, but is {probe}.")
+        hamiltonian, struck = probe_first(hamiltonian, struck, one_probe(probe, self.name))
         found = [
             circuit_echo(
                 nmr_echo_circuit(

@@ -42,6 +42,7 @@ from quantum.nmr.pulse_sequence import (
     propagator,
     toggling_frames,
 )
+from quantum.nmr.species import read_probes
 from quantum.spins.hamiltonian import SpinHamiltonian, spin_product
 
 QUARTER = math.pi / 2
@@ -177,18 +178,23 @@ def scale_factors(
     return tensor, weights @ proton, (weights * sign) @ proton
 
 
-def echo_signal(unitary: Complex[np.ndarray, "states states"], probe: int = 0) -> float:
+def echo_signal(
+    unitary: Complex[np.ndarray, "states states"], probe: int | Sequence[int] = 0
+) -> float:
     """C = Tr[S_x W S_x W^dag] / Tr[S_x^2] of a dense W: 1 where the probe comes back.
+
+    Args:
+        unitary: W.
+        probe: Spin that is prepared and read, or spins: then S_x is the sum of theirs.
 
     Raises:
         ValueError: If the size is not a power of two or there is no such spin.
     """
     n = int(math.log2(len(unitary)))
-    if 2**n != len(unitary) or not 0 <= probe < n:
-        raise ValueError(
-            f"`unitary` must act on spins with one of number {probe}, but has {len(unitary)} rows."
-        )
-    spin = spin_product(n, {probe: 0})
+    if 2**n != len(unitary):
+        raise ValueError(f"`unitary` must act on spins, but has {len(unitary)} rows.")
+    probes = read_probes(n, probe)
+    spin = sum((spin_product(n, {k: 0}) for k in probes), np.zeros_like(unitary))
     return float(
         np.real(np.vdot(spin, unitary @ spin @ unitary.conj().T)) / np.vdot(spin, spin).real
     )
@@ -224,16 +230,18 @@ def pulsed_echo(
     n_cycles: Sequence[int],
     strikes: Sequence[Complex[np.ndarray, "states states"]],
     rf_scales: Sequence[float] = (1.0,),
+    probe: int | Sequence[int] = 0,
 ) -> Float[np.ndarray, "strikes lengths"]:
     """Echo of n cycles forward, a strike and n cycles backward, pulses and all, for several strikes.
 
     Args:
         sequence: One forward cycle.
-        hamiltonian: Internal Hamiltonian; spin 0 is the probe "C".
-        channels: Name of the channel of each spin.
+        hamiltonian: Internal Hamiltonian.
+        channels: Name of the channel of each spin, "C" for the nuclide of the probe and "H" for the protons.
         n_cycles: Numbers of cycles.
         strikes: Dense butterflies on all spins, such as of `strike.butterfly`; the identity for the Loschmidt echo.
         rf_scales: Strengths of the proton RF over the sample, 1 where it is as asked; equally weighted.
+        probe: Spin that is prepared and read, or spins.
 
     Raises:
         ValueError: If a number of cycles is negative or the spins do not fit.
@@ -247,7 +255,7 @@ def pulsed_echo(
         back = propagator(backward(sequence).scaled(scale), hamiltonian, channels)
         for column, n in enumerate(n_cycles):
             there, home = power(forth, n), power(back, n)
-            found[:, column] += [echo_signal(home @ strike @ there) for strike in strikes]
+            found[:, column] += [echo_signal(home @ strike @ there, probe) for strike in strikes]
     return found / len(rf_scales)
 
 

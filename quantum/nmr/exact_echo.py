@@ -18,7 +18,10 @@ so that with the axis of the butterfly turned alike both forms of `average_hamil
 faster than complex ones for nine protons. It needs no compilation for another number of spins or times and goes one
 proton further, but knows no derivatives and no higher orders; Hamiltonians of other forms go through complex matrices.
 
-Conventions as in `average_hamiltonian`. Left out: relaxation, pulse errors, Hamiltonians that turn the probe.
+`echo_by_matrices` is the trace as it stands, for Hamiltonians that turn the probe, such as those of like spins, and for
+several probes measured together.
+
+Conventions as in `average_hamiltonian`. Left out: relaxation, pulse errors.
 """
 
 import math
@@ -32,12 +35,13 @@ from jax.core import Tracer
 from jaxtyping import Array, Complex, Float
 
 from quantum._checks import check_count
-from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
+from quantum.nmr.dipolar_sequences import BLEW_12_AXIS, echo_signal
 from quantum.nmr.strike import butterfly, check_echo
-from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian
+from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian, dense
 
 MOST_SPINS = 11  # blocks of 2^10 squared in complex128 are 17 MB, two held at every time
 MOST_REAL_SPINS = 12
+MOST_MATRIX_SPINS = 10
 
 
 def echo_by_sectors(
@@ -245,3 +249,38 @@ def _times(left, right):
     if np.iscomplexobj(left):
         return left @ right
     return left @ np.real(right) + 1j * (left @ np.imag(right))
+
+
+def echo_by_matrices(
+    hamiltonian: SpinHamiltonian,
+    struck: Sequence[int],
+    angle: float | int,
+    times: Sequence[float] | Float[np.ndarray, " times"],
+    *,
+    axis: Sequence[float] | Float[Array, " 3"] | np.ndarray = BLEW_12_AXIS,
+    probe: int | Sequence[int] = 0,
+) -> Float[np.ndarray, " times"]:
+    """C(t) of one probe or several, exact, from matrices of all spins.
+
+    Args:
+        hamiltonian: Any Hamiltonian.
+        struck: Spins that the butterfly turns.
+        angle: Butterfly angle theta in radians.
+        times: Times of the forward evolution in seconds, not negative.
+        axis: Axis of the butterfly, of length one.
+        probe: The spin that is measured, or spins: then S_x is the sum of theirs.
+
+    Raises:
+        ValueError: As `check_echo`; there may be 10 spins.
+    """
+    check_echo(
+        hamiltonian, struck, angle, times, axis, probe,
+        most_spins=MOST_MATRIX_SPINS, any_probe=True, several=True,
+    )  # fmt: skip
+    energies, states = np.linalg.eigh(dense(hamiltonian))
+    strike = np.asarray(butterfly(hamiltonian.n_spins, struck, float(angle), jnp.asarray(axis)))
+    found = []
+    for time in times:
+        there = (states * np.exp(-1j * energies * time)) @ states.conj().T
+        found.append(echo_signal(there.conj().T @ strike @ there, probe))
+    return np.array(found)

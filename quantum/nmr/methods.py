@@ -6,12 +6,14 @@ A method is a name or an object; the object holds what only that method needs:
 
     sectors         11 spins   exact                          differentiates
     real_sectors    12 spins   exact                          no derivative
+    matrices        10 spins   exact                          no derivative
     typicality      20 spins   standard error of states       no derivative
     pulses          10 spins   exact, with all pulses         no derivative
     pulsed_states   20 spins   standard error of states       no derivative
 
-The first three take U = exp(-i H t), the pulsed ones a sequence of pulses on top of H, forwards and backwards. A method
-is any object with the attributes of `Method`: `compiling.nmr_circuit.ProductFormula` is the echo as a circuit of the
+The first two want S_z of the probe kept; `matrices`, `pulses` and `typicality` measure several probes together. The
+first four take U = exp(-i H t), the pulsed ones a sequence of pulses on top of H, forwards and backwards. A method is
+any object with the attributes of `Method`: `compiling.nmr_circuit.ProductFormula` is the echo as a circuit of the
 chip. Whoever asks too much of a method is told which one to take.
 
 Sources and conventions in `exact_echo`, `typicality`, `dipolar_sequences` and `pulsed_states`. Left out: several
@@ -32,13 +34,16 @@ from jaxtyping import Array, Float
 from quantum._checks import check_choice, check_count
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS, pulsed_echo
 from quantum.nmr.exact_echo import (
+    MOST_MATRIX_SPINS,
     MOST_REAL_SPINS,
     MOST_SPINS,
+    echo_by_matrices,
     echo_by_real_sectors,
     echo_by_sectors,
 )
 from quantum.nmr.pulse_sequence import PulseSequence
 from quantum.nmr.pulsed_states import pulsed_echo_by_typicality, rotation
+from quantum.nmr.species import probe_first, pulse_channels
 from quantum.nmr.strike import butterfly, check_echo
 from quantum.nmr.typicality import echo_by_typicality
 from quantum.spins.hamiltonian import SpinHamiltonian
@@ -121,8 +126,23 @@ class RealSectors:
 
 
 @dataclass(frozen=True)
+class Matrices:
+    """Exact, from matrices of all spins: H may turn the probe, and several may be measured together."""
+
+    name: ClassVar[str] = "matrices"
+    most_spins: ClassVar[int] = MOST_MATRIX_SPINS
+    error: ClassVar[str] = "exact"
+    differentiates: ClassVar[bool] = False
+
+    def curve(self, hamiltonian, struck, angle, times, *, axis, probe) -> EchoCurve:
+        """`exact_echo.echo_by_matrices`."""
+        found = echo_by_matrices(hamiltonian, struck, angle, times, axis=axis, probe=probe)
+        return EchoCurve(found, np.zeros_like(found))
+
+
+@dataclass(frozen=True)
 class Typicality:
-    """Random states in place of the trace; the only one whose H may turn the probe.
+    """Random states in place of the trace; H may turn the probe, and several may be measured together.
 
     Attributes:
         n_states: Random states, at least 2.
@@ -151,7 +171,7 @@ class Typicality:
 
 @dataclass(frozen=True)
 class Pulses:
-    """Pulse sequences as matrices, pulses and all; the probe is spin 0 on channel "C", all others are on "H".
+    """Pulse sequences as matrices, pulses and all; `species.pulse_channels` says which spin is on "C" and "H".
 
     Attributes:
         sequence: One forward cycle; every time is a whole number of them.
@@ -167,11 +187,11 @@ class Pulses:
 
     def curve(self, hamiltonian, struck, angle, times, *, axis, probe) -> EchoCurve:
         """`dipolar_sequences.pulsed_echo`."""
-        counts = _cycles(self.sequence, times, probe)
+        counts = _cycles(self.sequence, times)
         strike = np.asarray(butterfly(hamiltonian.n_spins, struck, float(angle), jnp.asarray(axis)))
-        channels = ("C",) + (hamiltonian.n_spins - 1) * ("H",)
+        channels = pulse_channels(hamiltonian, probe)
         strikes, scales = [strike.astype(complex)], self.rf_scales
-        found = pulsed_echo(self.sequence, hamiltonian, channels, counts, strikes, scales)
+        found = pulsed_echo(self.sequence, hamiltonian, channels, counts, strikes, scales, probe)
         return EchoCurve(found[0], np.zeros(len(counts)))
 
 
@@ -198,7 +218,8 @@ class PulsedStates:
     def curve(self, hamiltonian, struck, angle, times, *, axis, probe) -> EchoCurve:
         """`pulsed_states.pulsed_echo_by_typicality`."""
         check_count(self.n_states, "n_states", 2, "One state has no standard error.")
-        counts = _cycles(self.sequence, times, probe)
+        counts = _cycles(self.sequence, times)
+        hamiltonian, struck = probe_first(hamiltonian, struck, one_probe(probe, self.name))
         turn = np.asarray(butterfly(1, [0], float(angle), jnp.asarray(axis)))
         samples = pulsed_echo_by_typicality(
             self.sequence, hamiltonian, counts, [rotation(struck, turn)],
@@ -208,8 +229,8 @@ class PulsedStates:
         return EchoCurve(samples.mean(axis=0), error)
 
 
-_METHODS = (Sectors, RealSectors, Typicality, Pulses, PulsedStates)
-_BY_NAME = {method.name: method for method in (Sectors, RealSectors, Typicality)}
+_METHODS = (Sectors, RealSectors, Matrices, Typicality, Pulses, PulsedStates)
+_BY_NAME = {method.name: method for method in (Sectors, RealSectors, Matrices, Typicality)}
 
 
 class MethodRow(NamedTuple):
@@ -234,18 +255,18 @@ def echo(
     *,
     method: str | Method = "sectors",
     axis: Sequence[float] | Float[Array, " 3"] | np.ndarray = BLEW_12_AXIS,
-    probe: int = 0,
+    probe: int | Sequence[int] = 0,
 ) -> EchoCurve:
-    """The echo of a probe spin.
+    """The echo of a probe spin, or of several together.
 
     Args:
         hamiltonian: H of the way out; for pulsed methods what acts between and under the pulses.
         struck: Spins that the butterfly turns, such as the protons of the methyl groups.
         angle: theta in rad.
         times: Times of one way out in s, not negative.
-        method: "sectors", "real_sectors" or "typicality", or an object such as `Typicality(n_states=40)`.
+        method: "sectors", "real_sectors", "matrices" or "typicality", or an object such as `Typicality(n_states=40)`.
         axis: n, of length one; by default that of BLEW-12, (0, 2, 1) / sqrt(5).
-        probe: Spin that is prepared and read along x.
+        probe: Spin that is prepared and read along x, or spins: then S_x is the sum of theirs.
 
     Returns:
         C at each time and its standard error.
@@ -270,7 +291,9 @@ def echo(
             f"`method` must take {n} spins, but {chosen.name} takes {chosen.most_spins} at most; "
             f"{_fitting(n, traced)}."
         )
-    check_echo(hamiltonian, struck, angle, times, axis, probe, any_probe=True)
+    check_echo(hamiltonian, struck, angle, times, axis, probe, any_probe=True, several=True)
+    if np.size(probe) == 1 or chosen.name in ("sectors", "real_sectors"):
+        probe = one_probe(probe, chosen.name)
     return chosen.curve(hamiltonian, struck, angle, times, axis=axis, probe=probe)
 
 
@@ -284,10 +307,22 @@ def _fitting(n_spins: int, differentiated: bool) -> str:
     return f"take {' or '.join(fit)}" if fit else "no method does"
 
 
-def _cycles(sequence: PulseSequence, times, probe: int) -> list[int]:
+def one_probe(probe: int | Sequence[int], method: str) -> int:
+    """The probe as a number.
+
+    Raises:
+        ValueError: If there are several.
+    """
+    if np.size(probe) != 1:
+        raise ValueError(
+            f"`probe` must be one spin with {method}, but is {probe}; `matrices`, `pulses` and `typicality` measure "
+            "several together."
+        )
+    return int(np.ravel(probe)[0])
+
+
+def _cycles(sequence: PulseSequence, times) -> list[int]:
     """Numbers of whole cycles in the times."""
-    if probe != 0:
-        raise ValueError(f"`probe` must be 0 with a pulsed method, but is {probe}.")
     shares = np.asarray(times, dtype=float) / sequence.duration
     missed = np.abs(shares - np.rint(shares))
     if missed.max(initial=0) > _WHOLE:

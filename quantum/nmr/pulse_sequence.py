@@ -30,6 +30,8 @@ from jaxtyping import Complex, Float
 from quantum._checks import check_count
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian, dense, spin_product
 
+_LONGEST = 100.0  # s, our choice: no nuclear spin in a liquid remembers so long
+_MOST_TURNS = 4  # beyond, an angle is in degrees
 _NODES_PER_TURN = 24  # Gauss's rule for cos and sin of twice the angle, error below 1e-15
 
 
@@ -53,6 +55,9 @@ class Pulse:
         for name in ("angle", "phase", "duration"):
             _check_finite(getattr(self, name), name, "s" if name == "duration" else "rad")
         _check_duration(self.duration)
+        _check_turns(self.phase, "phase")
+        if self.duration == 0:  # a long one may be a spin lock of many turns
+            _check_turns(self.angle, "angle")
 
 
 @dataclass(frozen=True)
@@ -284,6 +289,17 @@ def _check_duration(value: float | int) -> None:
     if value < 0:
         raise ValueError(
             f"`duration` must not be negative, but is {value:g} s; time goes back by a reversed sequence."
+        )
+    if value > _LONGEST:
+        raise ValueError(
+            f"`duration` must be at most {_LONGEST:g} s, but is {value:g} s; is it in seconds?"
+        )
+
+
+def _check_turns(value: float | int, name: str) -> None:
+    if abs(value) > _MOST_TURNS * 2 * math.pi:
+        raise ValueError(
+            f"`{name}` must be within {_MOST_TURNS} turns, but is {value:g} rad; is it in radians?"
         )
 
 

@@ -9,8 +9,8 @@ along x, |+> |r>,
 
 because the unpolarised half of |+><+| has no trace with S_x. Nothing is averaged over a cycle.
 
-Conventions of `pulse_sequence`; spin 0 is the probe "C", all others are protons "H". Left out: RF that varies over the
-sample (scale the sequence), relaxation.
+Conventions of `pulse_sequence`; spin 0 is the probe, `species.pulse_channels` says which spin is on "C" and which on
+"H". Left out: RF that varies over the sample (scale the sequence), relaxation.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +23,7 @@ from jaxtyping import Complex, Float
 from quantum._checks import check_count
 from quantum.nmr.dipolar_sequences import backward
 from quantum.nmr.pulse_sequence import Delay, Pulse, PulseSequence
+from quantum.nmr.species import pulse_channels
 from quantum.nmr.strike import turn_spins
 from quantum.spins.action import make_action
 from quantum.spins.evolution import check_states, evolve_action, make_plan
@@ -95,7 +96,7 @@ def pulsed_echo_by_typicality(
     counts = list(n_cycles)
     if not counts or counts[0] < 0 or counts != sorted(set(counts)):
         raise ValueError(f"`n_cycles` must be rising numbers from 0 on, but are {counts}.")
-    channels = ("C",) + (hamiltonian.n_spins - 1) * ("H",)
+    channels = pulse_channels(hamiltonian)
     out = make_train(sequence, hamiltonian, channels, precision=precision)
     home = make_train(backward(sequence), hamiltonian, channels, precision=precision)
     rest = random_states(hamiltonian.n_spins - 1, n_states, seed=seed, precision=precision)

@@ -11,7 +11,8 @@ U = exp(-i (F_0 + F_1 + F_2 + ...) T) the average F_0 is reversed where it is of
 cycles that read the same backwards, and F_2 is the first term that stays. So 1 - (Loschmidt echo) goes as (F_2 t)^2,
 the fourth power of the cycle length at a fixed time t.
 
-Conventions: spin 0 is the probe "C", all others are protons "H". Left out: more than seven spins, see `magnus`.
+Conventions: spin 0 is the probe, `species.pulse_channels` says which spin is on "C" and which on "H"; what is on
+neither P leaves alone. Left out: more than seven spins, see `magnus`.
 """
 
 import math
@@ -23,6 +24,7 @@ from jaxtyping import Complex
 from quantum.nmr.dipolar_sequences import backward
 from quantum.nmr.magnus import magnus_terms, unreversed
 from quantum.nmr.pulse_sequence import PulseSequence, propagator
+from quantum.nmr.species import pulse_channels
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian
 
 
@@ -54,15 +56,14 @@ def examine(sequence: PulseSequence, hamiltonian: SpinHamiltonian) -> Reversal:
     Raises:
         ValueError: If there are too many spins, the cycle takes no time, or its average vanishes.
     """
-    n = hamiltonian.n_spins
-    channels = ("C",) + (n - 1) * ("H",)
+    channels = pulse_channels(hamiltonian)
     back = backward(sequence)
     forth_terms = magnus_terms(sequence, hamiltonian, channels)
     back_terms = magnus_terms(back, hamiltonian, channels)
     size = [np.linalg.norm(term) for term in forth_terms]
     if not size[0] > 0:
         raise ValueError("`sequence` must leave an average to reverse, but it averages all away.")
-    frame = reversing_frame(n)
+    frame = reversing_frame(hamiltonian.n_spins, channels)
     there, home = (propagator(s, hamiltonian, channels) for s in (sequence, back))
     return Reversal(
         float(np.abs(home - frame @ there @ frame.conj().T).max()),
@@ -73,16 +74,23 @@ def examine(sequence: PulseSequence, hamiltonian: SpinHamiltonian) -> Reversal:
     )
 
 
-def reversing_frame(n_spins: int) -> Complex[np.ndarray, "states states"]:
-    """P: the probe turned about x by 180 degrees, every proton about z by 90.
+def reversing_frame(
+    n_spins: int, channels: tuple[str, ...] = ()
+) -> Complex[np.ndarray, "states states"]:
+    """P: every spin on "C" turned about x by 180 degrees, every one on "H" about z by 90.
+
+    Args:
+        n_spins: How many.
+        channels: Channel of each; by default spin 0 is on "C" and all others are on "H".
 
     Raises:
         ValueError: If there is no proton.
     """
     if n_spins < 2:
         raise ValueError(f"`n_spins` must be a probe and protons, but is {n_spins}.")
-    frame = -1j * PAULIS[0]
-    turn = np.diag(np.exp(-0.25j * math.pi * np.array([1, -1])))
-    for _ in range(n_spins - 1):
-        frame = np.kron(frame, turn)
+    quarter = np.diag(np.exp(-0.25j * math.pi * np.array([1, -1])))
+    turns = {"C": -1j * PAULIS[0], "H": quarter}
+    frame = np.eye(1, dtype=complex)
+    for channel in channels or ("C",) + (n_spins - 1) * ("H",):
+        frame = np.kron(frame, turns.get(channel, np.eye(2)))
     return frame

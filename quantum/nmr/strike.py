@@ -16,7 +16,11 @@ from jaxtyping import Array, Complex, Float
 
 from quantum._checks import check_array, check_in_range
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
+from quantum.nmr.species import keeps_probe, read_probes
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian
+
+_LONGEST = 100.0  # s, our choice: no nuclear spin in a liquid remembers so long
+_MOST_TURNS = 4
 
 
 def butterfly(
@@ -41,10 +45,11 @@ def check_echo(
     angle,
     times,
     axis,
-    probe: int,
+    probe: int | Sequence[int],
     *,
     most_spins: int | None = None,
     any_probe: bool = False,
+    several: bool = False,
 ) -> None:
     """Raises ValueError unless these describe the echo of a probe; of what is traced the shape counts.
 
@@ -54,9 +59,10 @@ def check_echo(
         angle: Its angle, rad.
         times: Times of the way out, s.
         axis: Its axis.
-        probe: Spin that is measured.
+        probe: Spin that is measured, or spins.
         most_spins: How many spins there may be; any number by default.
         any_probe: Whether S_x and S_y of the probe may appear in the Hamiltonian.
+        several: Whether several spins may be measured together.
     """
     n = hamiltonian.n_spins
     if n < 2 or (most_spins is not None and n > most_spins):
@@ -64,30 +70,46 @@ def check_echo(
         raise ValueError(
             f"`hamiltonian` must have {rule}, but has {n}; `methods()` says which method takes how many."
         )
-    if not 0 <= probe < n:
-        raise ValueError(f"`probe` must be a spin from 0 to {n - 1}, but is {probe}.")
-    if probe in struck or not set(struck) <= set(range(n)) or len(set(struck)) < len(struck):
+    probes = read_probes(n, probe)
+    if not probes or (len(probes) > 1 and not several):
         raise ValueError(
-            f"`struck` must be different spins of 0 to {n - 1} other than the probe {probe}, but is {tuple(struck)}."
+            f"`probe` must be one spin, but is {probe}; `matrices`, `pulses` and `typicality` measure several together."
+        )
+    if (
+        set(probes) & set(struck)
+        or not set(struck) <= set(range(n))
+        or len(set(struck)) < len(struck)
+    ):
+        raise ValueError(
+            f"`struck` must be different spins of 0 to {n - 1} other than the probe "
+            f"{', '.join(map(str, probes))}, but is {tuple(struck)}."
         )
     check_times(times)
     check_axis(axis)
     check_array(angle, "angle", (), "rad", "give an angle")
+    if not isinstance(angle, Tracer):
+        most = _MOST_TURNS * 2 * np.pi
+        check_in_range(float(angle), "angle", -most, most, "rad", "Is it in radians?")
     traced = isinstance(hamiltonian.couplings, Tracer) or isinstance(hamiltonian.fields, Tracer)
-    if not (any_probe or traced or keeps_probe(hamiltonian, probe)):
+    if not (any_probe or traced or all(keeps_probe(hamiltonian, k) for k in probes)):
         raise ValueError(
             "`hamiltonian` must keep S_z of the probe, but holds S_x or S_y of it; random states (`typicality`) take "
-            "it as well."
+            "it, and `matrices` up to 10 spins."
         )
 
 
 def check_times(times) -> None:
-    """Raises ValueError unless times (s) are a list, finite and not negative; of traced ones the shape counts."""
+    """Raises ValueError unless times (s) are a list, finite, from 0 to 100 s; of traced ones the shape counts."""
     check_array(times, "times", ("times",), "s", "give a list of seconds")
     least = 0.0 if isinstance(times, Tracer) else float(np.min(times, initial=0))
     if least < 0:
         raise ValueError(
             f"`times` must be finite and not negative, but begin at {least:g} s; the echo itself runs back."
+        )
+    most = 0.0 if isinstance(times, Tracer) else float(np.max(times, initial=0))
+    if most > _LONGEST:
+        raise ValueError(
+            f"`times` must be at most {_LONGEST:g} s, but end at {most:g} s; are they in seconds?"
         )
 
 
@@ -97,12 +119,6 @@ def check_axis(axis) -> None:
     if not isinstance(axis, Tracer):
         length = float(np.linalg.norm(axis))
         check_in_range(length, "axis", 1 - 1e-6, 1 + 1e-6, "long", "Divide it by its length.")
-
-
-def keeps_probe(hamiltonian: SpinHamiltonian, probe: int) -> bool:
-    """Whether S_z of a spin commutes with H: it takes part through S_z alone."""
-    rows, fields = np.asarray(hamiltonian.couplings)[probe], np.asarray(hamiltonian.fields)[probe]
-    return not (rows[:, :2].any() or fields[:2].any())
 
 
 def turn_spins(

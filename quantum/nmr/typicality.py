@@ -26,7 +26,8 @@ from jaxtyping import Array, Float
 
 from quantum._checks import check_count
 from quantum.nmr.dipolar_sequences import BLEW_12_AXIS
-from quantum.nmr.strike import check_echo, keeps_probe, turn_spins
+from quantum.nmr.species import keeps_probe, read_probes
+from quantum.nmr.strike import check_echo, turn_spins
 from quantum.spins.action import SpinAction, make_action, real_frame
 from quantum.spins.evolution import SpinPlan, check_norms, evolve_action, make_plan, series
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian
@@ -58,7 +59,7 @@ def echo_by_typicality(
     n_states: int,
     seed: int,
     axis: Sequence[float] | Float[Array, " 3"] | np.ndarray = BLEW_12_AXIS,
-    probe: int = 0,
+    probe: int | Sequence[int] = 0,
     precision: str = "single",
     tolerance: float | None = None,
 ) -> TypicalEcho:
@@ -73,7 +74,7 @@ def echo_by_typicality(
         n_states: Random states, at least 2 for a standard error.
         seed: Seed of the states.
         axis: Unit vector that the butterfly turns about.
-        probe: Spin that is prepared and read along x.
+        probe: Spin that is prepared and read along x, or spins: then S_x is the sum of theirs.
         precision: "single" or "double".
         tolerance: Largest share of a state that each series may leave out; 1e-6 or 1e-12 by default.
 
@@ -81,19 +82,21 @@ def echo_by_typicality(
         ValueError: If a time is negative, the axis is not of length one, or a spin is not there.
         FloatingPointError: If norms are not conserved.
     """
-    check_echo(hamiltonian, struck, angle, times, axis, probe, any_probe=True)
+    check_echo(hamiltonian, struck, angle, times, axis, probe, any_probe=True, several=True)
     grid = np.asarray(times, dtype=float)
     check_count(n_states, "n_states", 2, "One state has no standard error.")
     make = partial(_make_walk, angle=angle, precision=precision, tolerance=tolerance)
     n = hamiltonian.n_spins
-    if keeps_probe(hamiltonian, probe):
+    probes = read_probes(n, probe)
+    if len(probes) == 1 and keeps_probe(hamiltonian, probes[0]):
+        (probe,) = probes
         turned, rotation = real_frame(hamiltonian)
         moved = [spin - (spin > probe) for spin in struck]
         blocks = (sector_hamiltonian(turned, sz, probe=probe) for sz in (0.5, -0.5))
         walks = [make(block, moved, axis=rotation @ np.asarray(axis)) for block in blocks]
         measure, n = partial(_overlap_of_sectors, walks, grid), n - 1
     else:
-        measure = partial(_overlap_of_halves, make(hamiltonian, struck, axis=axis), grid, probe)
+        measure = partial(_overlap_of_halves, make(hamiltonian, struck, axis=axis), grid, probes)
     parts = []
     for first in range(0, n_states, _AT_ONCE):
         count = min(_AT_ONCE, n_states - first)
@@ -150,10 +153,12 @@ def _overlap_of_sectors(walks, times, states) -> np.ndarray:
     return np.asarray(jnp.einsum("tsd,tsd->st", down.conj(), up).real, dtype=float)
 
 
-def _overlap_of_halves(walk, times, probe, states) -> np.ndarray:
-    """Re <W^dag X psi|X W^dag psi> with X = 2 S_x, (states, times): where S_z of the probe is not kept."""
+def _overlap_of_halves(walk, times, probes, states) -> np.ndarray:
+    """Re <W^dag X psi|X W^dag psi> / k with X = 2 S_x of k probes, (states, times): where S_z is not kept."""
     n = walk.action.n_spins
-    flip = np.arange(2**n) ^ (1 << (n - 1 - probe))
-    plain = walk(states, times, adjoint=True)[..., flip]
-    flipped = walk(states[:, flip], times, adjoint=True)
-    return np.asarray(jnp.einsum("tsd,tsd->st", flipped.conj(), plain).real, dtype=float)
+    flips = [np.arange(2**n) ^ (1 << (n - 1 - probe)) for probe in probes]
+    there = walk(states, times, adjoint=True)
+    plain = sum(there[..., flip] for flip in flips)
+    flipped = walk(sum(states[:, flip] for flip in flips), times, adjoint=True)
+    found = jnp.einsum("tsd,tsd->st", flipped.conj(), plain).real / len(probes)
+    return np.asarray(found, dtype=float)

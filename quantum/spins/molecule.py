@@ -45,8 +45,8 @@ _LENGTHS = (1e-10, 1e-9)  # m, our choice: beyond, no distance of two protons of
 _CLOSEST = 0.3e-10  # m, our choice: under half of the 0.74 A of the hydrogen molecule
 # m, our choice: two protons so far apart couple by 0.1 Hz, and no molecule has such a gap.
 _LONELY = 1e-8
-# m, and as 1e-3 in radians: a tenth of what coordinates of three decimals are rounded to.
-_SAME_LINE = 1e-14
+# m, and as 1e-3 in radians: what coordinates in angstrom with three decimals are good for.
+_SAME_LINE = 1e-13
 
 
 @jax.tree_util.register_dataclass

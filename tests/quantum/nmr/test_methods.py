@@ -174,7 +174,7 @@ def test_what_only_pulses_ask_is_named(pulsed, average):
         echo(secular, (1,), 1.0, times, method="pulses")
     with pytest.raises(ValueError, match="`times` must be whole cycles of"):
         echo(secular, (1,), 1.0, 1.01 * times, method=Pulses(cycle))
-    with pytest.raises(ValueError, match="`probe` must be 0 with a pulsed method, but is 2"):
+    with pytest.raises(ValueError, match="`probe` must be the spin that the Hamiltonian was made"):
         echo(secular, (1,), 1.0, times, method=Pulses(cycle), probe=2)
-    with pytest.raises(ValueError, match="`probe` must be 0 with a circuit, but is 2"):
-        echo(average, (1,), 1.0, TIMES, method=ProductFormula(1), probe=2)
+    with pytest.raises(ValueError, match="`probe` must be one spin with product_formula"):
+        echo(average, (1,), 1.0, TIMES, method=ProductFormula(1), probe=(0, 2))
