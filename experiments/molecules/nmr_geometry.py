@@ -25,12 +25,17 @@ Its nine potentials are interpolated by us (`quantum.spins.torsion`), labelled b
 TARDIS-1 is read as (2/3) D I_z S_z, since a factor of 2 more is beyond what a sequence can do
 (`quantum.nmr.dipolar_sequences`).
 
-A measured toluene curve (`curve_csv`: time_s, value, standard_error) is learned in the same way.
+A measured curve (`data`: time_s, value, standard_error) is learned in the same way, of toluene or of a molecule of
+one's
+own: `molecule` is an XYZ file whose comment gives order tensor and distance (`quantum.nmr.stretched_molecule`). It then
+takes the place of both molecules, in the blind measurements too, with eta_homo and eta_heter of toluene.
 """
 
+import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -44,6 +49,7 @@ from quantum.inference.curve_emulator import CurveEmulator
 from quantum.inference.normalised_curve import fit_normalised, profile_normalised
 from quantum.nmr import dimethylbiphenyl_ruler, echo, toluene_ruler
 from quantum.nmr.molecular_ruler import DIMETHYLBIPHENYL_LABELS, double_quantum
+from quantum.nmr.stretched_molecule import read_stretched
 from quantum.spins import ANGSTROM, candidates, torsion_weights
 
 CLAIM = (
@@ -66,7 +72,8 @@ TOLERANCES = {
 # Bounds of the fit in A, rad and degrees; truths come from their middle half.
 DISTANCES, ANGLES, DIHEDRALS = (2.38, 2.58), (1.6, 2.4), (28.0, 56.0)
 DMBP_SPINS = ("C", "H2", "H3", "H5", "H6", "H2'", "H6'", "M0", "M1", "M2")
-UNITS = {"toluene": "A", "dmbp": "deg"}
+UNITS = {"toluene": "A", "dmbp": "deg", "molecule": "A"}
+REACH = 0.1  # A on either side of the distance in a file, as for toluene
 __all__ = ["CLAIM", "Config", "plot", "run"]
 N_STARTS = 4
 PROFILE_GRID = (401, 121)  # values of the first parameter and of the second
@@ -91,9 +98,12 @@ class Config:
         degree: Degree of the emulated curve in the distance.
         dmbp_degree: The same in the dihedral angle.
         refits: Refits of the bootstrap.
-        curve_csv: File with a measured toluene curve, "" for none.
+        molecule: XYZ file of one's own molecule, "" for the two of the paper.
+        data: File with a measured curve of that molecule or of toluene, "" for none.
+        curve_csv: The former name of `data`.
         precision: double; derivatives of fits.
         seed: Seed of truths and noise.
+        files: Digest of what the files hold, so that a changed file is a new run.
     """
 
     repeats: int = 10
@@ -109,11 +119,25 @@ class Config:
     degree: int = 10
     dmbp_degree: int = 22
     refits: int = 60
+    molecule: str = ""
+    data: str = ""
     curve_csv: str = ""
     precision: str = "double"
     seed: int = 0
+    files: str = field(default="", init=False)
 
     def __post_init__(self):
+        if self.curve_csv and self.data:
+            raise ValueError("`curve_csv` must be left out beside `data`, but both are given.")
+        # Read now, so that a file at fault stops the run before its minutes are spent.
+        if self.molecule:
+            read_stretched(self.molecule)
+        if self.curve:
+            read_curve(self.curve)
+        paths = [path for path in (self.molecule, self.curve) if path]
+        content = b"".join(hashlib.sha256(Path(path).read_bytes()).digest() for path in paths)
+        if paths:
+            object.__setattr__(self, "files", hashlib.sha256(content).hexdigest()[:12])
         at_least(self, 2, "repeats", "n_times", "degree", "dmbp_degree", "refits")
         within(self, 1e-6, 0.1, "time_step", "dmbp_time_step", unit="s")
         within(self, *ANGLES, "butterfly_angle", unit="rad")
@@ -124,6 +148,18 @@ class Config:
             raise ValueError(
                 f"`dmbp_spins` must begin with C and hold {', '.join(known)}, but is {self.dmbp_spins}."
             )
+
+    @property
+    def curve(self) -> str:
+        """File with a measured curve, "" for none."""
+        return self.data or self.curve_csv
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Molecules that are measured blind; the first is that of a measured curve."""
+        if self.molecule:
+            return ("molecule",)
+        return ("toluene", "dmbp") if self.dmbp_spins else ("toluene",)
 
 
 _SMALL = ("C", "H2", "H6", "H2'", "H6'", "M0")
@@ -146,11 +182,8 @@ REFERENCES = (
 def run(config: Config, context: Context | None = None) -> Outcome:
     """Emulates the curves, measures blind, learns, and only then compares."""
     session = context or Context()
-    if config.curve_csv:
-        # Read now, so that a file at fault stops the run before its minutes are spent.
-        read_curve(config.curve_csv)
     metrics, arrays = {}, {}
-    for name in ("toluene", "dmbp") if config.dmbp_spins else ("toluene",):
+    for name in config.names:
         table = session.sub_run(f"{name}.emulator", lambda n=name: _emulated(config, n, session))
         emulator = CurveEmulator(*_box(config, name), table["coefficients"])
         sealed = session.sub_run(f"{name}.blind", lambda n=name: _measure(config, n, session))
@@ -164,17 +197,22 @@ def run(config: Config, context: Context | None = None) -> Outcome:
             )
             arrays |= {f"{name}.{k}.{row}": v for k, v in learned.items()}
             metrics |= _compare(name, f"noise_{sigma:g}", learned, sealed["truth"])
-    if config.curve_csv:
+    if config.curve:
         metrics |= _measured(config)
-    return Outcome("nmr_geometry", config, metrics, arrays, REFERENCES)
+    references = () if config.molecule else REFERENCES
+    return Outcome("nmr_geometry", config, metrics, arrays, references)
 
 
 def _box(config: Config, name: str):
     if name == "dmbp":
         return ("dihedral",), DIHEDRALS[:1], DIHEDRALS[1:]
+    (low, high), label = DISTANCES, "r_om"
+    if name == "molecule":
+        middle, label = read_stretched(config.molecule).distance / ANGSTROM, "distance"
+        low, high = middle - REACH, middle + REACH
     if config.learn_angle:
-        return ("r_om", "angle"), (DISTANCES[0], ANGLES[0]), (DISTANCES[1], ANGLES[1])
-    return ("r_om",), DISTANCES[:1], DISTANCES[1:]
+        return (label, "angle"), (low, ANGLES[0]), (high, ANGLES[1])
+    return (label,), (low,), (high,)
 
 
 def _times(config: Config, name: str) -> np.ndarray:
@@ -183,19 +221,25 @@ def _times(config: Config, name: str) -> np.ndarray:
 
 
 def _curve(config: Config, name: str, times: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """The exact echo: r_om in A (and butterfly angle) of toluene, or phi_0 in degrees of dimethylbiphenyl."""
+    """The exact echo: a distance in A (and butterfly angle), or phi_0 in degrees of dimethylbiphenyl."""
     if name == "dmbp":
         couplings, struck = _dmbp_couplings(config, float(point[0]))
         average = double_quantum(couplings, 1 / math.pi, 1 / 3, "xy+yx")
         return _exact(average, struck, config.butterfly_angle, times)
-    ruler = toluene_ruler(float(point[0]) * ANGSTROM)
     angle = float(point[1]) if len(point) > 1 else config.butterfly_angle
+    distance = float(point[0]) * ANGSTROM
+    if name == "molecule":
+        own = read_stretched(config.molecule)
+        average, (probe,) = own.average(distance, 1, 2 / 9), own.spins((own.probe,))
+        return _exact(average, own.spins(own.struck), angle, times, probe)
+    ruler = toluene_ruler(distance)
     average = double_quantum(ruler.couplings_hz(), 1, 2 / 9)
     return _exact(average, ruler.struck(), angle, times)
 
 
-def _exact(average, struck, angle: float, times: np.ndarray) -> np.ndarray:
-    return np.asarray(echo(average, struck, angle, times, method="real_sectors").values)
+def _exact(average, struck, angle: float, times: np.ndarray, probe: int = 0) -> np.ndarray:
+    found = echo(average, struck, angle, times, method="real_sectors", probe=probe)
+    return np.asarray(found.values)
 
 
 def _dmbp_couplings(config: Config, degrees: float):
@@ -313,13 +357,11 @@ def _compare(name: str, suffix: str, learned, truth: np.ndarray) -> dict[str, Me
 
 
 def _measured(config: Config) -> dict[str, Measurement]:
-    """Learns r_om from a measured curve with errors as the file states them."""
-    curve = read_curve(config.curve_csv)
-    names, lower, upper = _box(config, "toluene")
+    """Learns the distance from a measured curve with errors as the file states them."""
+    curve, name = read_curve(config.curve), config.names[0]
+    names, lower, upper = _box(config, name)
     degrees = (config.degree, ANGLE_DEGREE)[: len(names)]
-    made = emulate(
-        lambda p: _curve(config, "toluene", curve.times, p), names, lower, upper, degrees
-    )
+    made = emulate(lambda p: _curve(config, name, curve.times, p), names, lower, upper, degrees)
     likelihood = Gaussian(curve.values, curve.standard_errors)
     found = fit(made.model(), likelihood, N_STARTS, seed=config.seed)
     error = float(np.sqrt(found.covariance[0, 0]))

@@ -9,7 +9,7 @@ from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
 from quantum.spins import candidates
 
-_TITLES = {"toluene": "Toluene", "dmbp": "Dimethylbiphenyl"}
+_TITLES = {"toluene": "Toluene", "dmbp": "Dimethylbiphenyl", "molecule": "Molecule"}
 
 
 @style()
@@ -42,7 +42,7 @@ def _draw_curves(axes, config, arrays, name: str) -> None:
 
 
 def _draw_learned(axes, config, arrays, name: str) -> None:
-    truth, unit = arrays[f"{name}.truth"][:, 0], {"toluene": "Å", "dmbp": "degrees"}[name]
+    truth, unit = arrays[f"{name}.truth"][:, 0], "degrees" if name == "dmbp" else "Å"
     for k, _ in reversed(list(enumerate(config.noise))):
         values, errors = arrays[f"{name}.values.{k}"][:, 0], arrays[f"{name}.errors.{k}"][:, 0]
         axes.errorbar(truth, values, errors, fmt="o", ms=2.5, lw=0.8, color=PALETTE[k])
@@ -51,7 +51,7 @@ def _draw_learned(axes, config, arrays, name: str) -> None:
     if name == "dmbp":
         for angle in np.rad2deg(candidates()):
             axes.axhline(angle, color=GREY, lw=0.3, ls=":")
-    what = {"toluene": "r$_{om}$", "dmbp": "dihedral angle"}[name]
+    what = {"toluene": "r$_{om}$", "dmbp": "dihedral angle", "molecule": "distance"}[name]
     axes.set_xlabel(label(f"True {what}", unit))
     axes.set_ylabel(label(f"Learned {what}", unit))
 

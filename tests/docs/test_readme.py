@@ -62,3 +62,39 @@ def test_each_command_of_a_page_names_an_experiment(page):
     # Each committed figure stands below the command that makes it.
     for figure in re.findall(r"experiments/figures/(\w+)\.png", page.read_text("utf-8")):
         assert figure in named, f"{page.name} shows {figure} without its command"
+
+
+def test_the_page_on_molecules_learns_from_its_own_files(tmp_path, capsys):
+    """By the command it names, at a size that takes seconds; the distance in the curve is 2.69 A."""
+    from experiments.__main__ import main
+
+    text = (ROOT / "docs" / "guide" / "own_molecules.md").read_text("utf-8")
+    blocks = re.findall(r"```\n(.*?)```", text, re.DOTALL)
+    (command, *_) = blocks
+    words = command.split()
+    for name, block in zip(("propyne.xyz", "propyne.csv"), blocks[1:], strict=True):
+        (tmp_path / name).write_text(block, "utf-8")
+        words[words.index(name)] = str(tmp_path / name)
+    small = [
+        "--repeats",
+        "2",
+        "--refits",
+        "2",
+        "--noise",
+        "0.01",
+        "--n-times",
+        "6",
+        "--degree",
+        "8",
+    ]
+    assert main([*words[1:], *small, "--out", str(tmp_path / "results")]) == 0
+    line = next(row for row in capsys.readouterr().out.splitlines() if "measured.value" in row)
+    value = float(re.search(r"2\.\d+", line)[0])
+    # 0.0039 A is the error that noise of 0.01 on these twelve points leaves.
+    assert abs(value - 2.69) < 3 * 0.0039
+
+
+def test_the_code_of_the_page_on_molecules_prints_what_it_says(capsys):
+    (block,) = code_blocks(ROOT / "docs" / "guide" / "own_molecules.md")
+    exec(compile(block, "own_molecules.md", "exec"), {})
+    assert capsys.readouterr().out == "('13C', '19F', '1H')\n[0.6482]\n"

@@ -3,6 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from experiments.__main__ import main
+from experiments.command.storage import digest
 from experiments.harness.context import Context
 from experiments.harness.settings import precision
 from experiments.molecules import nmr_geometry
@@ -139,3 +141,33 @@ def test_curves_learned_values_and_pulls_are_drawn(outcome):
 def test_a_bad_request_is_named(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(TINY, **change)
+
+
+@pytest.mark.parametrize(
+    ("molecule", "data", "said"),
+    [
+        ("none.xyz", "", "`path` must be a file that can be read"),
+        ("water.xyz", "", "must say `saupe` in its second line"),
+        ("", "none.csv", "`path` must be a readable CSV file"),
+    ],
+)
+def test_a_file_at_fault_ends_the_command_in_one_line(molecule, data, said, tmp_path, capsys):
+    (tmp_path / "water.xyz").write_text("3\nwater\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n")
+    words = ["run", "nmr_geometry", "--out", str(tmp_path)]
+    words += ["--molecule", str(tmp_path / molecule)] if molecule else []
+    words += ["--data", str(tmp_path / data)] if data else []
+    assert main(words) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("lightecho: ")] == lines[-1:]
+    assert said in lines[-1]
+
+
+def test_a_changed_file_is_another_run(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_text("time_s,value,standard_error\n1e-3,0.5,0.1\n")
+    first = dataclasses.replace(TINY, data=str(path))
+    assert first == dataclasses.replace(first)
+    path.write_text("time_s,value,standard_error\n1e-3,0.6,0.1\n")
+    assert digest("nmr_geometry", dataclasses.replace(first)) != digest("nmr_geometry", first)
+    with pytest.raises(ValueError, match="`curve_csv` must be left out beside `data`"):
+        dataclasses.replace(first, curve_csv=str(path))
