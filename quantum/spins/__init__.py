@@ -1,8 +1,9 @@
 """Molecules and their spin Hamiltonians: from coordinates to states in time.
 
-Reading order: `molecule` (coordinates), `dipolar` (couplings of an oriented molecule), `torsion`, `hamiltonian`,
-`action` (H on a state, matrix-free), `evolution` (Chebyshev), `krylov`,
-`random_states`, `random_molecules`. Imports `quantum._checks` and
+Reading order: `nuclides`, `xyz_file`, `rotors` (about which line a group turns), `molecule` (coordinates),
+`coupling_table`, `dipolar` (couplings of an oriented molecule), `order_tensor` (from couplings), `torsion`,
+`hamiltonian`, `action` (H on a state, matrix-free), `evolution` (Chebyshev), `krylov`, `random_states`,
+`random_molecules`. Imports `quantum._checks` and
 `quantum.estimates` only.
 """
 
