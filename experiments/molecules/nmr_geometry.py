@@ -26,9 +26,8 @@ TARDIS-1 is read as (2/3) D I_z S_z, since a factor of 2 more is beyond what a s
 (`quantum.nmr.dipolar_sequences`).
 
 A measured curve (`data`: time_s, value, standard_error) is learned in the same way, of toluene or of a molecule of
-one's
-own: `molecule` is an XYZ file whose comment gives order tensor and distance (`quantum.nmr.stretched_molecule`). It then
-takes the place of both molecules, in the blind measurements too, with eta_homo and eta_heter of toluene.
+one's own: `molecule` is an XYZ file whose comment gives order tensor and distance (`quantum.nmr.stretched_molecule`).
+It then takes the place of both molecules, in the blind measurements too, with eta_homo and eta_heter of toluene.
 """
 
 import hashlib
