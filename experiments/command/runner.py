@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from experiments.data import datasets
 from experiments.harness.cluster import ClusterWorkers
 from experiments.harness.context import Context, Workers
 from experiments.harness.errors import UserError
+from experiments.harness.files import beside
 from experiments.harness.jobs import LocalWorkers
 from experiments.harness.ranges import check_ranges
 from experiments.harness.settings import Device, on_device, precision
@@ -164,8 +164,8 @@ def _workers(jobs: int, cluster: str, module: str) -> Iterator[Workers | None]:
 def _draw_early(outcome: Any, pieces: PieceStore) -> Path:
     """Draws the outcome of a run that still goes on; the picture lives as long as its pieces."""
     path = pieces.folder / "figure.png"
-    temporary = path.with_name(f".figure.{os.getpid()}.png")
-    outcome.figure().savefig(temporary, dpi=SCREEN_DPI)
+    temporary = beside(path)
+    outcome.figure().savefig(temporary, dpi=SCREEN_DPI, format="png")
     temporary.replace(path)
     return path
 

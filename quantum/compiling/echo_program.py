@@ -19,9 +19,7 @@ said to have found (arXiv:2510.19550 as reported by public notes; forms, classes
 Pruning on the probe's side uses that the other spins are maximally mixed; of one random state it holds on average.
 Gates on the same pair are fused where all that lies between commutes with them; gates that share just the probe do,
 for its S_z is conserved. A gate stands for one two-qubit interaction with couplers between all spins; what a line of
-qubits adds in swaps is counted elsewhere (`swap_network`).
-
-Left out: fields (the average Hamiltonians of the echo have none), Hamiltonians that turn the probe.
+qubits adds in swaps is counted elsewhere (`swap_network`). Left out: fields (echoes have none), turns of the probe.
 """
 
 import math
