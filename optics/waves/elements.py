@@ -13,6 +13,7 @@ thickness. Modulators are in `optics.hardware.modulator`.
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import jax
@@ -245,6 +246,12 @@ def disc_coverage(
     of large areas.
     """
     check_positive(radius, "radius", "m")
+    return _disc_parts(shape, pixel_pitch, radius, centre)
+
+
+# Compiled whole where it is called as it is: a hundred operations, each of which would compile for every shape.
+@partial(jax.jit, static_argnums=0, inline=True)
+def _disc_parts(shape, pixel_pitch, radius, centre):
     radius = jnp.asarray(radius) / jnp.asarray(pixel_pitch)
     # Lower and upper rims of the part of each pixel on either side of the centre, distances in
     # pixels.

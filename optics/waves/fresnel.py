@@ -10,8 +10,10 @@ Electroacoust. 18, 451 (1970), DOI 10.1109/TAU.1970.1162132 (chirp-z); R. Soumme
 Express 15, 15935 (2007), DOI 10.1364/OE.15.015935 (matrix DFT).
 """
 
+from functools import partial
 from types import ModuleType
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -168,15 +170,20 @@ def _chirp_z(xp: ModuleType, amplitude: Array, axis: int, n_out: int, geometry) 
     between = cycles(dx, pitch / 2, steps**2)
     after = cycles(pitch, pitch / 2, outer**2) - cycles(dx, pitch / 2, outer**2)
     after = after + cycles(pitch, offset, outer) + cycles(offset, offset / 2, 1.0)
+    kernel = jnp.asarray(xp.fft.fft(_turn(xp, between))).astype(dtype)
+    before, after = (jnp.asarray(_turn(xp, turns)).astype(dtype) for turns in (before, after))
+    return _convolved(amplitude, before, kernel, after, axis=axis)
+
+
+# Compiled whole where it is called as it is; inside of another program it is written out there.
+@partial(jax.jit, static_argnames="axis", inline=True)
+def _convolved(amplitude, before, kernel, after, *, axis: int) -> Array:
     line = jnp.moveaxis(amplitude, axis, -1)
     lead = (1,) * (line.ndim - 1)
-    kernel = jnp.asarray(xp.fft.fft(_turn(xp, between))).astype(dtype).reshape((*lead, -1))
-    before, after = (
-        jnp.asarray(_turn(xp, turns)).astype(dtype).reshape((*lead, -1))
-        for turns in (before, after)
-    )
-    spectrum = jnp.fft.fft(line * before, length, axis=-1) * kernel
-    return jnp.moveaxis(jnp.fft.ifft(spectrum, axis=-1)[..., :n_out] * after, -1, axis)
+    before, kernel, after = (f.reshape((*lead, -1)) for f in (before, kernel, after))
+    spectrum = jnp.fft.fft(line * before, kernel.shape[-1], axis=-1) * kernel
+    line = jnp.fft.ifft(spectrum, axis=-1)[..., : after.shape[-1]] * after
+    return jnp.moveaxis(line, -1, axis)
 
 
 def fraunhofer(
@@ -280,6 +287,7 @@ def _turn(xp: ModuleType, cycles: Number) -> Number:
     return xp.exp(2j * np.pi * cycles)
 
 
+@partial(jax.jit, inline=True)
 def _scale(amplitude: Array, rows: Number, columns: Number) -> Complex[Array, "*batch y x"]:
     """Multiplies by one factor along y and one along x, in the type of the field."""
     lead = (1,) * (amplitude.ndim - 2)

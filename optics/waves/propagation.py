@@ -13,7 +13,7 @@ media other than one homogeneous.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -206,6 +206,8 @@ def _host_kernel(kernel: Kernel, padded, wavelength, pitch, distance, dtype: str
     return kernel(padded, wavelength, pitch, distance).astype(dtype)
 
 
+# Compiled whole where it is called as it is; inside of another program it is written out there.
+@partial(jax.jit, inline=True)
 def filter_frequencies(
     amplitude: Complex[Array, "*batch y x"], transfer: Complex[Array, "Y X"]
 ) -> Complex[Array, "*batch y x"]:

@@ -29,8 +29,13 @@ def bench():
     return OpticalBench(GEOMETRY, scattering_twin())
 
 
+@jax.jit
+def behind(twin, phase):
+    return twin.run(ILLUMINATION, phase)
+
+
 def light(phase):
-    return float(jnp.abs(scattering_twin().run(ILLUMINATION, phase)[5, 9]) ** 2)
+    return np.abs(np.asarray(behind(scattering_twin(), phase))[5, 9]) ** 2
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +43,8 @@ def best(bench):
     """Most light that 16 super-pixels can bring to the point."""
     return light(
         matrix_focus(
-            measure_transmission_matrix(bench, ILLUMINATION, jnp.array([89]), 4, key=KEY), (16, 16)
+            measure_transmission_matrix(bench, ILLUMINATION, jnp.asarray([89]), 4, key=KEY),
+            (16, 16),
         )
     )
 
@@ -50,12 +56,12 @@ def test_stepwise_search_comes_close_to_the_optimum_in_one_pass(bench, best):
     assert result.losses.shape == (16,)
 
 
-def test_three_steps_know_a_sinusoid_as_well_as_seven(bench):
+def test_three_steps_know_a_sinusoid_as_well_as_four(bench):
     few, many = (
-        stepwise_focus(bench, ILLUMINATION, POINT, key=KEY, n_blocks=2, n_steps=n).phase
-        for n in (3, 7)
+        np.asarray(stepwise_focus(bench, ILLUMINATION, POINT, key=KEY, n_blocks=4, n_steps=n).phase)
+        for n in (3, 4)
     )
-    np.testing.assert_allclose(jnp.exp(1j * few), jnp.exp(1j * many), atol=1e-9)
+    np.testing.assert_allclose(np.exp(1j * few), np.exp(1j * many), atol=1e-9)
 
 
 def test_swarm_finds_the_focus_and_never_forgets_its_best(bench, best):
@@ -65,8 +71,8 @@ def test_swarm_finds_the_focus_and_never_forgets_its_best(bench, best):
     losses = np.asarray(result.losses)
     assert np.all(np.diff(losses) <= 0)
     flat, last = (
-        float(focus_loss(scattering_twin().run(ILLUMINATION, p), POINT))
-        for p in (0 * result.phase, result.phase)
+        float(focus_loss(behind(scattering_twin(), p), POINT))
+        for p in (jnp.zeros_like(result.phase), result.phase)
     )
     assert losses[0] == pytest.approx(flat)
     assert losses[-1] == pytest.approx(last)
@@ -97,7 +103,9 @@ def test_drift_of_the_laser_does_not_enter_a_share_of_light():
     noisy = OpticalBench(GEOMETRY, scattering_twin(laser_drift=0.3))
     quiet = OpticalBench(GEOMETRY, scattering_twin())
     results = [
-        particle_swarm_focus(b, ILLUMINATION, POINT, settings=SWARM, key=KEY, n_iterations=5).losses
+        particle_swarm_focus(
+            b, ILLUMINATION, POINT, settings=SWARM, key=KEY, n_iterations=60
+        ).losses
         for b in (noisy, quiet)
     ]
     np.testing.assert_allclose(results[0], results[1], rtol=1e-9)

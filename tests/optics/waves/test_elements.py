@@ -29,7 +29,7 @@ WAVELENGTH, PITCH = 532e-9, 8e-6
 
 
 def plane(shape=(64, 64), dtype=complex, pitch=PITCH):
-    return Field(jnp.ones(shape, dtype), WAVELENGTH, pitch)
+    return Field(np.ones(shape, dtype), WAVELENGTH, pitch)
 
 
 def random_phase(*shape, seed=0):
@@ -43,9 +43,9 @@ coverage = jax.jit(disc_coverage, static_argnums=0)
 @pytest.mark.parametrize("radius", [0.3, 0.5, 2.0, 6.3, 9.99])
 @pytest.mark.parametrize("centre", [(0.0, 0.0), (0.31, -0.77), (-1.5, 0.5)])
 def test_disc_coverage_has_the_exact_area(radius, centre):
-    cover = coverage((25, 26), 1.0, radius, centre=centre)
-    assert float(cover.min()) >= 0
-    assert float(cover.max()) <= 1
+    cover = np.asarray(coverage((25, 26), 1.0, radius, centre=centre))
+    assert cover.min() >= 0
+    assert cover.max() <= 1
     # Sum of 650 rounded pixels.
     assert float(cover.sum()) == pytest.approx(np.pi * radius**2, rel=1e-13)
     y, x = np.meshgrid(np.arange(25) - 12, np.arange(26) - 13, indexing="ij")
@@ -61,9 +61,7 @@ def test_disc_coverage_equals_counting_subpixels():
     counted = (np.hypot(y, x) < radius).reshape(n, sub, n, sub).mean(axis=(1, 3))
     # A cut pixel has about 100 rim cells, each off by up to half a cell of 1e-4: 5e-3 at worst,
     # less at random.
-    np.testing.assert_allclose(
-        disc_coverage((n, n), 1.0, radius, centre=centre), counted, atol=2e-3
-    )
+    np.testing.assert_allclose(coverage((n, n), 1.0, radius, centre=centre), counted, atol=2e-3)
 
 
 def test_disc_coverage_is_symmetric_and_accurate_in_single_precision():
@@ -79,7 +77,7 @@ def test_area_grows_by_the_circumference():
     def area(radius):
         return disc_coverage((32, 32), 1.0, radius).sum()
 
-    assert float(jax.grad(area)(7.3)) == pytest.approx(2 * np.pi * 7.3, rel=1e-12)
+    assert float(jax.jit(jax.grad(area))(7.3)) == pytest.approx(2 * np.pi * 7.3, rel=1e-12)
 
 
 def test_rectangle_coverage_is_exact():
@@ -106,19 +104,19 @@ def test_aperture_transform_converges_to_the_airy_pattern_with_order_two():
 
 def test_apertures_pass_the_power_of_their_amplitude():
     field = plane((100, 100))
-    lit = circular_aperture(field, 200e-6).amplitude.real.sum() * PITCH**2
+    lit = np.asarray(circular_aperture(field, 200e-6).amplitude).real.sum() * PITCH**2
     assert float(lit) == pytest.approx(np.pi * 200e-6**2, rel=1e-12)
-    ring = annular_aperture(field, 100e-6, 200e-6, centre=(30e-6, 0.0)).amplitude.real
+    ring = np.asarray(annular_aperture(field, 100e-6, 200e-6, centre=(30e-6, 0.0)).amplitude).real
     assert float(ring.sum()) * PITCH**2 == pytest.approx(np.pi * 3e-8, rel=1e-12)
     assert float(ring[53, 50]) == 0
-    square = square_aperture(field, 320e-6).amplitude
+    square = np.asarray(square_aperture(field, 320e-6).amplitude)
     np.testing.assert_array_equal(square, rectangular_aperture(field, 320e-6, 320e-6).amplitude)
     assert float(square.real.sum()) * PITCH**2 == pytest.approx(320e-6**2, rel=1e-12)
 
 
 def test_rectangle_is_height_by_width_and_centre_is_y_x():
     out = rectangular_aperture(plane((50, 50)), 4 * PITCH, 20 * PITCH, centre=(10 * PITCH, 0.0))
-    lit = np.asarray(jnp.abs(out.amplitude) > 0)
+    lit = np.abs(np.asarray(out.amplitude)) > 0
     assert (lit.any(axis=1).sum(), lit.any(axis=0).sum()) == (5, 21)
     assert lit[35, 25]
     assert not lit[25, 35]
@@ -131,36 +129,39 @@ def test_rectangle_is_height_by_width_and_centre_is_y_x():
 def test_lens_brings_all_paths_into_phase_at_its_focus(lens):
     focal_length = 0.02
     out = lens(circular_aperture(plane(), 200e-6), focal_length)
-    y, x = out.coordinates()
+    light = np.asarray(out.amplitude)
+    y, x = (np.asarray(axis) for axis in out.coordinates())
     square = y**2 + x**2
     path = (
         square / (2 * focal_length)
         if lens is thin_lens
-        else jnp.hypot(jnp.sqrt(square), focal_length)
+        else np.hypot(np.sqrt(square), focal_length)
     )
     # exp(+ikr) from every point to the focus: the sum reaches the sum of the moduli only if all
     # agree.
-    arrived = jnp.abs(jnp.sum(out.amplitude * jnp.exp(1j * out.wavenumber * path)))
+    arrived = np.abs(np.sum(light * np.exp(1j * float(out.wavenumber) * path)))
     # k f = 2e5 rad times eps.
-    assert float(arrived / jnp.abs(out.amplitude).sum()) == pytest.approx(1, abs=1e-10)
+    assert arrived / np.abs(light).sum() == pytest.approx(1, abs=1e-10)
 
 
 @pytest.mark.parametrize("lens", [thin_lens, spherical_lens])
 def test_a_diverging_lens_undoes_a_converging_one(lens):
-    field = Field(jnp.exp(1j * random_phase(2, 32, 40)), WAVELENGTH, PITCH)
+    field = Field(np.exp(1j * np.asarray(random_phase(2, 32, 40))), WAVELENGTH, PITCH)
     back = lens(lens(field, 0.05), -0.05)
     np.testing.assert_allclose(back.amplitude, field.amplitude, atol=1e-12)
 
 
 def test_lenses_differ_by_the_spherical_term():
     field, f = plane((65, 65), pitch=2e-5), 0.08
-    ratio = spherical_lens(field, f).amplitude / thin_lens(field, f).amplitude
-    y, x = field.coordinates()
+    ratio = np.asarray(spherical_lens(field, f).amplitude) / np.asarray(
+        thin_lens(field, f).amplitude
+    )
+    y, x = (np.asarray(axis) for axis in field.coordinates())
     # sqrt(r^2 + f^2) - f = r^2 / 2f - r^4 / 8f^3 + r^6 / 16f^5.
-    term = field.wavenumber * (y**2 + x**2) ** 2 / (8 * f**3)
-    assert float(term.max()) > 1e-3
+    term = float(field.wavenumber) * (y**2 + x**2) ** 2 / (8 * f**3)
+    assert term.max() > 1e-3
     # The next term is smaller by r^2 / 2f^2 = 6.4e-5.
-    np.testing.assert_allclose(jnp.angle(ratio), term, atol=1e-4 * float(term.max()))
+    np.testing.assert_allclose(np.angle(ratio), term, atol=1e-4 * term.max())
 
 
 def test_tilt_sends_light_towards_positive_axes():
@@ -168,8 +169,8 @@ def test_tilt_sends_light_towards_positive_axes():
     bins = (3, 5)  # fringes across the grid along y and x
     angles = [np.arcsin(b * WAVELENGTH / (n * PITCH)) for b, n in zip(bins, (32, 48), strict=True)]
     # A wave exp(+2 pi i f x) fills the bin of positive f.
-    spectrum = jnp.abs(jnp.fft.fft2(tilt(field, *angles).amplitude)) / (32 * 48)
-    assert float(spectrum[3, 5]) == pytest.approx(1, abs=1e-12)
+    spectrum = np.abs(np.fft.fft2(tilt(field, *angles).amplitude)) / (32 * 48)
+    assert spectrum[3, 5] == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -234,15 +235,15 @@ def test_masks_multiply_with_the_right_sign():
     phase = random_phase(3, 4)
     np.testing.assert_allclose(phase_mask(field, phase).amplitude, np.exp(1j * np.array(phase)))
     np.testing.assert_array_equal(amplitude_mask(field, phase).amplitude, phase)
-    quarter = path_mask(field, jnp.full((3, 4), WAVELENGTH / 4))
+    quarter = path_mask(field, jnp.asarray(np.full((3, 4), WAVELENGTH / 4)))
     np.testing.assert_allclose(quarter.amplitude, np.full((3, 4), 1j), atol=1e-15)
 
 
 def test_batches_of_fields_and_of_masks():
-    field = Field(jnp.exp(1j * random_phase(2, 3, 4)), WAVELENGTH, PITCH)
+    light = np.exp(1j * np.asarray(random_phase(2, 3, 4)))
     phase = random_phase(3, 4, seed=1)
-    out = phase_mask(field, phase)
-    np.testing.assert_allclose(out.amplitude[1], field.amplitude[1] * np.exp(1j * np.array(phase)))
+    out = np.asarray(phase_mask(Field(light, WAVELENGTH, PITCH), phase).amplitude)
+    np.testing.assert_allclose(out[1], light[1] * np.exp(1j * np.array(phase)))
     many = phase_mask(plane((3, 4)), random_phase(5, 3, 4))
     assert many.amplitude.shape == (5, 3, 4)
 
@@ -261,21 +262,23 @@ ELEMENTS = {
 
 @pytest.mark.parametrize("name", ELEMENTS)
 def test_elements_keep_precision_and_pass_no_more_power(name):
-    for dtype in (jnp.complex64, jnp.complex128):
+    for dtype in (np.complex64, np.complex128):
         field = plane((32, 32), dtype)
         out = jax.jit(ELEMENTS[name])(field)
         assert out.amplitude.dtype == dtype
-        np.testing.assert_allclose(out.amplitude, ELEMENTS[name](field).amplitude, atol=1e-5)
-        assert float(out.power) <= float(field.power) * (1 + 1e-5)
+        assert np.sum(np.abs(out.amplitude) ** 2) <= 32 * 32 * (1 + 1e-5)
+    # As it is called, once: the double-precision one.
+    np.testing.assert_allclose(out.amplitude, ELEMENTS[name](field).amplitude, atol=1e-5)
 
 
 def test_focal_length_is_differentiable():
-    x = plane((16, 16)).coordinates()[1]
+    x = np.asarray(plane((16, 16)).coordinates()[1])
 
+    @jax.jit
     def real_part(f):
         return jnp.sum(jnp.real(thin_lens(plane((16, 16)), f).amplitude) * (1 + x / 1e-5))
 
-    check_grads(real_part, (jnp.array(0.01),), 1, modes=["rev"], eps=1e-7, rtol=1e-5)
+    check_grads(real_part, (0.01,), 1, modes=["rev"], eps=1e-7, rtol=1e-5)
 
 
 def test_a_mask_of_another_size_names_both_shapes():

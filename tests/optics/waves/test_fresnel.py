@@ -33,6 +33,9 @@ WAIST = 3e-4  # m
 beam = partial(gaussian_beam, wavelength=GREEN, waist=WAIST, dtype=jnp.complex128)
 ANY_GRID = {"chirp_z": fresnel_chirp_z, "fraunhofer": fraunhofer, "focal_plane": focal_plane}
 WINDOW = {"shape": (6, 11), "pixel_pitch": 5e-6, "centre": (2e-5, -3e-5)}
+# One object each, so that what `jit` compiled for one case serves the next.
+FUNCTIONS = {name: partial(function, **WINDOW) for name, function in ANY_GRID.items()}
+FUNCTIONS |= {"transfer": fresnel_transfer, "single_fft": fresnel_single_fft}
 
 
 def relative(a, b):
@@ -236,27 +239,23 @@ def test_centre_moves_the_window(name):
 # Derivatives, transformations, precision
 
 
-@pytest.mark.parametrize("name", [*ANY_GRID, "transfer", "single_fft"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_gradients_in_distance_and_wavelength(name):
-    field, z = random_field((6, 6)), 2e-3
-    function = {"transfer": fresnel_transfer, "single_fft": fresnel_single_fft}.get(name)
-    function = function or partial(ANY_GRID[name], **WINDOW)
+    field, z, function = random_field((6, 6)), 2e-3, FUNCTIONS[name]
 
     def loss(t):  # steps small against a wavelength of path, so that the carrier is smooth
         bent = Field(field.amplitude, GREEN * (1 + t[1] * GREEN / z), 8e-6 * (1 + t[2] * 1e-2))
         out = quiet(function, bent, z + 0.1 * GREEN * t[0])
         return jnp.sum(jnp.abs(out.amplitude + 0.3) ** 2) * out.pixel_pitch / 8e-6
 
-    check_grads(
-        jax.jit(loss), (jnp.full(3, 0.3),), order=1, modes=["fwd", "rev"], rtol=1e-5, atol=1e-6
-    )
+    # Reverse mode alone: there is no derivative rule here but JAX's own.
+    check_grads(jax.jit(loss), (np.full(3, 0.3),), order=1, modes=["rev"], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("distance", [2e-3, -2e-3])
-@pytest.mark.parametrize("name", [*ANY_GRID, "transfer", "single_fft"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_jit_and_batches_change_nothing(name, distance):
-    function = {"transfer": fresnel_transfer, "single_fft": fresnel_single_fft}.get(name)
-    function = function or partial(ANY_GRID[name], **WINDOW)
+    function = FUNCTIONS[name]
     distance = abs(distance) if name == "focal_plane" else distance
     fields = random_field((3, 6, 6))
     eager = quiet(function, fields, distance)

@@ -1,3 +1,4 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,19 +11,24 @@ from optics.learning.passes import measure_data_pass
 from optics.learning.rules import InSilico
 from optics.networks.activations import saturable
 from tests.exact.bars import bars, encode
-from tests.exact.small_bench import GEOMETRY, inputs, network, twin
+from tests.exact.small_bench import GEOMETRY, estimate, inputs, network, twin
 
 KEY = jax.random.key(0)
 
 
+@eqx.filter_jit
+def take(method, state, bench, field, labels):
+    """One step; compiled once for all methods that differ in numbers alone."""
+    return method.step(state, bench, field, labels, key=KEY)
+
+
 def _run(method, net, bench, n_steps):
     """Phases before and after every step."""
-    state = method.init(net, key=KEY, n_steps=n_steps)
-    step = jax.jit(lambda s: method.step(s, bench, *inputs(), key=KEY))
+    state, (field, labels) = method.init(net, key=KEY, n_steps=n_steps), inputs()
     phases = [net.phase]
     reports = []
     for _ in range(n_steps):
-        state, report = step(state)
+        state, report = take(method, state, bench, field, labels)
         phases.append(method.network(state).phase)
         reports.append(report)
     return np.array(phases), reports
@@ -32,7 +38,7 @@ def test_first_stage_is_in_silico_training_and_later_ones_freeze_from_the_front(
     net = network(3)
     bench = OpticalBench(GEOMETRY, twin(slm_gain=-0.4))
     phases, reports = _run(Layerwise(0.05, first_share=0.5), net, bench, 8)
-    loss = InSilico().gradient(net, None, *inputs(), key=KEY).loss
+    loss = estimate(InSilico(), net, None, *inputs()).loss
     assert float(reports[0].loss) == pytest.approx(float(loss), rel=1e-12)
     moves = np.abs(np.diff(phases, axis=0)).max(axis=(2, 3)) > 0
     # 8 steps: 4 for all layers, 2 without the first, 2 for the last.
@@ -46,11 +52,13 @@ def test_last_stage_starts_from_the_field_measured_behind_the_frozen_layers():
     bench = OpticalBench(GEOMETRY, hardware)
     _, reports = _run(Layerwise(0.05, first_share=0.0), net, bench, 1)
     field, labels = inputs()
-    data = measure_data_pass(net, bench, field, key=jax.random.key(3))
-    output = net.layer(data.loaded[1], net.phase[1])
-    assert float(reports[0].loss) == pytest.approx(
-        float(net.readout.loss(output, labels)), rel=1e-12
-    )
+
+    @eqx.filter_jit
+    def by_hand(net, bench):
+        data = measure_data_pass(net, bench, field, key=jax.random.key(3))
+        return net.readout.loss(net.layer(data.loaded[1], net.phase[1]), labels)
+
+    assert float(reports[0].loss) == pytest.approx(float(by_hand(net, bench)), rel=1e-12)
 
 
 def test_a_deep_network_without_errors_follows_the_model():
@@ -59,12 +67,10 @@ def test_a_deep_network_without_errors_follows_the_model():
     field, labels = inputs()
     method = Layerwise(0.05, first_share=0.0)
     state = method.init(net, key=KEY, n_steps=4)
-    step = jax.jit(
-        lambda s: (method.network(s)(field), *method.step(s, bench, field, labels, key=KEY))
-    )
+    loss_of = jax.jit(lambda n: n.readout.loss(n(field), labels))
     for _ in range(4):
-        output, state, report = step(state)
-        loss = net.readout.loss(output, labels)
+        loss = loss_of(method.network(state))
+        state, report = take(method, state, bench, field, labels)
         assert float(report.loss) == pytest.approx(float(loss), rel=1e-10)
 
 
