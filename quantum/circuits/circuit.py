@@ -95,8 +95,8 @@ class Circuit:
         """What it holds in a line, then its wires; see `diagram.text`."""
         return diagram.text(self.n_qubits, self.moments)
 
-    def draw(self, axes: Any = None, *, most_columns: int = 60) -> Any:
-        """Draws it into Matplotlib's `axes`, or into a new figure, and returns them; see `diagram.figure`."""
+    def draw(self, axes: Any, *, most_columns: int = 60) -> Any:
+        """Draws it into Matplotlib's `axes` and returns them; see `diagram.figure`."""
         return diagram.figure(self.n_qubits, self.moments, axes, most_columns=most_columns)
 
     def inverse(self) -> "Circuit":

@@ -1,6 +1,7 @@
 import math
 
 import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 
 from quantum.circuits.circuit import Circuit, Operation
@@ -65,12 +66,12 @@ def test_what_does_not_fit_is_counted():
 
 
 def test_a_figure_holds_a_box_for_every_gate_and_a_line_for_every_pair():
-    axes = CIRCUIT.draw()
+    axes = CIRCUIT.draw(plt.figure().subplots())
     labels = sorted(text.get_text() for text in axes.texts)
     assert labels == ["F", "F\n(0.5π,\n0.25π)", "H", "Rx\n(0.5π)", "Rz\n(-1π)"]
     spans = [sorted(line.get_ydata()) for line in axes.lines if len(set(line.get_ydata())) > 1]
     assert sorted(spans) == [[0, 2], [1, 3]]
-    few = CIRCUIT.draw(most_columns=2)
+    few = CIRCUIT.draw(plt.figure().subplots(), most_columns=2)
     assert few.get_title() == "first 2 of 4 columns"
     with pytest.raises(ValueError, match="`most_columns` must be at least 1"):
-        CIRCUIT.draw(most_columns=0)
+        CIRCUIT.draw(plt.figure().subplots(), most_columns=0)
