@@ -1,9 +1,10 @@
 """Dipolar echoes of molecules: sequences of pulses, average Hamiltonians, the echo of nine spins or of fifteen.
 
 Reading order: `species` (which spins are like, which are pulsed), `pulse_sequence`, `dipolar_sequences`, `magnus`,
-`reversal` (where average Hamiltonians come from), `average_hamiltonian`, `strike` (the butterfly), `exact_echo`,
-`typicality` (random states for many spins), `pulsed_states`, `methods` (one call for the echo), `molecular_ruler` (a
-distance or an angle read off an echo), `stretched_molecule` (the same for a file of one's own). Stands on `spins`.
+`reversal` (where average Hamiltonians come from), `average_hamiltonian`, `spectrum` (lines and decay), `strike` (the
+butterfly), `exact_echo`, `typicality` (random states for many spins), `pulsed_states`, `methods` (one call for the
+echo), `molecular_ruler` (a distance or an angle read off an echo), `stretched_molecule` (the same for a file of one's
+own). Stands on `spins`.
 """
 
 # Order of dependency, which ruff would sort away.
