@@ -106,6 +106,23 @@ def test_a_gate_is_known_by_its_matrix_and_not_by_its_name():
     assert equal_up_to_phase(dense(ours), their_matrix(program))
 
 
+class Disguised(TheirGate):
+    """Has the name of another gate, and no definition."""
+
+    def __init__(self):
+        super().__init__("h", 1, [])
+
+    def __array__(self, dtype=None, copy=None):
+        return np.diag([1, 1j])
+
+
+def test_a_matrix_is_believed_before_a_name():
+    program = QuantumCircuit(1)
+    program.append(Disguised(), [0])
+    (operation,) = from_qiskit(program).operations()
+    np.testing.assert_allclose(operation.gate.matrix(), np.diag([1, 1j]), atol=1e-15)
+
+
 def test_a_product_of_gates_comes_over_as_those_and_a_wide_block_gate_by_gate():
     program = QuantumCircuit(3)
     program.append(PauliGate("XZ"), [0, 1])
