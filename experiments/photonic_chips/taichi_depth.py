@@ -123,13 +123,17 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     task = many.shrink_task(task, config.chips.side)
     arrays: dict[str, np.ndarray] = {}
     for depth in config.depths:
-        for arrangement in ARRANGEMENTS:
-            # One chiplet is no cascade: all arrangements are the same.
-            kind = "broad" if depth == 1 else arrangement
-            name = f"{kind}{depth}"
-            piece = session.sub_run(
-                name, lambda k=kind, d=depth: _train_and_test(config, session, task, k, d)
+        # One chiplet is no cascade: all arrangements are the same.
+        kinds = ARRANGEMENTS if depth > 1 else ("broad",)
+        pieces = {
+            kind: session.sub_run(
+                f"{kind}{depth}",
+                lambda k=kind, d=depth: _train_and_test(config, session, task, k, d),
             )
+            for kind in kinds
+        }
+        for arrangement in ARRANGEMENTS:
+            piece = pieces[arrangement if depth > 1 else "broad"]
             arrays |= {f"{key}.{arrangement}.depth{depth}": v for key, v in piece.items()}
     return Outcome("taichi_depth", config, _metrics(config, arrays), arrays, REFERENCES)
 
