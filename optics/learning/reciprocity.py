@@ -174,6 +174,7 @@ def measure_overlap(
     return Overlap(kappa, residual, carried[0], 2 * (len(errors) + len(probes)))
 
 
+@jax.jit
 def _pairs(first, second):
     """All bilinear forms, no conjugate: error by row, probe by column."""
     flat = [fields.reshape(fields.shape[0], -1) for fields in (first, second)]
@@ -236,8 +237,7 @@ def audit_layers(
     if n_probes < 2:
         raise ValueError(f"`n_probes` must be at least 2, but is {n_probes}.")
     _check_fields(errors, loaded[0])
-    n_layers, n_samples = loaded.shape[:2]
-    batch, shape = (n_probes, n_samples), errors.shape[1:]
+    (n_layers, n_samples), shape = loaded.shape[:2], errors.shape[1:]
     cosines, carried = [], [errors, errors]
     turn = jnp.exp(1j * jnp.asarray(reference_phase))
     for layer in reversed(range(n_layers)):
@@ -251,15 +251,20 @@ def audit_layers(
             for later in range(layer + 1, n_layers):
                 answer = run(answer, phase[later], jax.random.fold_in(k, later))
             _check_answers([answer, fields])
-            axes = tuple(range(1, 2 + len(shape)))
-            true.append(jnp.sum(jnp.imag(errors[None] * answer.reshape(*batch, *shape)), axis=axes))
-            probed = fields[None] * probes.reshape(*batch, *shape)
-            forward.append(jnp.sum(jnp.imag(probed), axis=axes))
+            true.append(_projections(errors, answer))
+            forward.append(_projections(fields, probes))
         cosines.append(jnp.real(_overlap(true, forward)[0]))
         carried = [jnp.exp(1j * phase[layer])[None] * fields for fields in carried]
     passes = n_layers * (n_layers + 1) // 2
     n_fields = 2 * n_samples * (n_layers + n_probes * passes)
     return LayerAudit(jnp.stack(cosines[::-1]), n_fields)
+
+
+@jax.jit
+def _projections(fields, probed):
+    """Im of the product with every sample of a probe, summed: one number for each probe."""
+    products = fields[None] * probed.reshape(-1, *fields.shape)
+    return jnp.sum(jnp.imag(products), axis=tuple(range(1, products.ndim)))
 
 
 def find_relocation(
@@ -311,15 +316,18 @@ def find_relocation(
 
 def _best_shift(true, carried, probes) -> tuple[int, int]:
     """Displacement d that maximises Re sum conj(x) y(d), y(d) = sum_r b(r) (T c)(r - d), over all d by FFT."""
-    weights = jnp.einsum("ij,jyx->iyx", jnp.conj(true), probes)
-    spectrum = jnp.fft.fft2(weights)
-    backward = jnp.fft.fft2(carried[:, ::-1, ::-1])
     ny, nx = carried.shape[1:]
-    score = jnp.real(jnp.sum(jnp.fft.ifft2(spectrum * backward), axis=0))
     # Reversed rows start at the last one, which moves every displacement by one.
-    score = np.roll(np.asarray(score), (1, 1), axis=(0, 1))
+    score = np.roll(np.asarray(_shift_scores(true, carried, probes)), (1, 1), axis=(0, 1))
     row, column = np.unravel_index(score.argmax(), score.shape)
     return _signed(row, ny), _signed(column, nx)
+
+
+@jax.jit
+def _shift_scores(true, carried, probes):
+    spectrum = jnp.fft.fft2(jnp.einsum("ij,jyx->iyx", jnp.conj(true), probes))
+    backward = jnp.fft.fft2(carried[:, ::-1, ::-1])
+    return jnp.real(jnp.sum(jnp.fft.ifft2(spectrum * backward), axis=0))
 
 
 def _signed(index, n: int) -> int:
