@@ -428,7 +428,7 @@ def test_the_same_calls_pass_with_good_input(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--ortho-meta", "2.48"], "`ortho_meta` must lie between 1e-10 and 1e-09, but is 2.48 m. Is it in metres?"),
+        (["--ortho-meta", "2.48"], "`ortho_meta` must lie between 1e-10 and 1e-09 m, but is 2.48 m; did you mean"),
         (["--angle", "nan"], "`angles` must be finite, but are (nan"),
         (["--pulse", "-1e-5"], "`pulse` must lie between 0 and 1e-4 s, but is -1e-05 s"),
     ],
