@@ -82,10 +82,10 @@ def test_random_feedback_is_unitary_and_linear():
     send = eqx.filter_jit(feedback.send)
     a, one = np.asarray(inputs()[0]), feedback.weights()[1]
     b = a[::-1] * 1j
-    sent, other, both = (np.asarray(send(jnp.asarray(x), one)) for x in (a, b, a + 2 * b))
+    sent, other, both = (np.asarray(send(jnp.asarray(x), one)) for x in (a, b, a + 2j * b))
     power = np.sum(np.abs(sent) ** 2, axis=(1, 2)) / np.sum(np.abs(a) ** 2, axis=(1, 2))
     np.testing.assert_allclose(power, 1, rtol=1e-12)
-    assert relative_error(both, sent + 2 * other) < 1e-12
+    assert relative_error(both, sent + 2j * other) < 1e-12
     assert relative_error(send(jnp.asarray(a), feedback.weights()[0]), sent) > 0.5
 
 
