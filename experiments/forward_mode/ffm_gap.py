@@ -130,7 +130,7 @@ def _scan(config: Config, context: Context, depth: int, repeat: int) -> dict[str
     optics = config.optics
     key = jax.random.fold_in(jax.random.key(config.seed), 1000 * depth + repeat)
     start_key, batch_key, bench_key, test_key = jax.random.split(key, 4)
-    start = optics.network(depth, task.n_classes, start_key)
+    start = optics.network(depth, task.n_classes, start_key, depths=config.depths)
     name = f"{depth} layers, repeat {repeat + 1}/{config.repeats}"
     network = train(context, name, optics, start, InSilico(), task, batch_key).network
     scores = np.zeros((len(config.strokes), len(config.astigmatisms)))

@@ -123,7 +123,9 @@ def _train_and_test(config: Config, session: Context, name: str, depth: int, rep
     key = jax.random.fold_in(jax.random.key(config.seed), 1000 * depth + repeat)
     start_key, batch_key, test_key, bench_key = jax.random.split(key, 4)
     bench = make_bench(optics, config.gap, bench_key)
-    start = optics.network(depth, task.n_classes, start_key, ACTIVATIONS[name])
+    start = optics.network(
+        depth, task.n_classes, start_key, ACTIVATIONS[name], depths=config.depths
+    )
     title = f"{name}, {depth} layers, repeat {repeat + 1}/{config.repeats}"
     model = train(session, f"{title}: ideal", optics, start, InSilico(), task, batch_key)
     own = train(session, f"{title}: ffm", optics, start, ForwardMode(), task, batch_key, bench)
