@@ -316,11 +316,10 @@ def find_relocation(
 
 def _best_shift(true, carried, probes) -> tuple[int, int]:
     """Displacement d that maximises Re sum conj(x) y(d), y(d) = sum_r b(r) (T c)(r - d), over all d by FFT."""
-    ny, nx = carried.shape[1:]
     # Reversed rows start at the last one, which moves every displacement by one.
     score = np.roll(np.asarray(_shift_scores(true, carried, probes)), (1, 1), axis=(0, 1))
     row, column = np.unravel_index(score.argmax(), score.shape)
-    return _signed(row, ny), _signed(column, nx)
+    return _signed(row, score.shape[0]), _signed(column, score.shape[1])
 
 
 @jax.jit
