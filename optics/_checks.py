@@ -35,6 +35,13 @@ def check_in_range(
         raise ValueError(_sentence(rule, unit, hint))
 
 
+def check_choice(value, name: str, choices, hint: str = "") -> None:
+    """Raises ValueError unless `value` is one of `choices`."""
+    if value not in choices:
+        known = ", ".join(str(c) for c in choices)
+        raise ValueError(f"`{name}` must be one of {known}, but is {value!r}. {hint}".rstrip())
+
+
 def check_finite(array, name: str, hint: str = "") -> None:
     """Raises ValueError naming the first bad element of a concrete array that holds NaN or infinity."""
     if not is_concrete(array):

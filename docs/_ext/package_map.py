@@ -22,7 +22,12 @@ def rows(name: str) -> list[list[Module]]:
         ValueError: If a contract names a wing that is not there, or leaves one out.
     """
     there = {wing.name.rsplit(".", 1)[1]: wing for wing in wings(name)}
-    files = {module.name.rsplit(".", 1)[1] for module in modules(name)} | {"__main__", "_checks"}
+    files = {module.name.rsplit(".", 1)[1] for module in modules(name)} | {
+        "__main__",
+        "_checks",
+        "_dark",
+        "_numbers",
+    }
     stated = floors(name)
     named = [wing for floor in stated for wing in floor if wing not in files]
     if stated and sorted(named) != sorted(there):

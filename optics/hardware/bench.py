@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_finite, check_shape
+from optics._numbers import takes_numbers
 from optics.hardware.detectors import Camera, expose, photons_from_counts
 from optics.hardware.holography import measure_four_step
 from optics.hardware.opaque import add_noise, opaque
@@ -71,6 +72,7 @@ class OpticalBench(eqx.Module):
         self.geometry = geometry
         self.exposure = exposure
 
+    @takes_numbers
     def measure_field(
         self,
         field: Complex[Array, "*batch y x"] | Field,
@@ -104,6 +106,7 @@ class OpticalBench(eqx.Module):
         truth, reference_phase, power = self._illuminate(field, phase, amplitude, time)
         return self._as_it_came(light, self._by_holography(truth, reference_phase, power, key))
 
+    @takes_numbers
     def measure_field_backward(
         self,
         field: Complex[Array, "*batch y x"] | Field,
@@ -160,6 +163,7 @@ class OpticalBench(eqx.Module):
             )
         return opaque(measured.astype(truth.dtype), "OpticalBench")
 
+    @takes_numbers
     def measure_intensity(
         self,
         field: Complex[Array, "*batch y x"] | Field,

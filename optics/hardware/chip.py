@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_in_range, check_shape
+from optics._numbers import takes_numbers
 from optics.hardware.mesh_bench import MeshTwin, make_mesh_twin
 from optics.hardware.mesh_imperfections import MeshImperfections
 from optics.hardware.opaque import add_noise, add_white, opaque, root_mean_square
@@ -293,12 +294,14 @@ class ProgrammedBlocks(eqx.Module):
         """Number of blocks."""
         return self._noise.shape[0]
 
+    @takes_numbers
     def measure_field(
         self, field: Complex[Array, "sample port"], *, key: PRNGKeyArray
     ) -> Complex[Array, "sample port"]:
         """Sends fields into the inputs of one block and measures the fields at its outputs."""
         return opaque(add_noise(field @ self._to_output, self._noise[0], key=key), "ChipBench")
 
+    @takes_numbers
     def measure_taps(
         self, field: Complex[Array, "sample port"], *, key: PRNGKeyArray
     ) -> BlockLight:

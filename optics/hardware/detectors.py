@@ -19,8 +19,13 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from optics._checks import check_finite, check_in_range, check_positive, is_concrete
+from optics._dark import root
+from optics._numbers import takes_numbers
 
 ShotNoise = Literal["poisson", "gaussian", "none"]
+
+
+_LARGEST_MEAN = 1e9  # Below 2^31 with room for 36000 standard deviations.
 
 
 def _as_scalar(value) -> Array:
@@ -96,6 +101,7 @@ def flir_bfs_u3_89s6m(shot_noise: ShotNoise = "gaussian") -> Camera:
     return Camera(FIELD_CAMERA_EFFICIENCY, 2.47, 1e4, bit_depth=12, shot_noise=shot_noise)
 
 
+@takes_numbers
 def expose(
     photons: Float[Array, "*batch y x"], camera: Camera, *, key: PRNGKeyArray
 ) -> Float[Array, "*batch y x"]:
@@ -131,7 +137,7 @@ def expose(
     if camera.shot_noise == "poisson":
         charge = _poisson(charge, full_well, key_shot)
     elif camera.shot_noise == "gaussian":
-        spread = jnp.sqrt(charge + read_noise**2) - read_noise
+        spread = root(charge + read_noise**2) - read_noise
         charge = jnp.maximum(charge + spread * normal, 0)
     signal = jnp.minimum(jnp.minimum(charge, full_well) + read_noise * normal, full_well)
     if camera.bit_depth is None:
@@ -167,6 +173,7 @@ class PhotonCounter(eqx.Module):
         check_positive(self.full_well, "full_well", "e-")
 
 
+@takes_numbers
 def count_photons(
     photons: Float[Array, "*batch y x"], counter: PhotonCounter, *, key: PRNGKeyArray
 ) -> Float[Array, "*batch y x"]:
@@ -197,13 +204,14 @@ def count_photons(
         electrons = eqx.error_if(electrons, too_many, f"{rule}; {fix}")
     key_count, key_gain = jax.random.split(key)
     expected = electrons + counter.dark_counts.astype(photons.dtype)
-    counts = jax.random.poisson(key_count, expected).astype(photons.dtype)
+    counts = _counts(expected, counter.full_well, key_count)
     if not counter.multiplication:
         return counts
     amplified = jax.random.gamma(key_gain, jnp.maximum(counts, 1))
     return jnp.where(counts > 0, amplified, 0)
 
 
+@takes_numbers
 def photons_from_counts(
     counts: Float[Array, "*batch y x"], camera: Camera
 ) -> Float[Array, "*batch y x"]:
@@ -240,8 +248,22 @@ def _check_photons(photons) -> None:
 
 
 def _poisson(electrons: Array, full_well: Array, key: PRNGKeyArray) -> Array:
-    # Draws are integers: capping a hopelessly saturated mean avoids overflow. A mean of 2 F + 100
-    # falls below the full well F with probability under 1e-25 for every F, so the cap changes
-    # nothing.
-    draws = jax.random.poisson(key, jnp.minimum(electrons, 2 * full_well + 100))
-    return draws.astype(electrons.dtype)
+    # Capping a hopelessly saturated mean avoids large draws. A mean of 2 F + 100 falls below the full
+    # well F with probability under 1e-25 for every F, so the cap changes nothing.
+    return _counts(jnp.minimum(electrons, 2 * full_well + 100), full_well, key)
+
+
+def _counts(expected: Array, full_well: Array, key: PRNGKeyArray) -> Array:
+    """Poisson numbers as floats; JAX draws integers of 32 bits, so large means take the normal law, skewness 3e-5."""
+    dtype = expected.dtype
+    few = jax.random.poisson(key, jnp.minimum(expected, _LARGEST_MEAN)).astype(dtype)
+    if is_concrete(full_well) and 2 * float(full_well) + 100 < _LARGEST_MEAN:
+        return few
+
+    def many():
+        normal = jax.random.normal(jax.random.fold_in(key, 1), expected.shape, dtype)
+        return jnp.where(
+            expected > _LARGEST_MEAN, jnp.round(expected + jnp.sqrt(expected) * normal), few
+        )
+
+    return jax.lax.cond(jnp.any(expected > _LARGEST_MEAN), many, lambda: few)

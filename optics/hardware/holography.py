@@ -25,6 +25,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_in_range, check_positive, is_concrete
+from optics._numbers import takes_numbers
 from optics.hardware.detectors import (
     Camera,
     electrons_per_count,
@@ -38,6 +39,7 @@ FRAMES_PER_FIELD = 4  # Four-step holography: one camera frame per phase step.
 Draws = Literal["frames", "differences"]
 
 
+@takes_numbers
 def four_step_frames(
     amplitude: Complex[Array, "*batch y x"],
     reference: ArrayLike,
@@ -66,6 +68,7 @@ def four_step_frames(
     return jnp.stack(frames, axis=-3)
 
 
+@takes_numbers
 def reconstruct_four_step(
     frames: Float[Array, "*batch 4 y x"], reference: ArrayLike
 ) -> Complex[Array, "*batch y x"]:
@@ -88,6 +91,7 @@ def reconstruct_four_step(
     return _divide_by_conjugate(product, _reference_like(reference, product))
 
 
+@takes_numbers
 def measure_four_step(
     amplitude: Complex[Array, "*batch y x"],
     camera: Camera,
@@ -143,6 +147,7 @@ def measure_four_step(
     return measure(amplitude, peak, ratio, reference_phase, gain, camera, key)
 
 
+@takes_numbers
 def off_axis_frame(
     amplitude: Complex[Array, "*batch y x"],
     reference: ArrayLike,
@@ -169,6 +174,7 @@ def off_axis_frame(
     return intensity(amplitude + tilted * _phasor(drift, amplitude.dtype))
 
 
+@takes_numbers
 def reconstruct_off_axis(
     frame: Float[Array, "*batch y x"],
     reference: ArrayLike,

@@ -22,7 +22,7 @@ from typing import Literal
 from optics._checks import check_in_range
 
 SymmetryClass = Literal["symmetric", "asymmetric", "weights", "measurement"]
-ZernikeTerms = tuple[tuple[int, float], ...]
+ZernikeTerms = tuple[tuple[int, float | int], ...]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Imperfections:
         camera_shift_px: Lateral displacement of the camera, in pixels of the modulator.
         camera_rotation: Rotation of the camera about the axis, rad.
         camera_tilt: Angle between reference and object axis, rad.
-        distance_error: Error of the propagation distance, m.
+        distance_error: Error of the propagation distance, m; one above the distance itself always lengthens it.
         illumination_drop: Relative fall of the amplitude from the centre to the edge of the panel.
         loading_levels: Levels of amplitude and phase with which a field is loaded; None for continuous loading.
         reference_drift: Step of the random walk of the interferometer phase per measurement, rad.
@@ -55,25 +55,25 @@ class Imperfections:
         field_noise: White noise added to every measured field, rms relative to the rms of the field.
     """
 
-    slm_gain: float = 0.0
-    slm_gamma: float = 0.0
-    slm_spatial_variation: float = 0.0
-    slm_phase_error: float = 0.0
-    slm_crosstalk_px: float = 0.0
+    slm_gain: float | int = 0.0
+    slm_gamma: float | int = 0.0
+    slm_spatial_variation: float | int = 0.0
+    slm_phase_error: float | int = 0.0
+    slm_crosstalk_px: float | int = 0.0
     slm_levels: int | None = None
-    slm_zero_order: float = 0.0
+    slm_zero_order: float | int = 0.0
     input_aberration: ZernikeTerms = ()
     both_faces_aberration: ZernikeTerms = ()
     fourier_aberration: ZernikeTerms = ()
-    camera_shift_px: float = 0.0
-    camera_rotation: float = 0.0
-    camera_tilt: float = 0.0
-    distance_error: float = 0.0
-    illumination_drop: float = 0.0
+    camera_shift_px: float | int = 0.0
+    camera_rotation: float | int = 0.0
+    camera_tilt: float | int = 0.0
+    distance_error: float | int = 0.0
+    illumination_drop: float | int = 0.0
     loading_levels: int | None = None
-    reference_drift: float = 0.0
-    laser_drift: float = 0.0
-    field_noise: float = 0.0
+    reference_drift: float | int = 0.0
+    laser_drift: float | int = 0.0
+    field_noise: float | int = 0.0
 
     def __post_init__(self):
         check_in_range(self.slm_zero_order, "slm_zero_order", 0, 1)
@@ -97,14 +97,16 @@ class Imperfections:
                 )
 
     def scaled(self, factor: float | int) -> "Imperfections":
-        """All sizes multiplied by `factor` (levels and the camera are kept)."""
+        """All sizes multiplied by `factor` (levels are kept), whole numbers as well as fractions."""
         changes = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, float):
-                changes[field.name] = value * factor
-            elif isinstance(value, tuple):
+            if field.name.endswith("_levels"):
+                continue
+            if field.name.endswith("_aberration"):
                 changes[field.name] = tuple((j, waves * factor) for j, waves in value)
+            else:
+                changes[field.name] = value * factor
         return dataclasses.replace(self, **changes)
 
 

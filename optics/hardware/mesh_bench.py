@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
 from optics._checks import check_finite, check_in_range, check_shape, is_concrete
+from optics._numbers import takes_numbers
 from optics.hardware.mesh_imperfections import (
     MeshImperfections,
     PhaseControl,
@@ -125,6 +126,7 @@ class MeshBench(eqx.Module):
             for size in (detector_noise, tap_noise)
         )
 
+    @takes_numbers
     def measure_field(
         self,
         field: Complex[Array, "*batch port"],
@@ -150,6 +152,7 @@ class MeshBench(eqx.Module):
         core = self._set(field, phase, amplitude, time)
         return _measured(core(field), self._detector_noise, key)
 
+    @takes_numbers
     def measure_field_backward(
         self,
         field: Complex[Array, "*batch port"],
@@ -163,6 +166,7 @@ class MeshBench(eqx.Module):
         core = self._set(field, phase, amplitude, time)
         return _measured(core.backward(field), self._detector_noise, key)
 
+    @takes_numbers
     def measure_intensity(
         self,
         field: Complex[Array, "*batch port"],
@@ -176,6 +180,7 @@ class MeshBench(eqx.Module):
         core = self._set(field, phase, amplitude, time)
         return _measured(intensity(core(field)), self._detector_noise, key)
 
+    @takes_numbers
     def measure_taps(
         self,
         field: Complex[Array, "*batch port"],

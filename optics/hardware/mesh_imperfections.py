@@ -28,6 +28,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from optics._checks import check_in_range
+from optics._numbers import takes_numbers
 from optics.hardware.imperfections import CatalogueEntry
 from optics.meshes.mesh import Mesh
 
@@ -188,6 +189,7 @@ class PhaseControl(eqx.Module):
     mesh: Mesh
     levels: int | None = eqx.field(static=True)
 
+    @takes_numbers
     def actual(
         self, phases: Float[Array, " parameter"], time: int | Array = 0
     ) -> Float[Array, " parameter"]:
@@ -217,6 +219,7 @@ def crosstalk_kernel(kappa: float | int, decay_range: float | int) -> np.ndarray
     return np.where((distance == 0) | (kernel < kappa / 100), 0.0, kernel)
 
 
+@takes_numbers
 def spread_heat(
     mesh: Mesh, heat: Float[Array, " parameter"], kernel: Float[Array, "across along"]
 ) -> Float[Array, " parameter"]:

@@ -9,15 +9,18 @@ pixels beyond its share of unmodulated light.
 import math
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from optics._checks import check_finite, check_in_range, check_positive, check_shape, is_concrete
+from optics._numbers import takes_numbers
 from optics.waves.elements import amplitude_mask
 from optics.waves.field import Field
 
 
+@takes_numbers
 def wrap_phase(phase: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Brings a phase into [0, 2 pi) radians."""
     wrapped = jnp.mod(phase, 2 * jnp.pi)
@@ -25,6 +28,7 @@ def wrap_phase(phase: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(wrapped < 2 * jnp.pi, wrapped, 0)
 
 
+@takes_numbers
 def quantise_phase(phase: Float[Array, "*shape"], n_levels: int) -> Float[Array, "*shape"]:
     """Wraps and rounds a phase to the nearest multiple of 2 pi / n_levels, level n being level 0.
 
@@ -35,7 +39,31 @@ def quantise_phase(phase: Float[Array, "*shape"], n_levels: int) -> Float[Array,
     Returns:
         Phase in [0, 2 pi). The derivative is zero: rounding is real.
     """
-    return _levels(phase, n_levels) * (2 * jnp.pi / n_levels)
+    if n_levels < 2:
+        raise ValueError(f"`n_levels` must be at least 2, but is {n_levels}.")
+    return drive_of(phase, n_levels) * (2 * jnp.pi)
+
+
+def drive_of(phase: Array, n_levels: int | None, *, trainable: bool = False) -> Array:
+    """Share of a full drive, in [0, 1), that a driver sets for a phase in radians.
+
+    Args:
+        phase: Commanded phase.
+        n_levels: Number of drive levels; None for a continuous drive.
+        trainable: Rounding has no derivative; True lets the identity stand in for it, as in every gradient of a
+            quantised modulator.
+    """
+    turns = wrap_phase(phase) / (2 * jnp.pi)
+    if n_levels is None:
+        return turns
+    rounded = jnp.mod(jnp.round(turns * n_levels), n_levels) / n_levels
+    return turns + jax.lax.stop_gradient(rounded - turns) if trainable else rounded
+
+
+def bent_by(drive: Array, gamma: Array) -> Array:
+    """drive^gamma; a power has a slope of zero or infinity at zero, where the response is taken linear."""
+    lit = drive > 0
+    return jnp.where(lit, jnp.where(lit, drive, 1) ** gamma, drive)
 
 
 def gaussian_crosstalk(sigma: float) -> Float[Array, "k k"]:
@@ -101,34 +129,30 @@ class SpatialLightModulator(eqx.Module):
             raise ValueError(
                 f"`crosstalk` must have odd sizes, but its shape is {self.crosstalk.shape}."
             )
+        if is_concrete(self.crosstalk):
+            total = float(np.sum(np.asarray(self.crosstalk)))
+            if not abs(total - 1) < 1e-3:
+                raise ValueError(
+                    f"`crosstalk` must have the sum 1, or it scales every phase, but its sum is {total:g}; "
+                    "divide by it."
+                )
         if self.n_levels is not None and self.n_levels < 2:
             raise ValueError(f"`n_levels` must be at least 2 or None, but is {self.n_levels}.")
 
+    @takes_numbers
     def response(self, phase: Float[Array, "*mask y x"]) -> Float[Array, "*mask y x"]:
         """Phase that the panel really shows for a commanded phase, radians."""
-        if self.n_levels is None:
-            drive = wrap_phase(phase) / (2 * jnp.pi)
-        else:
-            drive = _levels(phase, self.n_levels) / self.n_levels
-        # A power has an infinite slope at zero for gamma below 1; there the response is taken
-        # linear.
-        lit = drive > 0
-        power = jnp.where(lit, drive, 1) ** _per_pixel(self.gamma, phase)
-        shown = _per_pixel(self.phase_range, phase) * jnp.where(lit, power, drive)
+        bent = bent_by(drive_of(phase, self.n_levels), _per_pixel(self.gamma, phase))
+        shown = _per_pixel(self.phase_range, phase) * bent
         return _smear(shown, self.crosstalk.astype(phase.dtype))
 
+    @takes_numbers
     def __call__(self, field: Field, phase: Float[Array, "*mask y x"]) -> Field:
         """Modulates a field with a commanded phase in radians, one image or one per batch element."""
         check_shape(phase, "phase", field.shape, "The panel has one pixel per sample of the field.")
         shown = jnp.exp(1j * self.response(phase))
         eta = self.modulated_fraction
         return amplitude_mask(field, jnp.sqrt(eta) * shown + jnp.sqrt(1 - eta))
-
-
-def _levels(phase: Array, n_levels: int) -> Array:
-    if n_levels < 2:
-        raise ValueError(f"`n_levels` must be at least 2, but is {n_levels}.")
-    return jnp.mod(jnp.round(phase * (n_levels / (2 * jnp.pi))), n_levels)
 
 
 def _per_pixel(value: Array, phase: Array) -> Array:

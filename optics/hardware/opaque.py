@@ -13,14 +13,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact, PRNGKeyArray, PyTree
 
+from optics._dark import root
+from optics._numbers import takes_numbers
 from optics.waves.field import intensity
 
 
+@takes_numbers
 def root_mean_square(values: Inexact[Array, "..."], axes: int) -> Array:
     """Root mean square modulus over the last `axes` axes, which are kept with size 1."""
-    return jnp.sqrt(jnp.mean(intensity(values), axis=tuple(range(-axes, 0)), keepdims=True))
+    return root(jnp.mean(intensity(values), axis=tuple(range(-axes, 0)), keepdims=True))
 
 
+@takes_numbers
 def add_white(values: Inexact[Array, "..."], white: Array, size: Any, *, level: Any) -> Array:
     """Values with given white numbers on them, `size` times `level` large.
 
@@ -33,6 +37,7 @@ def add_white(values: Inexact[Array, "..."], white: Array, size: Any, *, level: 
     return values + (size * level * white).astype(values.dtype)
 
 
+@takes_numbers
 def add_noise(
     values: Inexact[Array, "..."], size: Any, *, key: PRNGKeyArray, axes: int = 1, level: Any = None
 ) -> Array:

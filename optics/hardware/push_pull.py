@@ -16,11 +16,13 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from optics._checks import check_in_range
+from optics._numbers import takes_numbers
 from optics.hardware.mesh_bench import MeshTwin
 from optics.hardware.mesh_imperfections import PhaseControl
 from optics.meshes.mesh import Mesh
 
 
+@takes_numbers
 def single_arm_offsets(
     mesh: Mesh, theta_error: Float[Array, "column slot"], phi_error: Float[Array, "column slot"]
 ) -> Float[Array, " parameter"]:

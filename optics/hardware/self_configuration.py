@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact, PRNGKeyArray
 
 from optics._checks import check_shape
+from optics._numbers import takes_numbers
 from optics.hardware.mesh_bench import MeshBench
 from optics.meshes.decomposition import decompose_unitary
 from optics.meshes.mesh import Mesh
@@ -42,6 +43,7 @@ class Configuration(NamedTuple):
     n_measurements: int
 
 
+@takes_numbers
 def self_configure(
     bench: MeshBench,
     unitary: Inexact[Array | np.ndarray, "row column"],
@@ -110,6 +112,7 @@ def _dark_ports(bench, rows, start, key, time, *, sweeps):
     return phases.at[-mesh.n_ports :].add(-jnp.angle(jnp.diagonal(found)))
 
 
+@takes_numbers
 def measure_matrix(
     bench: MeshBench,
     phase: Float[Array, " parameter"],

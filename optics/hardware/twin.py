@@ -20,7 +20,9 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from optics._checks import check_shape
+from optics._numbers import refuse_traced_key, takes_numbers
 from optics.hardware.imperfections import Imperfections, ZernikeTerms
+from optics.hardware.modulator import bent_by, drive_of
 from optics.media.free_space import FreeSpace, make_free_space
 from optics.media.geometry import Geometry
 from optics.media.scattering import Scatterer, ScatteringMedium, make_medium
@@ -50,17 +52,14 @@ class HardwareTwin(eqx.Module):
     slm_levels: int | None = eqx.field(static=True)
     loading_levels: int | None = eqx.field(static=True)
 
+    @takes_numbers
     def modulation(
         self, phase: Float[Array, "y x"], amplitude: Float[Array, "y x"] | None = None
     ) -> Complex[Array, "y x"]:
         """Complex transmission that the commanded weights really give."""
-        turns = jnp.mod(phase, 2 * jnp.pi) / (2 * jnp.pi)
-        if self.slm_levels is not None:
-            # Rounding has no derivative; the identity stands in for it, as in every gradient of a quantised modulator.
-            rounded = jnp.mod(jnp.round(turns * self.slm_levels), self.slm_levels) / self.slm_levels
-            turns = turns + jax.lax.stop_gradient(rounded - turns)
-        # At zero the power has slope 0 or infinity; a straight line keeps training alive there.
-        bent = jnp.where(turns > 0, jnp.where(turns > 0, turns, 1.0) ** self.exponent, turns)
+        # Levels and gamma are the panel's own (`optics.hardware.modulator`). Crosstalk is not: here rows of a Gaussian
+        # taken at pixel centres and renormalised at the rim, fast matrices; there its integral over each pixel.
+        bent = bent_by(drive_of(phase, self.slm_levels, trainable=True), self.exponent)
         actual = 2 * jnp.pi * self.stroke * bent
         if self.blur_y is not None and self.blur_x is not None:
             actual = self.blur_y @ actual @ self.blur_x.T
@@ -69,6 +68,7 @@ class HardwareTwin(eqx.Module):
             weights = amplitude * weights
         return computed_once(jnp.sqrt(1 - self.zero_order) * weights + jnp.sqrt(self.zero_order))
 
+    @takes_numbers
     def transport(self, field: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """H without the modulator: input face, propagation, output face, camera."""
         field = over_batch(self.input_face, field) * field
@@ -77,6 +77,7 @@ class HardwareTwin(eqx.Module):
         field = over_batch(self.output_face, field) * field
         return field if self.rotation is None else rotate(field, self.rotation)
 
+    @takes_numbers
     def run(
         self,
         field: Complex[Array, "*batch y x"],
@@ -86,6 +87,7 @@ class HardwareTwin(eqx.Module):
         """Field at the camera for a loaded field and commanded weights, before any measurement."""
         return self.transport(over_batch(self.modulation(phase, amplitude), field) * field)
 
+    @takes_numbers
     def run_backward(
         self,
         field: Complex[Array, "*batch y x"],
@@ -126,7 +128,9 @@ def make_twin(
 
     Raises:
         ValueError: If the combination cannot be simulated: a pupil inside the propagation with a medium in it.
+        TypeError: If the key is traced.
     """
+    refuse_traced_key(key)
     real = jnp.finfo(dtype).dtype
     # Host-side draws in double: the bench must not depend on the precision it is simulated with.
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
@@ -144,6 +148,9 @@ def make_twin(
     half = geometry.pixel_pitch * np.array(geometry.shape) / 2
     ramp = 2 * np.pi / geometry.wavelength * (tilt[0] * y * half[0] + tilt[1] * x * half[1])
     distance = geometry.distance + sign_distance * size.distance_error
+    if distance <= 0:
+        # An error larger than the distance can only lengthen it: no camera stands in front of the modulator.
+        distance = geometry.distance + abs(size.distance_error)
     lengths = (geometry.pixel_pitch, geometry.wavelength, distance)
     options = {**free_space_options, "dtype": dtype}
     options["output_shift"] = (float(shift[0]), float(shift[1]))

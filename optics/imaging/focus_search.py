@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_in_range, check_positive
+from optics._numbers import takes_numbers
 from optics.hardware.bench import OpticalBench
 from optics.imaging.focusing import FocusResult, expand_blocks, intensity_loss
 
@@ -63,6 +64,7 @@ class _Swarm(NamedTuple):
     best_loss: Array
 
 
+@takes_numbers
 @partial(eqx.filter_jit)
 def particle_swarm_focus(
     bench: OpticalBench,
@@ -138,6 +140,7 @@ def _short_way(angle: Array) -> Array:
     return jnp.mod(angle + jnp.pi, 2 * jnp.pi) - jnp.pi
 
 
+@takes_numbers
 @partial(eqx.filter_jit)
 def stepwise_focus(
     bench: OpticalBench,

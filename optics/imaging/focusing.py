@@ -28,6 +28,8 @@ import scipy.linalg
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from optics._checks import check_in_range, check_positive, check_shape
+from optics._dark import quotient
+from optics._numbers import takes_numbers
 from optics.hardware.bench import OpticalBench
 from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.learning.loop import descend
@@ -78,15 +80,17 @@ def square_target(
     return jnp.asarray(mask, jnp.float32)
 
 
+@takes_numbers
 def intensity_loss(
     intensity: Float[Array, "*batch y x"], target: Float[Array, "y x"]
 ) -> Float[Array, "*batch"]:
-    """-ln of the share of the light that falls on the target; 0 is all of it."""
+    """-ln of the share of the light that falls on the target; 0 is all of it, 20.7 for a dark frame."""
     mask = jnp.broadcast_to(target.astype(intensity.dtype), intensity.shape)
-    share = jnp.sum(intensity * mask, axis=(-2, -1)) / jnp.sum(intensity, axis=(-2, -1))
+    share = quotient(jnp.sum(intensity * mask, axis=(-2, -1)), jnp.sum(intensity, axis=(-2, -1)))
     return -jnp.log(jnp.maximum(share, LEAST_SHARE))
 
 
+@takes_numbers
 def focus_loss(
     field: Complex[Array, "*batch y x"], target: Float[Array, "y x"]
 ) -> Float[Array, "*batch"]:
@@ -97,6 +101,7 @@ def focus_loss(
     return intensity_loss(intensity(field), target)
 
 
+@takes_numbers
 @partial(eqx.filter_jit)
 def measure_focus_gradient(
     bench: OpticalBench,
@@ -132,6 +137,7 @@ def _two_passes(bench, illumination, target, phase, key, time, flat_phase=math.p
     return loss, phase_derivative(modulation(phase) * illumination, carried), measured
 
 
+@takes_numbers
 @partial(eqx.filter_jit)
 def forward_mode_focus(
     bench: OpticalBench,
@@ -181,6 +187,7 @@ def forward_mode_focus(
     return FocusResult(phase, losses, evaluations, FRAMES_PER_FIELD * evaluations, pictures)
 
 
+@takes_numbers
 @partial(eqx.filter_jit)
 def phase_conjugation(
     bench: OpticalBench,
@@ -203,6 +210,7 @@ def phase_conjugation(
     return FocusResult(phase, jnp.zeros(0, phase.dtype), 1, FRAMES_PER_FIELD)
 
 
+@takes_numbers
 @partial(eqx.filter_jit)
 def measure_transmission_matrix(
     bench: OpticalBench,
@@ -245,6 +253,7 @@ def measure_transmission_matrix(
     return (signs.astype(answers.dtype).T @ answers).T / n_modes
 
 
+@takes_numbers
 def matrix_focus(
     matrix: Complex[Array, "output block"], shape: tuple[int, int]
 ) -> Float[Array, "y x"]:
@@ -257,6 +266,7 @@ def matrix_focus(
     return expand_blocks(jnp.mod(jnp.angle(rows[0].conj()), 2 * jnp.pi), shape)
 
 
+@takes_numbers
 def expand_blocks(
     phase: Float[Array, "*batch block"], shape: tuple[int, int]
 ) -> Float[Array, "*batch y x"]:
@@ -276,6 +286,7 @@ def ideal_enhancement(n_modes: int) -> float:
     return math.pi / 4 * (n_modes - 1) + 1
 
 
+@takes_numbers
 def enhancement(
     after: Float[Array, "y x"], target: Float[Array, "y x"], before: Float[Array, "y x"]
 ) -> float:
@@ -290,6 +301,7 @@ def diffraction_limit(wavelength: float, distance: float, aperture: float) -> fl
     return wavelength * distance / aperture
 
 
+@takes_numbers
 def focus_width(
     field: Complex[Array, "y x"],
     target: Float[Array, "y x"],
@@ -344,6 +356,7 @@ def _one_peak(profile: np.ndarray, top: int) -> np.ndarray:
     return profile[start:stop]
 
 
+@takes_numbers
 def focus_psnr(
     intensity: Float[Array, "y x"],
     target: Float[Array, "y x"],
@@ -366,6 +379,7 @@ def focus_psnr(
     return float(-10 * np.log10(error))
 
 
+@takes_numbers
 def iterations_to_converge(losses: Float[Array, " iteration"], tolerance: float = 0.01) -> int:
     """First iteration whose loss is within `tolerance` of the whole drop of the last loss (our definition)."""
     check_in_range(tolerance, "tolerance", 0, 1)

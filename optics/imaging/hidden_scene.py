@@ -25,6 +25,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float, Inexact, PRNGKeyArray
 
 from optics._checks import check_finite, check_in_range, check_positive, check_shape
+from optics._dark import quotient
+from optics._numbers import as_complex, as_inexact, as_real, into, takes_numbers
 from optics.hardware.bench import OpticalBench
 from optics.hardware.detectors import Camera
 from optics.hardware.imperfections import Imperfections
@@ -86,14 +88,16 @@ class RoundTrip(eqx.Module):
     to_wall: FreeSpace
     to_object: FreeSpace
     to_camera: FreeSpace
-    wall: Complex[Array, "y x"]
-    objects: Inexact[Array, "*objects y x"]
+    wall: Complex[Array, "y x"] = eqx.field(converter=into(as_complex, "wall"))
+    objects: Inexact[Array, "*objects y x"] = eqx.field(converter=into(as_inexact, "objects"))
 
+    @takes_numbers
     def illuminate(self, field: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """T u: the field that falls on the object."""
         at_wall = self.to_wall(field)
         return self.to_object(over_batch(self.wall, at_wall) * at_wall)
 
+    @takes_numbers
     def __call__(self, field: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """Field at the camera; field k of a batch meets object k where there are several.
 
@@ -104,6 +108,7 @@ class RoundTrip(eqx.Module):
         at_wall = self.to_object(self._reflected(on_object))
         return self.to_camera(over_batch(self.wall, at_wall) * at_wall)
 
+    @takes_numbers
     def backward(self, field: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """Light from the camera back to the modulator, E^T u: the same planes in the other order.
 
@@ -202,6 +207,7 @@ def make_hidden_bench(
     return OpticalBench(geometry.module, twin, camera=camera)
 
 
+@takes_numbers
 def place(bench: OpticalBench, objects: Inexact[Array, "*objects y x"]) -> OpticalBench:
     """Bench with other objects behind its wall: the experimenter's hand, not the learner's.
 
@@ -214,6 +220,7 @@ def place(bench: OpticalBench, objects: Inexact[Array, "*objects y x"]) -> Optic
     return eqx.tree_at(lambda b: b.reveal().free_space.objects, bench, objects)
 
 
+@takes_numbers
 @eqx.filter_jit
 def power_on_object(
     bench: OpticalBench, field: Complex[Array, "y x"], phase: Float[Array, "y x"]
@@ -243,12 +250,14 @@ class CellReadout(eqx.Module):
         regions: Region masks in the order of the cells.
     """
 
-    regions: Float[Array, "cells y x"]
+    regions: Float[Array, "cells y x"] = eqx.field(converter=into(as_real, "regions"))
 
+    @takes_numbers
     def powers(self, field: Complex[Array, "*batch y x"]) -> Float[Array, "*batch cells"]:
         """Power in each region."""
         return read_regions(intensity(field), self.regions)
 
+    @takes_numbers
     def loss(
         self, field: Complex[Array, "batch y x"], targets: Float[Array, "batch cells"]
     ) -> Float[Array, ""]:
@@ -256,14 +265,16 @@ class CellReadout(eqx.Module):
         return picture_loss(self.powers(field), targets)
 
 
+@takes_numbers
 def picture_loss(
     powers: Float[Array, "batch cells"], targets: Float[Array, "batch cells"]
 ) -> Float[Array, ""]:
     """Relative squared error of region powers after the best common gain; see `CellReadout`."""
     scale = jnp.sum(powers**2) * jnp.sum(targets**2)
-    return 1 - jnp.sum(powers * targets) ** 2 / jnp.maximum(scale, 1e-30)
+    return 1 - quotient(jnp.sum(powers * targets) ** 2, scale)
 
 
+@takes_numbers
 def read_regions(
     intensity: Float[Array, "*batch y x"], regions: Float[Array, "cells y x"]
 ) -> Float[Array, "*batch cells"]:
@@ -306,6 +317,7 @@ def square_cells(
     return jnp.asarray(masks)
 
 
+@takes_numbers
 def reflectivity_of_cells(
     objects: Float[Array, "*batch y x"], cells: Float[Array, "cells y x"]
 ) -> Float[Array, "*batch cells"]:
@@ -318,6 +330,7 @@ def reflectivity_of_cells(
     return (covered / over_batch(jnp.sum(cells, axis=(-2, -1)), covered)) ** 2
 
 
+@takes_numbers
 def move_pattern(
     pattern: Float[Array, "rows columns"],
     shape: tuple[int, int],

@@ -24,6 +24,8 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, PRNGKeyArray, Shaped
 
 from optics._checks import check_positive
+from optics._dark import quotient, root
+from optics._numbers import takes_numbers
 from optics.hardware.bench import OpticalBench
 from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.imaging.hidden_scene import picture_loss, place, read_regions
@@ -52,6 +54,7 @@ class WavefrontFit(NamedTuple):
     time: int
 
 
+@takes_numbers
 def train_wavefront(
     network: DiffractiveNetwork,
     rule: AbstractLearningRule,
@@ -144,6 +147,7 @@ def _wrapped(weights):
     return jax.tree.map(lambda w: jnp.mod(w, 2 * jnp.pi), weights)
 
 
+@takes_numbers
 def conjugate_wavefront(
     bench: OpticalBench,
     cells: Float[Array, "cells y x"],
@@ -160,11 +164,13 @@ def conjugate_wavefront(
         key: PRNG key of camera noise.
     """
     rows = _measure_rows(bench, cells, regions, key)
-    rows = rows / jnp.sqrt(jnp.sum(intensity(rows), axis=(-2, -1), keepdims=True))
+    # A cell that sends nothing back has no row to add.
+    rows = rows * quotient(1.0, root(jnp.sum(intensity(rows), axis=(-2, -1), keepdims=True)))
     phase = jnp.mod(-jnp.angle(jnp.sum(rows, axis=0)), 2 * jnp.pi)
     return WavefrontFit(phase, np.zeros(0), FRAMES_PER_FIELD * len(cells), len(cells))
 
 
+@takes_numbers
 def matrix_wavefront(
     bench: OpticalBench,
     cells: Float[Array, "cells y x"],
@@ -244,6 +250,7 @@ def _row(bench, objects, sources, key):
     return send_error(place(bench, objects), fields, sources[0], key=key)
 
 
+@takes_numbers
 def picture_frames(
     bench: OpticalBench,
     phase: Float[Array, "y x"],
@@ -275,6 +282,7 @@ def _chunks(key, *arrays):
         yield [a[chosen] for a in arrays], jax.random.fold_in(key, index)
 
 
+@takes_numbers
 def cell_to_region_matrix(
     bench: OpticalBench,
     phase: Float[Array, "y x"],
@@ -287,13 +295,15 @@ def cell_to_region_matrix(
     return read_regions(picture_frames(bench, phase, cells, key=key), regions)
 
 
+@takes_numbers
 def diagonal_share(matrix: Float[Array, "cells regions"]) -> Float[Array, ""]:
     """Mean over cells of the share of the region light that lands in the cell's own region; 1/cells by chance."""
-    return jnp.mean(jnp.diagonal(matrix) / jnp.sum(matrix, axis=1))
+    return jnp.mean(quotient(jnp.diagonal(matrix), jnp.sum(matrix, axis=1)))
 
 
+@takes_numbers
 def calibrate(
     powers: Float[Array, "samples cells"], targets: Float[Array, "samples cells"]
 ) -> Float[Array, " cells"]:
     """Least-squares gain of each region from frames of known objects: g = sum p t / sum p^2."""
-    return jnp.sum(powers * targets, axis=0) / jnp.maximum(jnp.sum(powers**2, axis=0), 1e-30)
+    return quotient(jnp.sum(powers * targets, axis=0), jnp.sum(powers**2, axis=0))

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from optics._checks import check_in_range, check_positive, check_shape
+from optics._checks import check_in_range, check_positive, check_shape, is_concrete
+from optics._dark import quotient
+from optics._numbers import takes_numbers
 
 PLANCK = 6.62607015e-34  # J s, exact in the SI
 SPEED_OF_LIGHT = 299792458.0  # m/s, exact in the SI
@@ -43,6 +45,7 @@ class PhotonLevels:
     object: float
 
 
+@takes_numbers
 def photon_levels(
     intensity: Float[Array, "batch y x"],
     regions: Float[Array, "classes y x"],
@@ -60,9 +63,13 @@ def photon_levels(
         power_from_object: Mean over the frames of the power that leaves the object, sum of intensity in the unit of
             `intensity`; what misses the camera counts here.
         object_pixels: Number of resolved pixels of the object.
+
+    Raises:
+        ValueError: If all frames are dark, a number is not positive or the grids differ.
     """
     check_positive(object_pixels, "object_pixels")
     check_shape(regions, "regions", tuple(intensity.shape[-2:]))
+    _check_lit(jnp.mean(intensity))
     photons_per_unit = per_camera_pixel / float(jnp.mean(intensity))
     covered = jnp.sum(regions, axis=0)
     in_regions = jnp.mean(jnp.sum(intensity * covered[None], axis=(-2, -1))) / jnp.sum(covered)
@@ -73,14 +80,27 @@ def photon_levels(
     )
 
 
+@takes_numbers
 def scale_to_photons(
     intensity: Float[Array, "batch y x"], per_camera_pixel: float | int | Array
 ) -> Float[Array, "batch y x"]:
     """Expected photons per pixel, the mean over all frames and pixels as wanted.
 
     One factor for the whole batch: the same lamp shines on every object, and a darker object stays darker.
+
+    Raises:
+        ValueError: If all frames are dark.
     """
-    return intensity * (per_camera_pixel / jnp.mean(intensity))
+    mean = jnp.mean(intensity)
+    _check_lit(mean)
+    return intensity * quotient(jnp.asarray(per_camera_pixel, mean.dtype), mean)
+
+
+def _check_lit(mean) -> None:
+    if is_concrete(mean) and not float(mean) > 0:
+        raise ValueError(
+            f"`intensity` must hold light to be scaled, but its mean is {float(mean):g}."
+        )
 
 
 def operations_per_frame(n_inputs: int, n_outputs: int, n_layers: int = 1) -> float:

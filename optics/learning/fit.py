@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from optics._numbers import takes_numbers
 from optics.learning.loop import draw_batch, run_in_calls
 from optics.learning.method import AbstractMethod, GradientMethod, MeasurementCost
 from optics.learning.passes import measure_data_pass
@@ -45,6 +46,7 @@ class FitResult(NamedTuple):
     frames_by_step: np.ndarray
 
 
+@takes_numbers
 def fit(
     network: Network,
     rule: AbstractLearningRule | AbstractMethod,
@@ -186,6 +188,7 @@ def _run_on_host(arguments, state):
     return state, jax.tree.map(lambda *values: np.array(values), *reports)
 
 
+@takes_numbers
 def evaluate(
     network: Network,
     images: Array,

@@ -15,6 +15,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from optics._numbers import takes_numbers
+
 
 def cosine_decay(count, n_steps) -> Float[Array, "..."]:
     """Factor that falls from 1 to a tenth over `n_steps` and stays there; both may be traced."""
@@ -33,6 +35,7 @@ def adam(learning_rate, n_steps: int) -> Any:
     return optax.adam(optax.cosine_decay_schedule(learning_rate, n_steps, alpha=0.1))
 
 
+@takes_numbers
 def draw_batch(
     index, batch_size: int, n_samples: int | Int[Array, ""], *, key: PRNGKeyArray
 ) -> tuple[Int[Array, " batch"], PRNGKeyArray]:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex
 
+from optics._dark import root
 from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.learning.protocols import Bench, GradientEstimate, Network, Weights
 from optics.networks.layers import over_layers
@@ -71,7 +72,7 @@ def measure_output(
         x, network.phase[-1], amplitude, key=keys[-1], time=time + last
     )
     # Read noise makes some pixels negative; a square root has no room for them.
-    return jnp.sqrt(jnp.maximum(intensity, 0)).astype(field.dtype)
+    return root(intensity).astype(field.dtype)
 
 
 def frames_per_output(n_layers: int) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from optics._numbers import takes_numbers
 from optics.learning.passes import measure_output
 from optics.learning.protocols import Bench, Network, Weights, weights_of, with_weights
 
@@ -81,6 +82,7 @@ def trial(
     return network.readout.loss(output, labels), output
 
 
+@takes_numbers
 def from_vector(network: Network, superpixel: int, vector: Float[Array, " n"]) -> Weights:
     """Coarse offsets from one long vector."""
     return ravel_pytree(coarse_zeros(network, superpixel))[1](vector)
@@ -92,6 +94,7 @@ def n_offsets(network: Network, superpixel: int) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
 
 
+@takes_numbers
 @partial(eqx.filter_jit)
 def population_losses(
     network: Network,

@@ -21,6 +21,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Complex
 
 from optics._checks import check_positive, check_shape, is_concrete
+from optics._numbers import as_complex
 from optics.media import free_space_kernels as kernels
 from optics.media.separable import (
     apply_even_odd,
@@ -29,6 +30,7 @@ from optics.media.separable import (
     even_odd_parts,
 )
 from optics.waves.field import over_batch
+from optics.waves.sampling import warn_if_swapped
 
 # Longest axis at which matrices were measured to win, see `make_free_space`.
 _LARGEST_MATRIX = 800
@@ -79,14 +81,18 @@ class FreeSpace(eqx.Module):
         factors = _transposed(self.method, self.factors)
         return dataclasses.replace(self, factors=factors, output_shift=-self.output_shift)
 
-    def __call__(self, amplitude: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
+    def __call__(self, amplitude: Any) -> Complex[Array, "*batch y x"]:
         """Propagates complex amplitudes `(..., y, x)`.
+
+        Args:
+            amplitude: Complex or real numbers; those that declare no precision take that of the operator.
 
         Raises:
             ValueError: If the last two axes are not the grid of the operator.
             TypeError: If the field has a higher precision than the operator, or, while
                 differentiating, if a derivative in the geometry is asked for.
         """
+        amplitude = as_complex(amplitude, "amplitude", default=self.dtype)
         check_shape(amplitude, "amplitude", self.shape, "Make the operator for this shape.")
         if jnp.finfo(amplitude.dtype).bits > jnp.finfo(self.dtype).bits:
             raise TypeError(
@@ -98,7 +104,7 @@ class FreeSpace(eqx.Module):
         apply = _APPLY[self.method]
         return _linear_map(lambda u: apply(factors, u), lambda c: apply(transposed, c), amplitude)
 
-    def backward(self, amplitude: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
+    def backward(self, amplitude: Any) -> Complex[Array, "*batch y x"]:
         """Light from the output window back to the input window: T^T u, the pair of calling it.
 
         Reciprocity, <backward(u), v> = <u, forward(v)> without a conjugate, is what forward mode rests on: where
@@ -273,6 +279,7 @@ def _checked_geometry(shape, pixel_pitch, wavelength, distance, shift) -> kernel
     length = _concrete(wavelength, "wavelength")
     check_positive(pitch, "pixel_pitch", "m")
     check_positive(length, "wavelength", "m")
+    warn_if_swapped(pitch, length)
     z = _finite(distance, "distance")
     dy, dx = (_finite(s, "output_shift") for s in shift)
     return kernels.Windows((sizes[0], sizes[1]), pitch, length, z, (dy, dx))

@@ -11,7 +11,9 @@ made by numpy in float64 and cast only when they are done. The carrier exp(i k z
 
 The transfer function is sampled while |z| <= P pitch^2 / lambda (P: padded length, at least twice the
 window) and the impulse response beyond: on its side each has a phase step below pi between neighbours
-(Voelz and Roggemann 2009, DOI 10.1364/AO.48.006132).
+(Voelz and Roggemann 2009, DOI 10.1364/AO.48.006132). The exact impulse response is taken from where it is sampled,
+which for a pitch near the wavelength is much earlier. A transfer function wraps what its response has beyond P / 2: for
+light that changes from pixel to pixel 6 % of the field at 64 px of 8 um and 12 mm, for smooth beams 1e-6.
 
 Spectra are in FFT order; a response holds lag m at index m modulo its length.
 """
@@ -48,6 +50,14 @@ class Windows:
         )
         return ny, nx
 
+    def samples_impulse_response(self, length: int) -> bool:
+        """Tells whether the Rayleigh-Sommerfeld response is free of aliasing at lags up to half of `length` samples.
+
+        Where it is, it is exact; waves at wide angles leave a transfer function's window long before its own limit.
+        """
+        cotangent = math.sqrt(max((2 * self.pitch / self.wavelength) ** 2 - 1, 0.0))
+        return abs(self.distance) >= self.pitch * max(length / 2 * cotangent, 4)
+
     def samples_transfer_function(self, length: int) -> bool:
         """Tells whether the transfer function on `length` samples is free of aliasing."""
         return abs(self.distance) <= length * self.pitch**2 / self.wavelength
@@ -63,7 +73,7 @@ def fresnel_spectra(geometry: Windows) -> tuple[np.ndarray, np.ndarray]:
 def exact_spectrum(geometry: Windows) -> np.ndarray:
     """Two-dimensional spectrum of Rayleigh-Sommerfeld diffraction on the padded grid."""
     lengths = geometry.padded_lengths()
-    if not geometry.samples_transfer_function(max(lengths)):
+    if geometry.samples_impulse_response(max(lengths)):
         return np.fft.fft2(_rayleigh_sommerfeld(lengths, geometry))
     # The shorter axis is padded further, so that the same rule holds for both.
     enough = math.ceil(abs(geometry.distance) * geometry.wavelength / geometry.pitch**2)

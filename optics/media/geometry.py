@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Complex
 
 from optics._checks import check_positive, check_shape, is_concrete
+from optics._numbers import takes_numbers
 from optics.media.free_space import FreeSpace, make_free_space
 from optics.waves.field import Field
 
@@ -40,6 +41,7 @@ class Geometry:
             self.shape, self.pixel_pitch, self.wavelength, self.distance, dtype=dtype, **options
         )
 
+    @takes_numbers
     def field(self, amplitude: Complex[Array, "*batch y x"]) -> Field:
         """Amplitude on the panel as a `Field` that knows its wavelength and pitch.
 

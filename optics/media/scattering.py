@@ -25,7 +25,13 @@ import numpy as np
 import scipy.fft
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from optics._checks import check_finite, check_in_range, check_positive
+from optics._checks import (
+    check_finite,
+    check_in_range,
+    check_positive,
+    is_concrete,
+)
+from optics._numbers import refuse_traced_key, takes_numbers
 from optics.media import free_space_kernels as kernels
 from optics.media.free_space import FreeSpace, make_free_space
 from optics.metrics import full_width_at_half_maximum
@@ -60,6 +66,7 @@ def phase_screen(
     Raises:
         ValueError: If a size is out of range.
     """
+    refuse_traced_key(key)
     check_positive(pixel_pitch, "pixel_pitch", "m")
     check_positive(correlation_length, "correlation_length", "m")
     check_in_range(standard_deviation, "standard_deviation", 0, 1e6, "rad")
@@ -112,6 +119,7 @@ class Scatterer(eqx.Module):
         return (self.phase.shape[0] - 1) * self.spacing
 
 
+@takes_numbers
 def place_scatterer(
     phase: Float[Array, "layer y x"],
     distance: float | int,
@@ -144,6 +152,7 @@ def place_scatterer(
     return Scatterer(phase, float(first), float(spacing))
 
 
+@takes_numbers
 def mirrored(phase: Float[Array, "layer y x"]) -> Float[Array, "twice y x"]:
     """Adds the mirror image of the screens behind them: a palindrome, symmetric once it is placed mid-way."""
     return jnp.concatenate([phase, phase[::-1]])
@@ -164,6 +173,7 @@ class ScatteringMedium(eqx.Module):
     exit: FreeSpace
     transmission: Complex[Array, "layer y x"]
 
+    @takes_numbers
     def __call__(self, amplitude: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """Sends complex amplitudes `(..., y, x)` through the medium."""
         first, rest = self.transmission[0], self.transmission[1:]
@@ -179,6 +189,7 @@ class ScatteringMedium(eqx.Module):
             field, _ = jax.lax.scan(step, field, rest)
         return self.exit(field)
 
+    @takes_numbers
     def backward(self, amplitude: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """Light from the camera back to the input face, T^T u; see `FreeSpace.backward`."""
         return self.transpose()(amplitude)
@@ -256,6 +267,7 @@ def make_medium(
     )
 
 
+@takes_numbers
 def transmission_matrix(
     operator: Callable[[Array], Array],
     shape: tuple[int, int],
@@ -325,6 +337,7 @@ def layered_matrix(
     return matrix
 
 
+@takes_numbers
 def exponential_distance(intensity: Float[Array, "*batch y x"]) -> float:
     """Kolmogorov-Smirnov distance of the intensities from the law of developed speckle, P(I > a <I>) = exp(-a).
 
@@ -332,15 +345,21 @@ def exponential_distance(intensity: Float[Array, "*batch y x"]) -> float:
     perfect agreement, 1 - 1 / e for uniform light.
     """
     values = np.sort(np.asarray(intensity, float), axis=None)
+    if not values.mean() > 0:
+        raise ValueError(f"`intensity` must hold light, but its mean is {values.mean():g}.")
     law = 1 - np.exp(-values / values.mean())
     steps = np.arange(values.size + 1) / values.size
     return float(max(np.max(steps[1:] - law), np.max(law - steps[:-1])))
 
 
+@takes_numbers
 def speckle_correlation(intensity: Float[Array, "*batch y x"]) -> Float[Array, "y x"]:
     """Autocovariance of the intensity over its value at lag 0, lag 0 on sample N // 2; averaged over a batch.
 
     The window is continued with zeros and every lag divided by its number of pairs.
+
+    Raises:
+        ValueError: If the intensity is uniform.
     """
     ny, nx = intensity.shape[-2:]
     deviation = intensity - jnp.mean(intensity)
@@ -352,9 +371,13 @@ def speckle_correlation(intensity: Float[Array, "*batch y x"]) -> Float[Array, "
     # The far half of the lags rests on few pairs and is left out.
     rows, columns = (np.arange(n) - n // 2 for n in (ny, nx))
     picked = (sums / jnp.maximum(counts, 1))[jnp.ix_(rows, columns)]
-    return picked / picked[ny // 2, nx // 2]
+    centre = picked[ny // 2, nx // 2]
+    if is_concrete(intensity) and np.ptp(np.asarray(intensity)) == 0:
+        raise ValueError("`intensity` must vary for a correlation, but is the same at every pixel.")
+    return picked / centre
 
 
+@takes_numbers
 def speckle_size(intensity: Float[Array, "*batch y x"], pixel_pitch: float | int) -> float:
     """Full width at half maximum of the intensity autocovariance, mean of y and x, in metres.
 

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from optics._numbers import takes_numbers
+
 # The three real matrices that stand for a complex one, `complex_parts`.
 Parts = Float[Array, "3 _ _"]
 
@@ -38,6 +40,7 @@ def even_odd_parts(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return complex_parts((near + far) / 2), complex_parts((near - far) / 2)
 
 
+@takes_numbers
 def apply_matrices(
     along_y: Parts, along_x: Parts, u: Complex[Array, "*batch y x"]
 ) -> Complex[Array, "*batch y x"]:
@@ -48,6 +51,7 @@ def apply_matrices(
     return _join(real, imag, u.shape)
 
 
+@takes_numbers
 def apply_even_odd(
     even_y: Parts, odd_y: Parts, even_x: Parts, odd_x: Parts, u: Complex[Array, "*batch y x"]
 ) -> Complex[Array, "*batch y x"]:

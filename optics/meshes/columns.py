@@ -13,12 +13,14 @@ the cache, at 256 ports and 64 samples, 19 against 79 ms.
 """
 
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex
 
+from optics._checks import check_choice
+from optics._numbers import takes_numbers
 from optics.meshes.mzi import Cell
 
 Direction = Literal["forward", "backward"]
@@ -28,6 +30,7 @@ Method = Literal["reversible", "stored"]
 STORED_RANGE = 2**14, 2**18
 
 
+@takes_numbers
 def apply_columns(
     elements: Complex[Array, "element column slot"],
     fields: Complex[Array, "*batch port"],
@@ -44,6 +47,8 @@ def apply_columns(
         method: How the derivative finds the fields between columns; the faster one if None. "reversible" is exact to
             rounding for unitary blocks, and takes reverse mode only.
     """
+    check_choice(direction, "direction", get_args(Direction))
+    check_choice(method, "method", (*get_args(Method), None))
     n_ports = fields.shape[-1]
     top, bottom = split_ports(fields.astype(jnp.result_type(elements, fields)))
     blocks = pair_columns(elements, top.shape[0], direction)
@@ -57,6 +62,7 @@ def apply_columns(
     return join_ports(top, bottom, n_ports, fields.shape[:-1])
 
 
+@takes_numbers
 def tap_columns(
     cell: Cell, fields: Complex[Array, "*batch port"], *, direction: Direction = "forward"
 ) -> tuple[
@@ -71,6 +77,7 @@ def tap_columns(
         fields: Amplitudes at the ports.
         direction: "backward" enters at the last column; the output side is then the other end of each shifter.
     """
+    check_choice(direction, "direction", get_args(Direction))
     backward = direction == "backward"
     n_columns, slots = cell.theta.shape
     top, bottom = split_ports(fields.astype(jnp.result_type(fields, *cell)))

@@ -14,19 +14,21 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._checks import check_finite
+from optics._numbers import as_real, into, takes_numbers
 from optics.meshes.mesh import Layout, Mesh, cells, check_ports
+from optics.meshes.takagi import check_unitary
 
 NEGLIGIBLE = 1e-13  # Elements of a unitary that are rounding, with room for a few hundred products.
-UNITARITY_TOLERANCE = 1e-6  # Largest element of U^H U - 1 that single precision explains.
 
 
+@takes_numbers
 def decompose_unitary(
     unitary: Inexact[Array | np.ndarray, "row column"],
     *,
     layout: Layout = "rectangular",
     dtype=None,
 ) -> Mesh:
-    """Mesh without errors whose matrix is `unitary`.
+    """Mesh without errors whose matrix is `unitary`, to within what that lacks to be unitary in single precision.
 
     Args:
         unitary: Matrix to realise.
@@ -37,7 +39,7 @@ def decompose_unitary(
         Mesh with theta in [0, pi] and the other phases in (-pi, pi].
 
     Raises:
-        ValueError: If the matrix is not square, not finite or not unitary, or there is no such layout.
+        ValueError: If the matrix is not square, not finite, not unitary or below 2 x 2, or there is no such layout.
     """
     matrix = _as_unitary(unitary)
     n_ports = matrix.shape[0]
@@ -51,7 +53,7 @@ def decompose_unitary(
         depth[port : port + 2] = column + 1
         theta[column, port // 2], phi[column, port // 2] = angles
     real = jnp.finfo(jnp.result_type(unitary, jnp.complex64) if dtype is None else dtype).dtype
-    phases = (jnp.asarray(a, real) for a in (theta, phi, np.angle(diagonal)))
+    phases = (jnp.asarray(_above_minus_pi(a, real)) for a in (theta, phi, _argument(diagonal)))
     return Mesh(*phases, layout=layout)
 
 
@@ -66,10 +68,11 @@ class SingularValueCore(eqx.Module):
     """
 
     right: Mesh
-    attenuation: Float[Array, " channel"]
+    attenuation: Float[Array, " channel"] = eqx.field(converter=into(as_real, "attenuation"))
     left: Mesh
-    gain: Float[Array, ""]
+    gain: Float[Array, ""] = eqx.field(converter=into(as_real, "gain"))
 
+    @takes_numbers
     def __call__(self, fields: Complex[Array, "*batch input"]) -> Complex[Array, "*batch output"]:
         """Fields at the outputs, `gain` included."""
         check_ports(fields, "fields", self.right.n_ports)
@@ -86,6 +89,7 @@ class SingularValueCore(eqx.Module):
         return self.left.matrix()[:, :n] @ scaled
 
 
+@takes_numbers
 def decompose_matrix(
     matrix: Inexact[Array | np.ndarray, "output input"],
     *,
@@ -121,18 +125,16 @@ def decompose_matrix(
 
 
 def _as_unitary(unitary) -> np.ndarray:
-    if unitary.shape[0] != unitary.shape[1]:
+    if unitary.ndim != 2 or unitary.shape[0] != unitary.shape[1]:
         raise ValueError(
             f"`unitary` must be square, but its shape is {unitary.shape}; `decompose_matrix` takes any."
         )
-    check_finite(unitary, "unitary")
-    matrix = np.array(unitary, complex)
-    error = np.abs(matrix.conj().T @ matrix - np.eye(len(matrix))).max()
-    if error > UNITARITY_TOLERANCE:
+    if len(unitary) < 2:
         raise ValueError(
-            f"`unitary` must be unitary, but U^H U differs from 1 by {error:.2g}; `decompose_matrix` takes any."
+            f"`unitary` must be at least 2 x 2, but its shape is {unitary.shape}; one port needs no mesh."
         )
-    return matrix
+    check_unitary(unitary, "unitary", "`decompose_matrix` takes any.")
+    return np.array(unitary, complex)
 
 
 def _ideal_cell(theta: float, phi: float) -> np.ndarray:
@@ -160,11 +162,23 @@ def _null_left(matrix, port: int, column: int):
 def _angles(numerator, denominator, product) -> tuple[float, float]:
     """(theta, phi) with tan(theta/2) = |numerator / denominator| and phi the argument of `product`.
 
-    Bar where both elements vanish and any value would do.
+    Bar where both elements vanish and any value would do; no phase where one does, and only rounding would choose it.
     """
-    if max(abs(numerator), abs(denominator)) < NEGLIGIBLE:
+    sizes = abs(numerator), abs(denominator)
+    if max(sizes) < NEGLIGIBLE:
         return np.pi, 0.0
-    return 2 * np.arctan2(abs(numerator), abs(denominator)), float(np.angle(product))
+    return 2 * np.arctan2(*sizes), 0.0 if min(sizes) < NEGLIGIBLE else float(_argument(product))
+
+
+def _argument(value):
+    """Argument in (-pi, pi]: a negative zero as imaginary part, which products leave, would give -pi."""
+    return np.angle(value + 0.0)
+
+
+def _above_minus_pi(phase, dtype) -> np.ndarray:
+    """Phases in (-pi, pi]; what rounding put just above -pi, as it may a sign, is pi."""
+    rounded, least = np.asarray(phase, dtype), 8 * np.pi * float(np.finfo(dtype).eps)
+    return np.where(rounded > least - np.pi, rounded, np.asarray(np.pi, dtype))
 
 
 def _null_triangular(matrix):
@@ -185,7 +199,7 @@ def _null_rectangular(matrix):
     for port, (theta, phi) in reversed(left):
         # T^H diag(d0, d1) = diag(d0', d1') T' with the same theta, phi' = arg(d0 / d1).
         first, second = diagonal[port : port + 2]
-        right.append((port, (theta, float(np.angle(first * np.conj(second))))))
+        right.append((port, (theta, float(_argument(first * np.conj(second))))))
         turn = -np.exp(-1j * theta) * second
         diagonal[port : port + 2] = np.exp(-1j * phi) * turn, turn
     return right, diagonal

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_shape
+from optics._numbers import as_real, into, takes_numbers
 from optics.meshes.columns import apply_columns, tap_columns
 from optics.meshes.mzi import BALANCED, Cell, amplitude_transmission, cell_elements
 
@@ -60,12 +61,18 @@ class Mesh(eqx.Module):
         layout: "rectangular" or "triangular".
     """
 
-    theta: Float[Array, "column slot"]
-    phi: Float[Array, "column slot"]
-    output_phase: Float[Array, " port"]
-    left_error: Float[Array, "column slot"] | None = None
-    right_error: Float[Array, "column slot"] | None = None
-    arm_loss_db: Float[Array, "column slot 2"] | None = None
+    theta: Float[Array, "column slot"] = eqx.field(converter=into(as_real, "theta"))
+    phi: Float[Array, "column slot"] = eqx.field(converter=into(as_real, "phi"))
+    output_phase: Float[Array, " port"] = eqx.field(converter=into(as_real, "output_phase"))
+    left_error: Float[Array, "column slot"] | None = eqx.field(
+        default=None, converter=into(as_real, "left_error")
+    )
+    right_error: Float[Array, "column slot"] | None = eqx.field(
+        default=None, converter=into(as_real, "right_error")
+    )
+    arm_loss_db: Float[Array, "column slot 2"] | None = eqx.field(
+        default=None, converter=into(as_real, "arm_loss_db")
+    )
     layout: Layout = eqx.field(static=True, default="rectangular")
 
     def __check_init__(self):
@@ -91,6 +98,7 @@ class Mesh(eqx.Module):
         """True at each (column, slot) that holds a cell."""
         return cells(self.n_ports, self.layout)
 
+    @takes_numbers
     def __call__(self, fields: Complex[Array, "*batch port"]) -> Complex[Array, "*batch port"]:
         """Fields at the outputs for fields at the inputs, M x."""
         check_ports(fields, "fields", self.n_ports)
@@ -98,6 +106,7 @@ class Mesh(eqx.Module):
             return fields @ self.matrix().T
         return self._output_shift(self._columns(fields, "forward"))
 
+    @takes_numbers
     def backward(self, fields: Complex[Array, "*batch port"]) -> Complex[Array, "*batch port"]:
         """Fields at the inputs for light sent into the outputs, M^T x (reciprocity)."""
         check_ports(fields, "fields", self.n_ports)
@@ -123,6 +132,7 @@ class Mesh(eqx.Module):
             mask * self.theta, mask * self.phi, mask * couplers[0], mask * couplers[1], *arms
         )
 
+    @takes_numbers
     def internal_fields(
         self, fields: Complex[Array, "*batch port"], *, backward: bool = False
     ) -> ShifterFields:
@@ -147,6 +157,7 @@ class Mesh(eqx.Module):
             [self.theta[self.present], self.phi[self.present], self.output_phase]
         )
 
+    @takes_numbers
     def unpack(self, phases: Float[Array, " parameter"]) -> "Mesh":
         """Mesh with other phases, given as `pack` orders them, and the same errors."""
         check_shape(phases, "phases", (self.n_parameters,), "A mesh of N ports has N^2 phases.")

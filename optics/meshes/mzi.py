@@ -20,6 +20,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from optics._numbers import takes_numbers
+
 BALANCED = jnp.pi / 4  # Coupler angle of a 50:50 splitter, rad.
 
 
@@ -43,6 +45,7 @@ class Cell(NamedTuple):
     bottom: Float[Array, "*shape"]
 
 
+@takes_numbers
 def coupler_matrix(angle: Float[Array, "*shape"]) -> Complex[Array, "*shape 2 2"]:
     """Directional coupler C(angle); it sends the power share cos^2(angle) straight on.
 
@@ -53,6 +56,7 @@ def coupler_matrix(angle: Float[Array, "*shape"]) -> Complex[Array, "*shape 2 2"
     return _matrix(straight, across, across, straight)
 
 
+@takes_numbers
 def phase_shifter_matrix(phase: Float[Array, "*shape"]) -> Complex[Array, "*shape 2 2"]:
     """Phase shifter on the top arm: diag(exp(i phase), 1), phase in rad."""
     shift = jnp.exp(1j * phase)
@@ -60,6 +64,7 @@ def phase_shifter_matrix(phase: Float[Array, "*shape"]) -> Complex[Array, "*shap
     return _matrix(shift, dark, dark, jnp.ones_like(shift))
 
 
+@takes_numbers
 def amplitude_transmission(loss_db: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Field factor 10^(-dB / 20) of an insertion loss in decibels of power."""
     return 10 ** (-loss_db / 20)
@@ -81,6 +86,7 @@ def cell_elements(cell: Cell) -> Complex[Array, "element ..."]:
     )
 
 
+@takes_numbers
 def mzi_matrix(
     theta: Float[Array, "*shape"],
     phi: Float[Array, "*shape"],

@@ -7,74 +7,97 @@ settings, connections "a,port": "b,port", and the ports of the whole. Its two co
 `phase_shifter`; their models here are what `sax.circuit(netlist, models=MODELS)` needs. Nothing of sax is imported.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex
 
+from optics._checks import is_concrete
+from optics._numbers import takes_numbers
 from optics.meshes.mesh import Mesh
 from optics.meshes.mzi import amplitude_transmission, coupler_matrix
 
+NEGLIGIBLE_REFLECTION = 1e-6  # Amplitude; rounding of a simulator in single precision.
 SDict = dict[tuple[str, str], Any]
 
 
-def to_s_dict(matrix: Complex[Array | np.ndarray, "output input"]) -> SDict:
+@takes_numbers
+def to_s_dict(matrix: Complex[Array | np.ndarray, "*sweep output input"]) -> SDict:
     """S-matrix of something reciprocal and free of reflections from its transfer matrix.
 
     Args:
-        matrix: Amplitudes at the outputs for unit amplitude at each input.
+        matrix: Amplitudes at the outputs for unit amplitude at each input; leading axes are a sweep, over the
+            wavelength say, and stay with each value.
+
+    Raises:
+        ValueError: If the array has fewer than two axes.
     """
+    if matrix.ndim < 2:
+        raise ValueError(
+            f"`matrix` must have axes (..., output, input), but its shape is {matrix.shape}."
+        )
     pairs = {}
-    for out, row in enumerate(matrix):
-        for into, value in enumerate(row):
-            pairs[f"in{into}", f"out{out}"] = value
-            pairs[f"out{out}", f"in{into}"] = value
+    for out, into in np.ndindex(*matrix.shape[-2:]):
+        pairs[f"in{into}", f"out{out}"] = pairs[f"out{out}", f"in{into}"] = matrix[..., out, into]
     return pairs
 
 
 def from_s_dict(
-    s_matrix: Mapping[tuple[str, str], Any], *, backward: bool = False
-) -> Complex[Array, "output input"]:
-    """Transfer matrix from the ports in* to the ports out*, or back.
+    s_matrix: Mapping[tuple[str, str], Any],
+    *,
+    backward: bool = False,
+    inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Complex[Array, "*sweep output input"]:
+    """Transfer matrix from the input to the output ports, or back.
 
     Args:
-        s_matrix: Amplitude by (port_in, port_out).
-        backward: Reads the values from out* to in*; the result is (input, output) then.
+        s_matrix: Amplitude by (port_in, port_out); numbers, or arrays of one shape over a sweep.
+        backward: Reads the values from the outputs to the inputs; the result is (..., input, output) then.
+        inputs: Names of the input ports in order, such as ("o1", "o2") of gdsfactory; in0, in1, ... if None.
+        outputs: Names of the output ports; out0, out1, ... if None.
 
     Raises:
-        ValueError: If ports have other names, or the numbers of either kind have a gap.
+        ValueError: If ports have other names, the numbers of either kind have a gap, or light is reflected: between
+            ports of one side a transfer matrix has no place for it.
     """
     names = sorted({name for pair in s_matrix for name in pair})
-    counts = [_count(names, kind) for kind in ("in", "out")]
-    if sum(counts) != len(names) or 0 in counts:
+    sides = [
+        [f"{kind}{i}" for i in range(_count(names, kind))] if given is None else list(given)
+        for kind, given in (("in", inputs), ("out", outputs))
+    ]
+    if sorted(sides[0] + sides[1]) != names or not all(sides):
+        wanted = "in0, in1, ... and out0, out1, ..."
+        if inputs is not None or outputs is not None:
+            wanted = ", ".join(sides[0] + sides[1])
         raise ValueError(
-            f"`s_matrix` must have ports in0, in1, ... and out0, out1, ..., but has {', '.join(names)}."
+            f"`s_matrix` must have ports {wanted}, but has {', '.join(names)}; `inputs` and `outputs` name others."
         )
-    first, last = ("out", "in") if backward else ("in", "out")
-    n_first, n_last = counts[::-1] if backward else counts
-    return jnp.stack(
-        [
-            jnp.stack(
-                [
-                    jnp.asarray(s_matrix.get((f"{first}{i}", f"{last}{j}"), 0), complex)
-                    for i in range(n_first)
-                ]
+    for pair, value in s_matrix.items():
+        one_side = any(set(pair) <= set(side) for side in sides)
+        if one_side and is_concrete(value) and np.max(np.abs(value)) > NEGLIGIBLE_REFLECTION:
+            raise ValueError(
+                f"`s_matrix` must be free of reflections, but {pair} is {np.abs(value).max():.3g}; a transfer matrix "
+                "has no place for light between ports of one side."
             )
-            for j in range(n_last)
-        ]
-    )
+    first, last = sides[::-1] if backward else sides
+    values = [jnp.asarray(s_matrix.get((i, j), 0), complex) for j in last for i in first]
+    stacked = jnp.stack(jnp.broadcast_arrays(*values), axis=-1)
+    return stacked.reshape(*stacked.shape[:-1], len(last), len(first))
 
 
 def coupler(angle: Any = jnp.pi / 4) -> SDict:
-    """Directional coupler as a model of sax; angle in rad, pi/4 is 50:50."""
+    """Directional coupler as a model of sax; angle in rad, pi/4 is 50:50; an array over a sweep is taken too."""
     return to_s_dict(coupler_matrix(jnp.asarray(angle, float)))
 
 
 def phase_shifter(phase: Any = 0.0, loss_db: Any = 0.0) -> SDict:
     """Waveguide with a phase (rad) and a loss (dB of power) as a model of sax."""
-    value = amplitude_transmission(jnp.asarray(loss_db, float)) * jnp.exp(1j * phase)
+    value = amplitude_transmission(jnp.asarray(loss_db, float)) * jnp.exp(
+        1j * jnp.asarray(phase, float)
+    )
     return {("in0", "out0"): value, ("out0", "in0"): value}
 
 

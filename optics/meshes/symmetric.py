@@ -30,6 +30,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact, PRNGKeyArray
 
 from optics._checks import check_in_range, check_shape
+from optics._numbers import as_real, into, takes_numbers
 from optics.meshes.decomposition import decompose_unitary
 from optics.meshes.mesh import Layout, Mesh, ShifterFields, check_ports, make_mesh
 from optics.meshes.takagi import takagi
@@ -74,8 +75,8 @@ class SymmetricCore(eqx.Module):
     """
 
     mesh: Mesh
-    attenuation: Float[Array, " port"]
-    gain: Float[Array, ""]
+    attenuation: Float[Array, " port"] = eqx.field(converter=into(as_real, "attenuation"))
+    gain: Float[Array, ""] = eqx.field(converter=into(as_real, "gain"))
     mirror: Mesh | None = None
 
     def __check_init__(self):
@@ -101,11 +102,13 @@ class SymmetricCore(eqx.Module):
         """Mesh whose mirror image the light meets first."""
         return self.mesh if self.mirror is None else self.mirror
 
+    @takes_numbers
     def __call__(self, fields: Complex[Array, "*batch port"]) -> Complex[Array, "*batch port"]:
         """Fields at the outputs, A x, `gain` included."""
         check_ports(fields, "fields", self.n_ports)
         return self._pass(self.first, self.mesh, fields)
 
+    @takes_numbers
     def backward(self, fields: Complex[Array, "*batch port"]) -> Complex[Array, "*batch port"]:
         """Fields at the inputs for light sent into the outputs, A^T x; of use where A is not quite symmetric."""
         check_ports(fields, "fields", self.n_ports)
@@ -116,6 +119,7 @@ class SymmetricCore(eqx.Module):
         scaled = self.mesh.matrix() * (self.gain * self.attenuation)[None, :]
         return scaled @ self.first.matrix().T
 
+    @takes_numbers
     def internal_fields(self, fields: Complex[Array, "*batch port"]) -> CoreFields:
         """Fields at every phase shifter of both halves, and in front of the attenuators."""
         check_ports(fields, "fields", self.n_ports)
@@ -128,6 +132,7 @@ class SymmetricCore(eqx.Module):
         """Phases of the second half as one vector; those of the whole core where they are tied."""
         return self.mesh.pack()
 
+    @takes_numbers
     def unpack(self, phases: Float[Array, " parameter"]) -> "SymmetricCore":
         """Core with other phases, the same ones in both halves, and the same errors."""
         core = eqx.tree_at(lambda c: c.mesh, self, self.mesh.unpack(phases))
@@ -155,6 +160,7 @@ def make_symmetric_core(
     return SymmetricCore(mesh, jnp.ones(n_ports, real), jnp.ones((), real))
 
 
+@takes_numbers
 def program_symmetric(
     matrix: Inexact[Array | np.ndarray, "rows columns"],
     *,
@@ -209,6 +215,7 @@ def tied_gradient(
     return CoreGradient(gain * -jnp.imag(pack(both)), gain * attenuation)
 
 
+@takes_numbers
 def partially_symmetric(
     ratio: float | Float[Array, ""],
     symmetric: Inexact[Array | np.ndarray, "rows columns"],

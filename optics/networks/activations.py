@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex
 
+from optics._numbers import takes_numbers
 from optics.waves.field import intensity
 
 Field = Complex[Array, "*batch y x"]
@@ -20,6 +21,7 @@ def _normalised(field):
     return field / jnp.sqrt(power + 1e-12)
 
 
+@takes_numbers
 def saturable(field: Field, saturation: float = 1.0) -> Field:
     """Amplitude loss that bleaches: y I / (I + I_s), with I_s in units of the mean intensity."""
     y = _normalised(field)
@@ -27,6 +29,7 @@ def saturable(field: Field, saturation: float = 1.0) -> Field:
     return y * (power / (power + saturation))
 
 
+@takes_numbers
 def complex_relu(field: Field, threshold: float = 0.5) -> Field:
     """Passes what exceeds a threshold on |y|^2 (in mean intensities), keeping the phase: y max(1 - theta / I, 0)."""
     y = _normalised(field)
@@ -34,12 +37,14 @@ def complex_relu(field: Field, threshold: float = 0.5) -> Field:
     return y * jnp.maximum(1 - threshold / (power + 1e-12), 0)
 
 
+@takes_numbers
 def square_law(field: Field) -> Field:
     """Camera read-out re-loaded as amplitude: |y|^2, phase dropped."""
     power = intensity(_normalised(field))
     return (power + 0j * power).astype(field.dtype)
 
 
+@takes_numbers
 def photorefractive(field: Field, saturation: float = 1.0, stroke: float = jnp.pi) -> Field:
     """Phase response of a photorefractive crystal such as SBN:60, y exp(i phi_max I / (I + I_s)).
 
@@ -59,6 +64,7 @@ ACTIVATIONS = {
 }
 
 
+@takes_numbers
 def electro_optic(
     field: Complex[Array, "*batch port"],
     *,

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from optics._checks import check_shape
+from optics._numbers import takes_numbers
 from optics.media.free_space import FreeSpace
 from optics.media.geometry import Geometry
 from optics.networks.layers import check_layer_count, over_layers
@@ -75,10 +76,12 @@ class DiffractiveNetwork(eqx.Module):
         n_lit = jax.device_put(np.int32(n_layers))
         return eqx.tree_at(lambda net: net.n_lit, self, n_lit, is_leaf=lambda leaf: leaf is None)
 
+    @takes_numbers
     def activate(self, field: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """Field loaded into the next layer."""
         return field if self.activation is None else self.activation(field)
 
+    @takes_numbers
     def layer(
         self,
         field: Complex[Array, "*batch y x"],
@@ -88,6 +91,7 @@ class DiffractiveNetwork(eqx.Module):
         """Ideal model of one layer: modulation, then propagation to the next plane."""
         return self.free_space(over_batch(modulation(phase, amplitude), field) * field)
 
+    @takes_numbers
     def __call__(self, field: Complex[Array, "*batch y x"]) -> Complex[Array, "*batch y x"]:
         """Field at the camera after the last layer, in the ideal model."""
         return run_layers(self, field, lambda x, weights: self.layer(x, *weights))

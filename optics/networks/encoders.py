@@ -9,12 +9,18 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from optics._checks import check_in_range
+from optics._numbers import takes_numbers
 
 _DARK = 1e-30  # Power below which there is no light to share out.
 
 
+@takes_numbers
 def encode_images(
-    images: Array, shape: tuple[int, int], *, fill: float = 0.85, dtype=jnp.complex64
+    images: Float[Array, "*batch h w"],
+    shape: tuple[int, int],
+    *,
+    fill: float = 0.85,
+    dtype=jnp.complex64,
 ) -> Complex[Array, "*batch y x"]:
     """Loads images as amplitudes of flat phase: each pixel becomes a square block, the rest of the panel is dark.
 
@@ -46,8 +52,9 @@ def encode_images(
     return (amplitude / jnp.sqrt(jnp.maximum(mean, 1e-12))).astype(dtype)
 
 
+@takes_numbers
 def encode_low_frequencies(
-    images: Array, side: int = 8, *, dtype=jnp.complex64
+    images: Float[Array, "*batch y x"], side: int = 8, *, dtype=jnp.complex64
 ) -> Complex[Array, "*batch port"]:
     """Loads the lowest spatial frequencies of images: `side` x `side` of the centred Fourier transform, row by row.
 
@@ -76,6 +83,7 @@ def encode_low_frequencies(
     return (ports / jnp.maximum(mean, 1e-12)).astype(dtype)
 
 
+@takes_numbers
 def load_amplitudes(
     features: Float[Array, "*batch feature"], n_inputs: int, bias: float = 0.1
 ) -> Complex[Array, "*batch input"]:
@@ -100,14 +108,16 @@ def load_amplitudes(
     return loaded.astype(jnp.result_type(features, jnp.complex64))
 
 
-def encode_harmonics(features: np.ndarray, n_ports: int) -> np.ndarray:
+@takes_numbers
+def encode_harmonics(features: Float[np.ndarray, "sample feature"], n_ports: int) -> np.ndarray:
     """Harmonics exp(i pi m f) of each feature in [0, 1] on an equal share of the ports, of unit total power."""
     harmonic = np.arange(n_ports // features.shape[1])
     fields = np.exp(1j * np.pi * features[:, :, None] * harmonic)
     return (fields.reshape(len(features), -1) / np.sqrt(n_ports)).astype(np.complex64)
 
 
-def shrink(images: np.ndarray, side: int) -> np.ndarray:
+@takes_numbers
+def shrink(images: Float[np.ndarray, "n y x"], side: int) -> np.ndarray:
     """Averages square images over side x side equal areas, pixels cut at their share; shape (n, side^2)."""
     size = images.shape[-1]
     if images.shape[-2] != size or not 1 <= side <= size:

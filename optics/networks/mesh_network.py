@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from optics._checks import check_positive
+from optics._numbers import takes_numbers
 from optics.networks.activations import electro_optic
 from optics.networks.readout import PortReadout
 
@@ -49,10 +50,12 @@ class MeshNetwork(eqx.Module):
         """Number of meshes."""
         return self.phase.shape[0]
 
+    @takes_numbers
     def activate(self, field: Complex[Array, "*batch port"]) -> Complex[Array, "*batch port"]:
         """Field loaded into the next layer."""
         return field if self.activation is None else self.activation(field)
 
+    @takes_numbers
     def layer(
         self,
         field: Complex[Array, "*batch port"],
@@ -63,6 +66,7 @@ class MeshNetwork(eqx.Module):
         del amplitude
         return self.core.unpack(phase)(field)
 
+    @takes_numbers
     def __call__(self, field: Complex[Array, "*batch port"]) -> Complex[Array, "*batch port"]:
         """Fields at the detectors, in the ideal model."""
         last = self.n_layers - 1

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from optics._checks import check_shape
+from optics._numbers import refuse_traced_key, takes_numbers
 
 Code = Int[np.ndarray, "classes length"]
 
@@ -61,6 +62,7 @@ def make_output_code(
         )
     if n_trials < 1:
         raise ValueError(f"`n_trials` must be at least 1, but is {n_trials}.")
+    refuse_traced_key(key)
     random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     best, best_score = None, (-1, 0)
     for _ in range(n_trials):
@@ -113,11 +115,13 @@ def direct_code(n_classes: int, length: int = 1) -> Code:
     return np.repeat(np.arange(n_classes, dtype=np.int32)[:, None], length, axis=1)
 
 
+@takes_numbers
 def minimum_distance(code: Code) -> int:
     """Least Hamming distance between two words."""
     return _distance_and_pairs(code)[0]
 
 
+@takes_numbers
 def n_correctable(code: Code) -> int:
     """How many wrong symbols a word may hold and still be nearest to its class, floor((d - 1) / 2)."""
     return max(0, (minimum_distance(code) - 1) // 2)
@@ -130,6 +134,7 @@ def _distance_and_pairs(code: np.ndarray) -> tuple[int, int]:
     return int(between.min()), int(np.sum(between == between.min()))
 
 
+@takes_numbers
 def decode_hard(
     code: Int[Array, "classes length"], symbols: Int[Array, "*batch read"]
 ) -> Int[Array, "*batch"]:
@@ -139,6 +144,7 @@ def decode_hard(
     return jnp.argmin(jnp.sum(wrong, axis=-1), axis=-1)
 
 
+@takes_numbers
 def decode_soft(
     code: Int[Array, "classes length"], log_probabilities: Float[Array, "*batch read symbols"]
 ) -> Float[Array, "*batch classes"]:

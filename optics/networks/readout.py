@@ -4,6 +4,8 @@ A readout sees intensities only. Scores are shares of the power that all detecto
 no other answer. Layout, gain and loss of the papers are unknown: they are parameters, the defaults our choice.
 """
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,9 +13,11 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
 from optics._checks import check_positive
+from optics._numbers import as_real, into, takes_numbers
 from optics.waves.field import intensity, over_batch
 
 
+@takes_numbers
 def cross_entropy(
     logits: Float[Array, "*batch classes"], labels: Int[Array, "*batch"]
 ) -> Float[Array, ""]:
@@ -31,8 +35,8 @@ class Readout(eqx.Module):
         n_classes: Number of classes, whose regions are the first; None for one to each region. See `padded`.
     """
 
-    regions: Float[Array, "classes y x"]
-    gain: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    regions: Float[Array, "classes y x"] = eqx.field(converter=into(as_real, "regions"))
+    gain: Float[Array, ""] = eqx.field(converter=into(as_real, "gain"))
     n_classes: Int[Array, ""] | None = None
 
     def padded(self, n_regions: int) -> "Readout":
@@ -54,12 +58,14 @@ class Readout(eqx.Module):
         regions = np.concatenate([self.regions, empty])
         return Readout(*jax.device_put((regions, self.gain, np.int32(n_classes))))
 
+    @takes_numbers
     def powers(self, field: Complex[Array, "*batch y x"]) -> Float[Array, "*batch classes"]:
         """Power in each region."""
         power = intensity(field)
         flat = power.reshape(*power.shape[:-2], -1)
         return flat @ self.regions.reshape(self.regions.shape[0], -1).T
 
+    @takes_numbers
     def logits(self, field: Complex[Array, "*batch y x"]) -> Float[Array, "*batch classes"]:
         """Gain times the share of each region in the power of all regions; free of the brightness of the input."""
         powers = self.powers(field)
@@ -70,12 +76,14 @@ class Readout(eqx.Module):
         is_class = over_batch(jnp.arange(logits.shape[-1]) < self.n_classes, logits)
         return jnp.where(is_class, logits, -jnp.inf)
 
+    @takes_numbers
     def loss(
         self, field: Complex[Array, "*batch y x"], labels: Int[Array, "*batch"]
     ) -> Float[Array, ""]:
         """Mean softmax cross-entropy."""
         return cross_entropy(self.logits(field), labels)
 
+    @takes_numbers
     def correct(self, field: Complex[Array, "*batch y x"], labels: Int[Array, "*batch"]) -> Array:
         """True where the brightest region is that of the label."""
         return jnp.argmax(self.powers(field), axis=-1) == labels
@@ -84,6 +92,7 @@ class Readout(eqx.Module):
 class IntensityTarget(eqx.Module):
     """Readout for pattern formation: squared difference between measured and wanted intensity."""
 
+    @takes_numbers
     def loss(
         self, field: Complex[Array, "batch y x"], targets: Float[Array, "batch y x"]
     ) -> Float[Array, ""]:
@@ -100,6 +109,9 @@ def make_readout(
     gain: float = 15.0,
 ) -> Readout:
     """Square detector regions in centred rows, as even as the class count allows (4 -> 2 + 2, 10 -> 3 + 4 + 3).
+
+    Centred on the middle of the window, between samples (N - 1) / 2 for even N, so that the layout is its own mirror
+    image; the optical axis, sample N // 2, is half a pixel beside it.
 
     Args:
         shape: Camera grid.
@@ -128,12 +140,20 @@ def make_readout(
     index = 0
     for row, count in enumerate(per_row):
         for column in range(count):
-            y = shape[0] / 2 + (row - (n_rows - 1) / 2) * pitch
-            x = shape[1] / 2 + (column - (count - 1) / 2) * pitch
-            y0, x0 = round(y - side / 2), round(x - side / 2)
+            y0 = _corner(shape[0], side, (row - (n_rows - 1) / 2) * pitch)
+            x0 = _corner(shape[1], side, (column - (count - 1) / 2) * pitch)
             regions[index, y0 : y0 + side, x0 : x0 + side] = 1
             index += 1
     return Readout(jnp.asarray(regions), gain)
+
+
+def _corner(n: int, side: int, offset: float) -> int:
+    """First pixel of a region whose middle lies `offset` from that of n pixels; opposite offsets give mirror images."""
+    if offset == 0:
+        return (n - side) // 2
+    # Halves go outwards on both sides; a little less than a half, for offsets are not exact.
+    far = math.floor((n - side) / 2 + abs(offset) + 0.5 - 1e-9)
+    return far if offset > 0 else n - side - far
 
 
 class PortReadout(eqx.Module):
@@ -144,25 +164,29 @@ class PortReadout(eqx.Module):
         n_classes: Number of classes.
     """
 
-    gain: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    gain: Float[Array, ""] = eqx.field(converter=into(as_real, "gain"))
     n_classes: int = eqx.field(static=True)
 
+    @takes_numbers
     def powers(self, field: Complex[Array, "*batch port"]) -> Float[Array, "*batch classes"]:
         """Power at each class port."""
         return intensity(field)[..., : self.n_classes]
 
+    @takes_numbers
     def logits(self, field: Complex[Array, "*batch port"]) -> Float[Array, "*batch classes"]:
         """Class powers over the norm of all powers, times the gain; free of the brightness of the input."""
         power = intensity(field)
         norm = jnp.sqrt(jnp.sum(power**2, axis=-1, keepdims=True) + 1e-24)
         return self.gain * power[..., : self.n_classes] / norm
 
+    @takes_numbers
     def loss(
         self, field: Complex[Array, "*batch port"], labels: Int[Array, "*batch"]
     ) -> Float[Array, ""]:
         """Mean softmax cross-entropy."""
         return cross_entropy(self.logits(field), labels)
 
+    @takes_numbers
     def correct(self, field: Complex[Array, "*batch port"], labels: Int[Array, "*batch"]) -> Array:
         """True where the brightest class port is that of the label."""
         return jnp.argmax(self.powers(field), axis=-1) == labels

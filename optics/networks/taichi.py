@@ -31,6 +31,8 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_in_range, check_positive, check_shape
+from optics._dark import quotient
+from optics._numbers import takes_numbers
 from optics.meshes.mesh import Mesh, make_mesh
 from optics.waves.field import intensity
 
@@ -73,6 +75,7 @@ class SlabGeometry:
         return self.wavelength / self.effective_index
 
 
+@takes_numbers
 def slab_coupling(
     offsets: Float[np.ndarray, "*shape"], geometry: SlabGeometry
 ) -> Complex[np.ndarray, "*shape"]:
@@ -98,6 +101,7 @@ def slab_coupling(
     return np.asarray(found[place].reshape(np.shape(offsets)))
 
 
+@takes_numbers
 def half_cosine_spectrum(
     f: Float[np.ndarray, "*shape"], width: float
 ) -> Float[np.ndarray, "*shape"]:
@@ -129,6 +133,7 @@ class Diffractor(eqx.Module):
     wide: Complex[Array, "input input"]
     narrow: Complex[Array, "port input"]
 
+    @takes_numbers
     def encode(
         self, masks: Float[Array, "mask input"], fields: Complex[Array, "*batch input"]
     ) -> Complex[Array, "*batch port"]:
@@ -140,6 +145,7 @@ class Diffractor(eqx.Module):
 
         return jax.lax.scan(step, fields, masks)[0] @ self.narrow.T
 
+    @takes_numbers
     def decode(
         self, masks: Float[Array, "mask input"], fields: Complex[Array, "*batch port"]
     ) -> Complex[Array, "*batch input"]:
@@ -184,6 +190,7 @@ class Chiplet(eqx.Module):
     core: Mesh
     decoder_phase: Float[Array, "mask input"]
 
+    @takes_numbers
     def __call__(
         self, diffractor: Diffractor, fields: Complex[Array, "*batch input"]
     ) -> Complex[Array, "*batch input"]:
@@ -251,6 +258,7 @@ def trainable(chiplets: Chiplet) -> Chiplet:
     )
 
 
+@takes_numbers
 def draw_errors(
     chiplets: Chiplet,
     *,
@@ -302,6 +310,7 @@ def draw_errors(
     )
 
 
+@takes_numbers
 def side_by_side(
     chiplets: Chiplet, diffractor: Diffractor, fields: Complex[Array, "*batch input"]
 ) -> Complex[Array, "chiplet *batch input"]:
@@ -309,6 +318,7 @@ def side_by_side(
     return jax.vmap(lambda chiplet: chiplet(diffractor, fields))(chiplets)
 
 
+@takes_numbers
 def in_series(
     chiplets: Chiplet,
     diffractor: Diffractor,
@@ -331,14 +341,16 @@ def in_series(
     return jax.lax.scan(step, (fields, jnp.zeros_like(fields)), chiplets)[0][1]
 
 
+@takes_numbers
 def remodulate(fields: Complex[Array, "*batch input"]) -> Complex[Array, "*batch input"]:
     """Fresh light of unit power with the amplitudes |y|."""
     power = intensity(fields)
-    total = jnp.sum(power, axis=-1, keepdims=True) + _DARK
+    share = quotient(power, jnp.sum(power, axis=-1, keepdims=True))
     # The floor keeps the root differentiable where a waveguide is dark.
-    return jnp.sqrt(power / total + 1e-12).astype(fields.dtype)
+    return jnp.sqrt(share + 1e-12).astype(fields.dtype)
 
 
+@takes_numbers
 def region_powers(
     fields: Complex[Array, "*batch input"], n_regions: int
 ) -> Float[Array, "*batch region"]:
@@ -353,6 +365,7 @@ def region_powers(
     return jnp.sum(power.reshape(*fields.shape[:-1], n_regions, width), axis=-1)
 
 
+@takes_numbers
 def log_probabilities(
     powers: Float[Array, "*batch region"], gain: Float[Array, ""] | float = 15.0
 ) -> Float[Array, "*batch region"]:

@@ -26,6 +26,8 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_finite, check_positive
+from optics._dark import root
+from optics._numbers import takes_numbers
 from optics.resonators.coupled_modes import ModeBench, ModeSheet, one_port_at_a_time
 from optics.resonators.rational_fit import (
     RationalFit,
@@ -50,12 +52,14 @@ class Search(NamedTuple):
     sweeps: np.ndarray
 
 
+@takes_numbers
 def splitting(poles: Complex[Array, "*batch pole"]) -> Float[Array, "*batch"]:
     """Twice the rms distance of poles from their mean, rad/s; for two poles, their distance."""
     distance = poles - jnp.mean(poles, axis=-1, keepdims=True)
-    return 2 * jnp.sqrt(jnp.mean(jnp.abs(distance) ** 2, axis=-1))
+    return 2 * root(jnp.mean(jnp.abs(distance) ** 2, axis=-1))
 
 
+@takes_numbers
 def coalescence_residual(
     frequency: Float[Array, " freq"],
     scattering: Complex[Array, "freq port port"],
@@ -75,6 +79,7 @@ def coalescence_residual(
     return depressed_coefficients(coefficients) * (fit.scale / sheet.coupling_rad_per_s) ** powers
 
 
+@takes_numbers
 def measure_fit(
     bench: ModeBench,
     command: Complex[Array, " mode"],
@@ -106,6 +111,7 @@ class Linearised(NamedTuple):
     jacobian: Float[Array, "row control"]
 
 
+@takes_numbers
 def linearise_forward(
     bench: ModeBench,
     command: Complex[Array, " mode"],
@@ -141,6 +147,7 @@ def linearise_forward(
     return Linearised(residual, jnp.concatenate([jnp.real(by_control), jnp.imag(by_control)]))
 
 
+@takes_numbers
 def linearise_by_differences(
     bench: ModeBench,
     command: Complex[Array, " mode"],
@@ -177,6 +184,7 @@ def sweeps_per_step(n_modes: int, order: int, method: str) -> int:
     return n_modes * (1 + derivative[method])
 
 
+@takes_numbers
 def search(
     bench: ModeBench,
     start: Complex[Array, "start mode"],
@@ -312,6 +320,7 @@ def mode_overlap(fit: RationalFit, n_ports: int) -> Float[Array, ""]:
     return jnp.abs(jnp.sum(jnp.conj(modes[0]) * modes[1])) ** 2
 
 
+@takes_numbers
 def fit_exponent(
     perturbation: Float[np.ndarray, " n"], split: Float[np.ndarray, " n"]
 ) -> tuple[float, float]:
@@ -329,6 +338,7 @@ def fit_exponent(
     return float(slope), float(np.sqrt(covariance[0, 0]))
 
 
+@takes_numbers
 def follow_poles(poles: Complex[np.ndarray, "step pole"]) -> tuple[np.ndarray, tuple[int, ...]]:
     """Orders poles along a path so that each moves as little as possible, and says where each one ends.
 
@@ -348,6 +358,7 @@ def follow_poles(poles: Complex[np.ndarray, "step pole"]) -> tuple[np.ndarray, t
     return ordered, tuple(int(i) for i in linear_sum_assignment(cost)[1])
 
 
+@takes_numbers
 def circle(
     centre: Complex[Array, " mode"], radius: float, n_points: int, mode: int = 0, turns: int = 1
 ) -> Complex[Array, "step mode"]:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from optics._numbers import takes_numbers
 from optics.resonators.small_matrices import (
     least_squares,
     orthonormal_columns,
@@ -52,6 +53,7 @@ class RationalFit(eqx.Module):
         return self.scale * (powers @ self.numerators) / jnp.prod(difference, axis=1)[:, None]
 
 
+@takes_numbers
 def fit_rational(
     frequency: Float[Array, " freq"],
     spectra: Complex[Array, "freq entry"],
@@ -71,8 +73,15 @@ def fit_rational(
         rounds: Re-weightings (our choice; four digits are settled after about four).
 
     Raises:
-        ValueError: If there are fewer frequencies than unknowns of one entry.
+        ValueError: If there are fewer frequencies than unknowns of one entry, or more poles than the coefficients of
+            their polynomial can tell in this precision: 8 in single, 16 in double (our choice).
     """
+    most = 8 if jnp.finfo(spectra.dtype).bits == 32 else 16
+    if not 1 <= n_poles <= most:
+        raise ValueError(
+            f"`n_poles` must lie between 1 and {most} for {spectra.dtype}, which holds no more of the polynomial, but "
+            f"is {n_poles}."
+        )
     if frequency.size <= 2 * n_poles:
         raise ValueError(
             f"`frequency` must hold more than {2 * n_poles} values for {n_poles} poles, but holds {frequency.size}."
@@ -104,6 +113,7 @@ def _solve(powers, spectra, previous):
     return -least_squares(rest[:, :-1], rest[:, -1:])[:, 0]
 
 
+@takes_numbers
 def depressed_coefficients(coefficients: Complex[Array, " pole"]) -> Complex[Array, " order"]:
     """Coefficients of the monic polynomial about the mean of its roots, `(c_{N-2}, ..., c_0)`; 0 when they coincide.
 
@@ -124,6 +134,7 @@ def depressed_coefficients(coefficients: Complex[Array, " pole"]) -> Complex[Arr
     return jnp.stack(taylor[::-1])
 
 
+@takes_numbers
 def nearest_cluster(roots: Complex[Array, " pole"], order: int) -> Complex[Array, " order"]:
     """The `order` roots that lie closest together."""
     choices = jnp.asarray(list(itertools.combinations(range(roots.size), order)))

@@ -14,11 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Inexact
 
+from optics._numbers import takes_numbers
+
 ABERTH_ROUNDS = (
     60  # A double root gains a factor of about 2 a round: 2^-60 is below double precision.
 )
 
 
+@takes_numbers
 @functools.partial(jnp.vectorize, signature="(n,n),(n,m)->(n,m)")
 def solve(
     matrix: Inexact[Array, "*batch n n"], right: Inexact[Array, "*batch n m"]
@@ -36,6 +39,7 @@ def solve(
     return table[:, n:]
 
 
+@takes_numbers
 def orthonormal_columns(matrix: Inexact[Array, "row n"]):
     """Q and R of a tall matrix of full rank, by modified Gram-Schmidt."""
     columns, n = list(matrix.T), matrix.shape[1]
@@ -50,6 +54,7 @@ def orthonormal_columns(matrix: Inexact[Array, "row n"]):
     return jnp.stack(columns, axis=1), jnp.stack([jnp.stack(row) for row in r])
 
 
+@takes_numbers
 def least_squares(
     matrix: Inexact[Array, "row n"], wanted: Inexact[Array, "row m"]
 ) -> Inexact[Array, "n m"]:
@@ -58,6 +63,7 @@ def least_squares(
     return solve(r, q.conj().T @ wanted)
 
 
+@takes_numbers
 def characteristic_polynomial(matrix: Complex[Array, "n n"]) -> Complex[Array, " n"]:
     """Coefficients (c_0, ..., c_{n-1}) of det(x - matrix) = x^n + c_{n-1} x^{n-1} + ... + c_0."""
     n = matrix.shape[0]

@@ -3,7 +3,8 @@
 A path of 0.388 m at 532 nm is 5e6 rad, so a float32 phase would be wrong by 0.3 rad. Two remedies:
 values that can be looked at now are worked out in float64 on the host; traced float32 values use
 products with an exact rounding error (Dekker 1971, DOI 10.1007/BF01397083) and the exact remainder
-`fmod`.
+`fmod`. A length that float32 stores is itself rounded to 3e-8, which over 1 m is up to 0.3 rad of
+visible light; so every part takes the wavelength that the field stores, `as_stored`.
 """
 
 from types import ModuleType
@@ -19,6 +20,11 @@ from optics._checks import is_concrete
 Number = Any
 
 
+def as_stored(length) -> Number:
+    """A length as a `Field` stores it: rounded to single precision in JAX's 32-bit mode, if it is known now."""
+    return np.asarray(length, jnp.result_type(float)) if is_concrete(length) else length
+
+
 def host_or_traced(*values) -> tuple[ModuleType, tuple[Number, ...]]:
     """Gives numpy and float64 scalars if every value is known now, else jax.numpy and arrays."""
     if all(is_concrete(value) for value in values):
@@ -29,7 +35,32 @@ def host_or_traced(*values) -> tuple[ModuleType, tuple[Number, ...]]:
 
 def carrier(xp: ModuleType, distance: Number, wavelength: Number) -> Number:
     """exp(i 2 pi distance / wavelength); `fmod` is exact, only the last wavelength is rounded."""
-    return xp.exp(2j * np.pi * (xp.fmod(distance, wavelength) / wavelength))
+    if xp is np:
+        return np.exp(2j * np.pi * (np.fmod(distance, wavelength) / wavelength))
+    return jnp.exp(2j * np.pi * _last_cycle(distance, wavelength))
+
+
+@jax.custom_jvp
+def _last_cycle(distance: Number, wavelength: Number) -> Number:
+    return jnp.fmod(distance, wavelength) / wavelength
+
+
+@_last_cycle.defjvp
+def _last_cycle_jvp(primals, tangents):
+    # Of the smooth distance / wavelength: where a whole number of wavelengths fits, the remainder is nearly one
+    # wavelength or nearly none as it rounds, and its own derivative counts one cycle too many or too few.
+    (distance, wavelength), (d_distance, d_wavelength) = primals, tangents
+    slope = (d_distance - distance / wavelength * d_wavelength) / wavelength
+    return _last_cycle(distance, wavelength), slope
+
+
+def cycles_of(xp: ModuleType, length: Number, wavelength: Number) -> Number:
+    """Length over wavelength, whole cycles dropped, for lengths of any kind."""
+    if not _is_single(length):
+        cycles = length / wavelength
+        return cycles - xp.round(cycles)
+    cycles, rest = _quotient(length, wavelength)
+    return (cycles - xp.round(cycles)) + rest
 
 
 def ratio_product(

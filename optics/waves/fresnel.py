@@ -320,7 +320,34 @@ def _warn_window(method, field, distance, shape, pixel_pitch, centre, *, with_in
     for n_in, n_out, offset in zip(field.shape, shape, centre, strict=True):
         inner = n_in * float(field.pixel_pitch) / 2 if with_input else 0.0
         reach = max(reach, inner + n_out * float(pixel_pitch) / 2 + abs(float(offset)))
+    if with_input and is_concrete(field.amplitude):
+        limit = 2 * float(field.pixel_pitch) * reach / float(field.wavelength)
+        z = float(np.asarray(distance))
+        if abs(z) < limit and _turns_slowly(field, z, shape, float(pixel_pitch), centre):
+            return
     _warn_short(method, field, distance, reach, "phase at the edge of the output window")
+
+
+def _turns_slowly(field: Field, distance: float, shape, pixel_pitch: float, centre) -> bool:
+    """Tells whether field times chirp turns by less than pi between lit neighbours, as behind a lens near its focus.
+
+    Of the sampled product, so that a lens and a chirp that cancel may each alias.
+    """
+    values, pitch = np.asarray(field.amplitude), float(field.pixel_pitch)
+    values = values if distance > 0 else values.conj()
+    reach = float(field.wavelength) * abs(distance)
+    lit = np.abs(values) > 1e-3 * np.abs(values).max()
+    for axis, (n_out, offset) in zip((-2, -1), zip(shape, centre, strict=True), strict=True):
+        n = values.shape[axis]
+        chirp = np.exp(1j * np.pi * ((np.arange(n) - n // 2) * pitch) ** 2 / reach)
+        product = np.moveaxis(values, axis, -1) * chirp
+        both = np.moveaxis(lit, axis, -1)
+        both = both[..., 1:] & both[..., :-1]
+        steps = np.abs(np.angle(product[..., 1:] * product[..., :-1].conj()))
+        ramp = 2 * np.pi * pitch * (n_out * pixel_pitch / 2 + abs(float(offset))) / reach
+        if np.max(steps, where=both, initial=0.0) + ramp > np.pi:
+            return False
+    return True
 
 
 def _warn_short(method: str, field: Field, distance, reach, what: str) -> None:

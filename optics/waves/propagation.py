@@ -22,6 +22,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Complex
 
 from optics._checks import check_finite, is_concrete
+from optics._dark import root
+from optics._numbers import takes_numbers
 from optics.waves._phase import (
     Number,
     carrier,
@@ -45,11 +47,13 @@ Kernel = Callable[[tuple[int, int], Number, Number, Number], Number]
 
 
 def propagate(field: Field, distance: ArrayLike, *, method: str = "auto", pad: int = 2) -> Field:
-    """Propagates a field through free space, exactly and without aliasing.
+    """Propagates a field through free space with the exact kernel.
 
-    "auto" takes the angular spectrum up to the distance at which its transfer function is sampled
-    well enough, and the Rayleigh-Sommerfeld convolution beyond, where the impulse response is. When
-    distance or wavelength are traced, the choice is made at run time.
+    "auto" takes the Rayleigh-Sommerfeld convolution wherever its impulse response is sampled well
+    enough, which is the sum over all samples to rounding, and the angular spectrum at shorter
+    distances. That one wraps what its response has beyond the padded window (`optics.waves.sampling`
+    has numbers); a larger `pad` lessens it. When distance or wavelength are traced, the choice is
+    made at run time.
 
     Args:
         field: Field at the input plane.
@@ -73,7 +77,7 @@ def propagate(field: Field, distance: ArrayLike, *, method: str = "auto", pad: i
     check_distance(distance)
     check_pad(pad, lowest=2)
     side = pad * max(field.shape)
-    return field.with_amplitude(convolve(field, distance, (side, side), _automatic_kernel))
+    return field.with_amplitude(convolve(field, distance, (side, side), _automatic_kernel(pad)))
 
 
 def angular_spectrum(field: Field, distance: ArrayLike, *, pad: int = 2) -> Field:
@@ -145,7 +149,9 @@ def angular_spectrum_kernel(
         2j * np.pi * (cycles + excess * (distance / wavelength))
     )
     wave = xp.where(drift <= 1 - sine_squared, wave, 0.0)
-    decay = xp.sqrt(xp.where(travels, 1.0, sine_squared - 1)) * xp.abs(distance)
+    # The grazing wave, on the grid where the wavelength is a whole number of half pitches, has no slope.
+    square = xp.where(travels, 1.0, sine_squared - 1)
+    decay = (xp.sqrt if xp is np else root)(square) * xp.abs(distance)
     return xp.where(travels, wave, xp.exp(-2 * np.pi * decay / wavelength))
 
 
@@ -169,16 +175,22 @@ def rayleigh_sommerfeld_kernel(
     return xp.fft.fft2(impulse)
 
 
-def _automatic_kernel(shape, wavelength, pitch, distance):
-    xp, values = host_or_traced(wavelength, pitch, distance)
-    near = abs(values[2]) <= transfer_function_limit(shape[0], values[1], values[0])
-    if xp is np:
-        return (angular_spectrum_kernel if near else rayleigh_sommerfeld_kernel)(shape, *values)
-    return jax.lax.cond(
-        near,
-        lambda: angular_spectrum_kernel(shape, *values),
-        lambda: rayleigh_sommerfeld_kernel(shape, *values),
-    )
+@lru_cache
+def _automatic_kernel(pad: int) -> Kernel:
+    """Kernel that chooses for a grid padded `pad` times; one object a factor, so that its results are kept."""
+
+    def kernel(shape, wavelength, pitch, distance):
+        xp, values = host_or_traced(wavelength, pitch, distance)
+        near = abs(values[2]) < impulse_response_limit(shape[0] // pad, values[1], values[0], xp)
+        if xp is np:
+            return (angular_spectrum_kernel if near else rayleigh_sommerfeld_kernel)(shape, *values)
+        return jax.lax.cond(
+            near,
+            lambda: angular_spectrum_kernel(shape, *values),
+            lambda: rayleigh_sommerfeld_kernel(shape, *values),
+        )
+
+    return kernel
 
 
 def _frequency_axes(shape: tuple[int, int]):
@@ -207,6 +219,7 @@ def _host_kernel(kernel: Kernel, padded, wavelength, pitch, distance, dtype: str
 
 
 # Compiled whole where it is called as it is; inside of another program it is written out there.
+@takes_numbers
 @partial(jax.jit, inline=True)
 def filter_frequencies(
     amplitude: Complex[Array, "*batch y x"], transfer: Complex[Array, "Y X"]

@@ -7,9 +7,11 @@ shears: M. Unser, P. Thevenaz, L. Yaroslavsky, IEEE Trans. Image Process. 4, 137
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from optics._numbers import takes_numbers
 from optics.waves.field import over_batch
 
 
+@takes_numbers
 def rotate(field: Complex[Array, "*batch y x"], angle) -> Complex[Array, "*batch y x"]:
     """Rotates about the centre by three shears, each an exact shift of a band-limited row or column.
 
@@ -38,6 +40,7 @@ def _shear(field, shift, axis):
     return jnp.fft.ifft(jnp.fft.fft(field, axis=axis) * over_batch(ramp, field), axis=axis)
 
 
+@takes_numbers
 def displaced(
     field: Complex[Array, "*batch y x"], shift_px: Float[Array, " two"]
 ) -> Complex[Array, "*batch y x"]:

@@ -9,8 +9,10 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 from optics._checks import check_in_range, check_positive, is_concrete
-from optics.waves._phase import carrier, host_or_traced
+from optics._dark import root
+from optics.waves._phase import as_stored, carrier, host_or_traced
 from optics.waves.field import Field
+from optics.waves.sampling import warn_if_swapped
 
 
 def plane_wave(
@@ -227,8 +229,9 @@ def uniform_disc(
     check_positive(radius, "radius", "m")
     values = _grid(shape, wavelength, pixel_pitch, pixel_pitch, radius, *centre)
     xp, y, x, (_, pitch, radius_, y0, x0) = values
+    distance = (np.sqrt if xp is np else root)((y - y0) ** 2 + (x - x0) ** 2)
     return _field(
-        xp.clip((radius_ - xp.hypot(y - y0, x - x0)) / pitch + 0.5, 0.0, 1.0),
+        xp.clip((radius_ - distance) / pitch + 0.5, 0.0, 1.0),
         wavelength,
         pixel_pitch,
         dtype,
@@ -246,9 +249,12 @@ def with_power(field: Field, power: ArrayLike) -> Field:
         Scaled field.
 
     Raises:
-        ValueError: If the power is not positive.
+        ValueError: If the power is not positive, or a field is dark.
     """
     check_positive(power, "power")
+    lowest = jnp.min(field.power)
+    if is_concrete(lowest) and not float(lowest) > 0:
+        raise ValueError("`field` must hold light to be scaled, but its power is 0.")
     scale = jnp.sqrt(power / field.power)[..., None, None]
     return field.with_amplitude((field.amplitude * scale).astype(field.amplitude.dtype))
 
@@ -261,7 +267,11 @@ def _grid(shape: tuple[int, int], wavelength, pixel_pitch, *others):
         raise ValueError(
             f"`shape` must be (ny, nx) with at least one sample each, but is {tuple(shape)}."
         )
-    xp, (pitch, *values) = host_or_traced(pixel_pitch, wavelength, *others)
+    # Rounded as the field will store them, or its own propagation would take another wavelength.
+    stored = as_stored(pixel_pitch), as_stored(wavelength)
+    xp, (pitch, *values) = host_or_traced(*stored, *others)
+    if xp is np:
+        warn_if_swapped(float(pitch), float(values[0]))
     y = (np.arange(shape[0]) - shape[0] // 2)[:, None] * pitch
     x = (np.arange(shape[1]) - shape[1] // 2)[None, :] * pitch
     return xp, y, x, values

@@ -25,6 +25,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from optics._checks import check_finite, check_positive, is_concrete
+from optics._numbers import as_real, takes_numbers
 from optics.waves.field import grid_coordinates
 
 Outside = Literal["continue", "zero"]
@@ -76,10 +77,11 @@ def zernike_radial(n: int, m: int, radius: ArrayLike) -> Array:
         Values in the shape of `radius`.
     """
     _check_orders(n, m)
-    radius = jnp.asarray(radius, dtype=jnp.result_type(radius, float))
-    return radius ** abs(m) * _jacobi((n - abs(m)) // 2, abs(m), 2 * radius**2 - 1)
+    r: Array = as_real(radius, "radius")
+    return r ** abs(m) * _jacobi((n - abs(m)) // 2, abs(m), 2 * r**2 - 1)
 
 
+@takes_numbers
 def zernike(
     n: int, m: int, y: Float[Array, "*shape"], x: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
@@ -138,6 +140,7 @@ def zernike_basis(
     return jnp.where((y**2 + x**2 <= 1)[None], basis, 0)
 
 
+@takes_numbers
 def path_from_zernike(
     coefficients: Float[Array, "*batch modes"],
     shape: tuple[int, int],
@@ -172,6 +175,7 @@ def path_from_zernike(
     return jnp.tensordot(coefficients, basis.astype(coefficients.dtype), axes=1)
 
 
+@takes_numbers
 def fit_zernike(
     optical_path_difference: Float[Array, "*batch y x"],
     pixel_pitch: ArrayLike,

@@ -148,12 +148,13 @@ def test_unitary_fidelity():
 
 
 @pytest.mark.parametrize("centre", [0.0, 0.37, -0.5])
-def test_width_of_a_gaussian_converges_with_order_four(centre):
-    exact, spacings, errors = 2 * np.sqrt(2 * np.log(2)), [0.5, 0.25, 0.125], []
+def test_width_of_a_smooth_peak_converges_with_order_four(centre):
+    # sech^2, half at arccosh(sqrt(2)); a Gaussian is exact (`test_user_input_rows.py`).
+    exact, spacings, errors = 2 * np.arccosh(np.sqrt(2)), [0.25, 0.125, 0.0625], []
     for spacing in spacings:
         x = np.arange(-8, 8 + spacing / 2, spacing) - centre * spacing
         errors.append(
-            abs(full_width_at_half_maximum(jnp.asarray(np.exp(-(x**2) / 2)), spacing) - exact)
+            abs(full_width_at_half_maximum(jnp.asarray(np.cosh(x) ** -2), spacing) - exact)
         )
     assert errors[-1] < 2e-4
     # Between 3.3 and 4.7: the leading coefficient depends on where the crossings fall between

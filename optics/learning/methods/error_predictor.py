@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
+from optics._numbers import takes_numbers
+
 _SIZE = 3  # Side of every kernel.
 _CONVOLUTIONS = 3  # Per resolution.
 
@@ -47,6 +49,7 @@ class ErrorPredictor(eqx.Module):
     up: tuple[Convolution, Convolution]
     last: Convolution
 
+    @takes_numbers
     def __call__(self, field: Complex[Array, "batch ..."]) -> Complex[Array, "batch ..."]:
         """Predicted error of each field.
 

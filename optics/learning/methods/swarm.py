@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from optics._checks import check_in_range, check_positive
+from optics._numbers import takes_numbers
 from optics.learning.method import AbstractMethod, MeasurementCost, StepReport
 from optics.learning.passes import frames_per_output
 from optics.learning.protocols import require_bench
@@ -47,6 +48,7 @@ class Swarm(NamedTuple):
     best_loss: Float[Array, " particle"]
 
 
+@takes_numbers
 def remember(swarm: Swarm, losses: Float[Array, " particle"]) -> Swarm:
     """Swarm that knows the losses at its positions."""
     better = losses < swarm.best_loss

@@ -31,6 +31,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Int, PRNGKeyArray
 
 from optics._checks import check_positive, check_shape
+from optics._numbers import takes_numbers
 from optics.hardware.chip import (
     BlockSettings,
     ChipBench,
@@ -161,6 +162,7 @@ def model_gradient(
     return ChipGradient(value, matrix, _settings(found.tied, found.attenuation, settings), output)
 
 
+@takes_numbers
 def run_blocks(matrices: Complex[Array, "block port port"], field) -> Array:
     """Field behind the last block without noise."""
     return jax.lax.scan(lambda x, a: (x @ a.T, None), field, matrices)[0]

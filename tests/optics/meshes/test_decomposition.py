@@ -78,7 +78,7 @@ def test_single_precision_matrix_gives_a_single_precision_mesh():
         (2 * np.eye(3), "`unitary` must be unitary, but U\\^H U differs from 1 by 3"),
         (np.ones((2, 3)), "`unitary` must be square, but its shape is \\(2, 3\\)"),
         (np.full((2, 2), np.nan), "`unitary` must be finite"),
-        (np.ones((1, 1)), "`n_ports` must be at least 2"),
+        (np.ones((1, 1)), "`unitary` must be at least 2 x 2"),
     ],
 )
 def test_what_is_no_unitary_is_named(matrix, message):
