@@ -12,6 +12,7 @@ Left out: spins above 1/2, terms on three and more spins, relaxation.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 PAULIS = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+_MOST_HELD = 5
 _MOST_DENSE = 13  # 2^13 squared in complex128 is 1 GB
 _SYMMETRY_TOLERANCE = 1e-6  # of the largest coupling; tensors may come in single precision
 
@@ -141,14 +143,23 @@ def dense(hamiltonian: SpinHamiltonian) -> Complex[np.ndarray, "states states"]:
         )
     couplings, fields = np.asarray(hamiltonian.couplings), np.asarray(hamiltonian.fields)
     found = np.zeros((2**n, 2**n), dtype=complex)
+    product = _held if n <= _MOST_HELD else lambda n, *axes: spin_product(n, dict(axes))
     for i in range(n):
         for a in range(3):
             if fields[i, a]:
-                found += fields[i, a] * spin_product(n, {i: a})
+                found += fields[i, a] * product(n, (i, a))
             for j in range(i + 1, n):
                 for b in range(3):
                     if couplings[i, j, a, b]:
-                        found += couplings[i, j, a, b] * spin_product(n, {i: a, j: b})
+                        found += couplings[i, j, a, b] * product(n, (i, a), (j, b))
+    return found
+
+
+@lru_cache(maxsize=512)
+def _held(n_spins: int, *axes: tuple[int, int]) -> Complex[np.ndarray, "states states"]:
+    """`spin_product` of few spins, kept: five spins have 105 of them, 2 MB in all."""
+    found = spin_product(n_spins, dict(axes))
+    found.setflags(write=False)
     return found
 
 
