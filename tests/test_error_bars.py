@@ -33,6 +33,11 @@ TESTED_ELSEWHERE = {
         ("nmr.methods.Sectors.curve", "nmr.methods.RealSectors.curve"),
         "test_methods.py::test_real_and_complex_sectors_give_one_echo",
     ),
+    **dict.fromkeys(
+        ("engines.sampling.Counts.expectation", "engines.sampling.mean_of_shots"),
+        "test_sampling.py::test_the_mean_of_three_shots_and_its_error_by_hand",
+    ),
+    "noise.readout.Readout.expectation": "test_readout.py::test_the_stated_error_is_the_scatter",
     "nmr.methods.Matrices.curve": "test_any_molecule.py::test_a_random_molecule_is_what_numpy_makes_of_it",
     "spins.order_tensor.fit_order_tensor":
         "test_order_tensor.py::test_stated_errors_are_those_of_many_noisy_measurements",
@@ -62,6 +67,9 @@ NO_ERROR = {
     "echoes.otoc_spreading.run": "passes on what `std_with_error` gives",
     "echoes.otoc_decay.decay": "fits what `spread` gives, by `compare_decays`",
     "echoes.otoc_noise._sample": "passes on what `stratified` gives",
+    "harness.comparison._no_spread": "says in words that repeats do not differ",
+    "circuits.played.is_played": "an error of a gate, not of a number",
+    "noise.cross_entropy.circuit_fidelity": "from errors of gates, not of a number",
     "media.scattering.speckle_correlation": "covariance of a picture, which is the result",
     "media.scattering.speckle_size": "covariance of a picture, which is the result",
     **dict.fromkeys(

@@ -14,7 +14,7 @@ from quantum.engines.dispatch import ENGINES, expectation, expectations, state
 from quantum.noise.model import NoiseModel
 from quantum.noise.noisy_expectation import noisy_expectation
 
-A, B, C = cirq.GridQubit(2, 1), cirq.NamedQubit("anc"), cirq.LineQubit(5)
+A, B, C = cirq.GridQubit(2, 1), cirq.NamedQubit("ancilla"), cirq.LineQubit(5)
 ANSATZ = cirq.Circuit(
     cirq.H(A), cirq.CNOT(A, B) ** 0.3, cirq.ry(0.7)(C), cirq.CZ(B, C), cirq.T(A), cirq.rx(0.2)(A)
 )
