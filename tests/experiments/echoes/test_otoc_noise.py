@@ -20,9 +20,9 @@ class Keeping(Context):
         super().__init__()
         self.kept = {}
 
-    def sub_run(self, label, compute):
-        self.kept[label] = super().sub_run(label, compute)
-        return self.kept[label]
+    def map(self, function, pieces, on_piece=None):
+        self.kept = super().map(function, pieces, on_piece)
+        return self.kept
 
 
 @pytest.fixture(scope="module")
