@@ -213,6 +213,21 @@ def _declares_precision(value: Any) -> bool:
     return dtype is not None and jnp.issubdtype(dtype, jnp.inexact)
 
 
+def _complex_on_host(value: Any, name: str) -> Any:
+    array = on_host(value, name)
+    return (
+        array if np.iscomplexobj(array) else array.astype(np.result_type(array.dtype, np.complex64))
+    )
+
+
+def _integers_on_host(value: Any, name: str) -> Any:
+    return (
+        as_integers(value, name)
+        if isinstance(value, jax.Array)
+        else np.asarray(as_integers(value, name))
+    )
+
+
 _STANDS_IN = (jax.ShapeDtypeStruct,)
 _KINDS = {
     "Float": as_real,
@@ -220,6 +235,13 @@ _KINDS = {
     "Inexact": as_inexact,
     "Int": as_integers,
     "Bool": as_mask,
+}
+# Where an annotation wants NumPy's array, it stays one.
+_HOST_KINDS = {
+    "Float": on_host,
+    "Inexact": on_host,
+    "Complex": _complex_on_host,
+    "Int": _integers_on_host,
 }
 _KINDS_OF_TYPES: dict[str, Any] = {
     "Float": Float,
@@ -243,8 +265,8 @@ def _converter(annotation: Any) -> Callable[[Any, str], Any] | None:
         return None
     kind = str(kinds.pop()) if len(kinds) == 1 else "Inexact"
     convert = _KINDS[kind]
-    if any(part.array_type is np.ndarray for part in arrays) and kind in ("Float", "Inexact"):
-        convert = on_host
+    if any(part.array_type is np.ndarray for part in arrays):
+        convert = _HOST_KINDS.get(kind, convert)
     # None, a number, or an object such as a `Field` goes through as it is; so does what stands for an array's shape.
     others = [part for part in parts if part not in arrays and isinstance(part, type)]
     kept = (*others, *_STANDS_IN)

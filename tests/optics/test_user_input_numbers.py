@@ -253,3 +253,18 @@ def test_every_public_function_with_arrays_takes_numbers():
 def test_the_signature_of_what_takes_numbers_stays():
     assert list(inspect.signature(mzi.mzi_matrix).parameters)[:2] == ["theta", "phi"]
     assert takes_numbers(lambda x: x)(3) == 3
+
+
+def test_what_is_computed_on_the_host_stays_there_whatever_its_kind():
+    from jaxtyping import Complex, Int
+
+    from optics._numbers import takes_numbers
+
+    @takes_numbers
+    def kinds(poles: Complex[np.ndarray, " n"], code: Int[np.ndarray, " n"]):
+        return type(poles), poles.dtype, type(code), code.dtype.kind
+
+    assert kinds(np.array([1 + 2j]), np.array([1], np.uint8)) == (
+        np.ndarray, np.dtype(complex), np.ndarray, "i",
+    )  # fmt: skip
+    assert kinds([1, 2], [3, 4])[:2] == (np.ndarray, np.dtype(complex))

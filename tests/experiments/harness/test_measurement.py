@@ -55,7 +55,9 @@ def test_arrays_that_would_need_pickles_are_refused():
 
 def test_an_outcome_shows_its_table_and_figure_in_jupyter(registered):
     shown = registered.run(Config())._repr_html_()
-    assert shown.startswith('<img alt="pendulum" src="data:image/png;base64,iVBOR')
+    assert shown.startswith(
+        '<img alt="pendulum: Period (s) against Length (m) (paper)" src="data:image/png;base64,iVBOR'
+    )
     assert "period.1m" in shown
     assert "long &amp; &lt;far&gt; away" in shown
 
