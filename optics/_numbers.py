@@ -237,7 +237,7 @@ _KINDS = {
     "Bool": as_mask,
 }
 # Where an annotation wants NumPy's array, it stays one.
-_HOST_KINDS = {
+_HOST_KINDS: dict[str, Any] = {
     "Float": on_host,
     "Inexact": on_host,
     "Complex": _complex_on_host,
