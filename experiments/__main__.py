@@ -53,6 +53,7 @@ _WORDS = {
     "×": "x",
     "…": "...",
 }
+_RAISED_AGAIN = 3.0  # seconds after which an interrupt that came to nothing is raised again
 # Functions of `experiments.commands`; `list` is here, because that module imports tyro, rich and NumPy.
 _COMMANDS = ("show", "compare", "report", "verify", "info")
 
@@ -76,6 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         except BaseException as error:
             # An interrupt inside a callback of XLA arrives as an error of XLA, so the flag decides.
             if stopped:
+                _raise_no_more()
                 return _tell_stopped(words, stopped[0])
             code = _tell(error)
             if code is None:
@@ -311,22 +313,36 @@ def _one_line(box: str, program: str) -> str:
 
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[list[int]]:
-    """Turns SIGINT and SIGTERM into KeyboardInterrupt and remembers which one came."""
+    """Turns SIGINT and SIGTERM into KeyboardInterrupt and remembers which one came.
+
+    Compiled code that asks whether an attribute is there may swallow whatever is raised meanwhile, so the exception is
+    raised again until it has come up to here.
+    """
     stopped: list[int] = []
 
     def stop(number: int, frame) -> None:
         stopped.append(number)
+        if timed:
+            signal.setitimer(signal.ITIMER_REAL, _RAISED_AGAIN)
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield stopped
         return
-    former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    timed = hasattr(signal, "setitimer")
+    numbers = (signal.SIGINT, signal.SIGTERM, *([signal.SIGALRM] if timed else []))
+    former = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield stopped
     finally:
+        _raise_no_more()
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def _raise_no_more() -> None:
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _tell_stopped(words: list[str], number: int) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,6 +50,7 @@ class Config:
         "killed",
         "limp",
         "waiting",
+        "deaf",
     ] = "none"
     precision: Literal["single", "double"] = "single"
 
@@ -102,6 +104,15 @@ def _go_wrong(fault):
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "waiting":
         _wait_for(lambda: Path("go-on").exists())
+    if (
+        fault == "deaf"
+    ):  # as compiled code that clears whatever is raised while it looks something up
+        try:
+            mark.touch()
+            time.sleep(60)
+        except KeyboardInterrupt:
+            print("swallowed", file=sys.stderr)
+        time.sleep(60)
     if fault == "limp":  # an error comes when something is kept already
         _wait_for(lambda: list(Path("results/pendulum").glob(".*.pieces/length_1-*.npz")))
         raise NonFiniteError("`period` of a limp pendulum must be finite, but is inf.")

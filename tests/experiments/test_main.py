@@ -321,6 +321,20 @@ def test_a_stopped_process_leaves_pieces_and_the_same_command_goes_on(tmp_path, 
     is_that_of_one_process(tmp_path)
 
 
+def test_an_interrupt_that_something_swallows_comes_again(tmp_path):
+    words = ("--fault", "deaf")
+    first = start(tmp_path, *words)
+    for _ in range(3000):
+        if (tmp_path / "killed-once").exists():
+            break
+        time.sleep(0.01)
+    first.send_signal(signal.SIGINT)
+    code, err = first.finish(20)
+    assert code == 130
+    assert "swallowed" in err
+    assert "the same command goes on from there" in err
+
+
 def test_an_error_is_one_plain_line_on_a_narrow_coloured_terminal(tmp_path):
     import fcntl
     import pty
