@@ -4,7 +4,6 @@ Each message opens with the name in backticks, then rule, value with its unit, a
 """
 
 import math
-from functools import cache
 
 import numpy as np
 import pytest
@@ -13,57 +12,30 @@ from experiments.__main__ import main
 from quantum.compiling.echo_program import first_order, plan
 from quantum.compiling.program_error import make_task
 from quantum.compiling.program_search import draw_molecules
-from quantum.inference.measured_curve import read_curve
 from quantum.nmr import average_hamiltonian, exact_echo, molecular_ruler
 from quantum.nmr.pulse_sequence import Delay, Pulse
 from quantum.nmr.typicality import echo_by_typicality
 from quantum.spins.dipolar import TOLUENE_SAUPE, check_saupe, couplings, molecule_couplings
 from quantum.spins.hamiltonian import make_hamiltonian
-from quantum.spins.molecule import Bonds, dimethylbiphenyl, make_molecule, read_xyz, toluene
-from quantum.spins.torsion import torsion_weights
+from quantum.spins.molecule import dimethylbiphenyl, make_molecule, toluene
+from tests.exact.nmr_calls import (
+    APART,
+    BACK,
+    EARLY,
+    PLACES,
+    RATIOS,
+    TABLE,
+    TENSOR,
+    TRACEFUL,
+    TRACELESS,
+    average,
+    changed,
+    csv,
+    echo,
+    says_what_is_wrong,
+    xyz,
+)
 
-PLACES = 2e-10 * np.arange(9.0).reshape(3, 3)
-RATIOS = np.full(3, 2.675e8)
-TABLE = np.array([[0.0, 100.0, 50.0], [100.0, 0.0, 30.0], [50.0, 30.0, 0.0]])
-TENSOR = np.zeros((2, 2, 3, 3))
-TRACEFUL = np.diag([-0.1, -0.1, 0.3])
-WATER = "3\nwater\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
-CURVE = "time_s,value,standard_error\n"
-EARLY = np.array([1e-3, -2e-3])
-ECHO = {"struck": (1,), "angle": 1.0, "times": np.array([1e-3])}
-TRACELESS = "subtract a third of it from the diagonal."
-BACK = "the echo itself runs back."
-
-
-@cache
-def average():
-    """Not while tests are collected, which every worker does: it compiles."""
-    return average_hamiltonian.reversible_hamiltonian(TABLE)
-
-
-def changed(array, at, value):
-    found = np.array(array, dtype=np.result_type(array, value))
-    found[at] = value
-    return found
-
-
-def echo(**change):
-    return exact_echo.echo_by_sectors(average(), **ECHO | change)
-
-
-def xyz(folder, old="", new="", count=1):
-    path = folder / "water.xyz"
-    path.write_text(WATER.replace(old, new, count))
-    return read_xyz(path)
-
-
-def csv(folder, rows, header=CURVE):
-    path = folder / "curve.csv"
-    path.write_text(header + rows)
-    return read_curve(path)
-
-
-APART = "keep atoms at least 3e-11 m apart"
 # What is called with a folder for files; the name, the rule, the value received, what to do.
 CASES = {
     # Overlapping atoms
@@ -78,84 +50,6 @@ CASES = {
     "overlap, file": (
         lambda at: xyz(at, "0.96", "0.06"),
         "positions", APART, "atoms 0 and 1 overlap at 6e-12 m", "are they in metres?",
-    ),
-    "angstrom for metres, molecule": (
-        lambda _: make_molecule(1e10 * PLACES, 3 * ("H",)),
-        "positions", "keep each atom within 1e-08 m of another", "is 10.4 m from all others",
-        "Did you mean 1e-10 times these?",
-    ),
-    "angstrom for metres, couplings": (
-        lambda _: couplings(1e10 * PLACES, RATIOS, TOLUENE_SAUPE),
-        "positions", "keep each atom within 1e-08 m of another", "is 10.4 m from all others",
-        "Did you mean 1e-10 times these?",
-    ),
-    "one atom far off": (
-        lambda _: make_molecule(changed(PLACES, 2, 1.0), 3 * ("H",)),
-        "positions", "keep each atom within 1e-08 m of another", "atom 2 is 1.73 m from all others",
-        "Did you mean 1e-10 times these?",
-    ),
-    "bond in angstrom": (
-        lambda _: Bonds(ring=1.397), "ring", "lie between 5e-11 and 5e-10", "is 1.397 m", "Is it in metres?"
-    ),
-    "angle in degrees, bonds": (
-        lambda _: Bonds(methyl_angle=110.5),
-        "methyl_angle", "lie between 1.5708 and 3.14159", "is 110.5 rad", "Is it in radians?",
-    ),
-    "angle in degrees, dihedral": (
-        lambda _: dimethylbiphenyl(41.8),
-        "dihedral", "lie between -12.5664 and 12.5664", "is 41.8 rad", "Is it in radians?",
-    ),
-    "angle in degrees, torsion": (
-        lambda _: torsion_weights(np.zeros(8), 41.8, 1e4, 289.0),
-        "minimum", "lie between -6.28319 and 6.28319", "is 41.8 rad", "Is it in radians?",
-    ),
-    "angle in degrees, echo": (
-        lambda _: echo(angle=180.0), "angle", "lie between -25.1327 and 25.1327", "is 180 rad", "Is it in radians?"
-    ),
-    "angle in degrees, pulse": (
-        lambda _: Pulse(90.0), "angle", "be within 4 turns", "is 90 rad", "is it in radians?"
-    ),
-    "phase in degrees, pulse": (
-        lambda _: Pulse(1.5, 90.0, 1e-5), "phase", "be within 4 turns", "is 90 rad", "is it in radians?"
-    ),
-    "ratio in MHz/T": (
-        lambda _: couplings(PLACES, np.full(3, 42.577), TOLUENE_SAUPE),
-        "gyromagnetic", "lie between 1e+06 and 1e+09 rad/s/T in size", "one is 42.577", "The proton has 2.675e8.",
-    ),
-    "ratio for an electron": (
-        lambda _: couplings(PLACES, np.full(3, -1.76e11), TOLUENE_SAUPE),
-        "gyromagnetic", "lie between 1e+06 and 1e+09 rad/s/T in size", "one is -1.76e+11", "The proton has 2.675e8.",
-    ),
-    "D beyond any": (
-        lambda _: average_hamiltonian.homonuclear(1e5 * TABLE),
-        "couplings_hz", "be at most 5e+06 Hz in size", "reach 1e+07 Hz", "are they in Hz?",
-    ),
-    "J beyond any": (
-        lambda _: average_hamiltonian.heteronuclear(TABLE, scalar_hz=np.full(3, 1e6)),
-        "scalar_hz", "be at most 100000 Hz in size", "reach 1e+06 Hz", "are they in Hz?",
-    ),
-    "offset beyond any": (
-        lambda _: average_hamiltonian.offset(np.full(3, 4e8)),
-        "offsets_hz", "be at most 1e+08 Hz in size", "reach 4e+08 Hz", "are they in Hz?",
-    ),
-    "times in microseconds": (
-        lambda _: echo(times=np.array([375.0])),
-        "times", "be at most 100 s", "end at 375 s", "are they in seconds?",
-    ),
-    "delay in microseconds": (
-        lambda _: Delay(375.0), "duration", "be at most 100 s", "is 375 s", "is it in seconds?"
-    ),
-    "times in microseconds, file": (
-        lambda at: csv(at, "375,1,0.1\n"),
-        "times", "be at most 100 s", "end at 375 s", "are they in seconds?",
-    ),
-    "values in per cent, file": (
-        lambda at: csv(at, "0.1,94.9,0.1\n"),
-        "values", "be at most 1 within their errors", "reach 94.9", "divide by the value at time 0.",
-    ),
-    "angstrom for metres": (
-        lambda _: toluene(2.48),
-        "ortho_meta", "lie between 1e-10 and 1e-09", "is 2.48 m", "Is it in metres?",
     ),
     # Unknown isotopes
     "isotope, molecule": (
@@ -400,17 +294,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_message_gives_name_rule_value_and_fix(case, tmp_path):
-    call, name, rule, value, fix = case
-    with pytest.raises(ValueError, match="`") as caught:
-        call(tmp_path)
-    said = str(caught.value)
-    begin = f"`{name.format(folder=tmp_path)}` must {rule}"
-    assert said.startswith(begin)
-    assert "\n" not in said
-    told, _, received = said[len(begin) :].partition(", but ")
-    assert not told.strip(" ,") or name == "isotopes"  # the list of those that are known
-    assert value in received
-    assert received.endswith(fix)
+    says_what_is_wrong(case, tmp_path)
 
 
 def test_the_same_calls_pass_with_good_input(tmp_path):
