@@ -315,8 +315,8 @@ def _one_line(box: str, program: str) -> str:
 def _stop_signals() -> Iterator[list[int]]:
     """Turns SIGINT and SIGTERM into KeyboardInterrupt and remembers which one came.
 
-    Compiled code that asks whether an attribute is there may swallow whatever is raised meanwhile, so the exception is
-    raised again until it has come up to here.
+    What is raised inside a callback of XLA comes out as another error, which a picture on the way may pass over
+    (`Context.publish`), so it is raised again until it has come up to here.
     """
     stopped: list[int] = []
 

@@ -53,6 +53,8 @@ def _body(words, folder, environment, own_server):
     os.environ.update(environment)
     os.chdir(folder)
     os.setpgid(0, 0)
+    # A server that `LocalWorkers` started has Ctrl-C blocked, and so has what is forked from it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if not own_server:
         forkserver._forkserver.ensure_running = lambda: None  # the one it comes from
         forkserver.ensure_running = lambda: None

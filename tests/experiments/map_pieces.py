@@ -71,3 +71,8 @@ def failing(kind):
     if kind == "odd":
         raise Locked
     raise ZeroDivisionError("fault of ours")
+
+
+def blocked_signals():
+    """Numbers of the signals that do not reach the process."""
+    return {"numbers": np.array(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])), dtype=int)}

@@ -104,9 +104,7 @@ def _go_wrong(fault):
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "waiting":
         _wait_for(lambda: Path("go-on").exists())
-    if (
-        fault == "deaf"
-    ):  # as compiled code that clears whatever is raised while it looks something up
+    if fault == "deaf":  # as what passes over an error that was an interrupt
         try:
             mark.touch()
             time.sleep(60)

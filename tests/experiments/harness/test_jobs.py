@@ -193,3 +193,22 @@ def test_workers_end_with_a_command_that_is_killed(tmp_path):
             return
         time.sleep(0.05)
     pytest.fail("a worker outlives its command")
+
+
+_ASKS = """
+from multiprocessing import resource_tracker
+from experiments.harness.context import Context
+from experiments.harness.jobs import LocalWorkers
+from tests.experiments.map_pieces import blocked_signals
+
+resource_tracker.ensure_running()  # which otherwise lets signals through, as it happens
+workers = LocalWorkers(1)
+print(Context(workers=workers).map(blocked_signals, {"all": ()})["all"]["numbers"].tolist())
+workers.close()
+"""
+
+
+def test_a_worker_blocks_no_signal():
+    call = [sys.executable, "-c", _ASKS]
+    run = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert run.stdout.strip() == "[]", run.stderr
