@@ -180,9 +180,8 @@ def _serve(connection: Connection, environment: dict[str, str]) -> None:
     os.environ.update(environment)
     # Also where no server has kept Ctrl-C away.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if (
-        sys.platform == "linux"
-    ):  # nor should what a piece starts be deaf, as the server is from its start on
+    # Nor should what a piece starts be deaf, as the server is from its start on.
+    if sys.platform == "linux":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # The command tells of a cache that is out of order, once; JAX would tell in each process, once a program.
