@@ -1,0 +1,1 @@
+"""Learning systems: kernels of language models and what is built of them."""
