@@ -14,10 +14,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nn import layers, training
+    from nn import kernels, layers, training
 
 # In the order of dependency, which ruff would sort away.
 __all__ = [
+    "kernels",
     "layers",
     "training",
 ]
