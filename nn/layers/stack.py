@@ -1,0 +1,147 @@
+"""Blocks one after the other: stacked and run by one scan, or one by one with the same numbers.
+
+A scan compiles one block whatever the depth, but copies each block's weights out of the stack before it uses them. For
+training that is nothing; in decoding, where every weight serves one token, it costs half of the speed. So models are
+made scanned and unrolled for decoding.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from nn._checks import check_at_least
+from nn.layers.feed_forward import split_key
+
+
+class Block(eqx.Module):
+    """Residual block: x + mixer(norm x), then x + feed(norm x).
+
+    Attributes:
+        mixer_norm: Normalisation before the mixer.
+        mixer: Layer that mixes along the sequence, (x, cache, key) -> (y, cache).
+        feed_norm: Normalisation before the feed-forward layer.
+        feed: Layer of each token alone.
+    """
+
+    mixer_norm: eqx.Module
+    mixer: Any
+    feed_norm: eqx.Module
+    feed: Any
+
+    def __call__(
+        self,
+        x: Float[Array, "batch n width"],
+        cache: Any = None,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[Float[Array, "batch n width"], Any]:
+        """Applies the block; with a cache the tokens follow those in it."""
+        mixer_key, feed_key = split_key(key, 2)
+        y, cache = self.mixer(self.mixer_norm(x), cache, key=mixer_key)  # pyright: ignore
+        x = x + y
+        return x + self.feed(self.feed_norm(x), key=feed_key), cache  # pyright: ignore
+
+    def init_cache(self, batch: int, capacity: int, dtype: Any = jnp.float32) -> Any:
+        """Empty cache of the mixer."""
+        return self.mixer.init_cache(batch, capacity, dtype)
+
+
+class Stack(eqx.Module):
+    """Blocks of one kind, (x, cache, key) -> (x, cache) each.
+
+    Attributes:
+        blocks: One block whose arrays have the blocks along a first axis, or a tuple of blocks.
+        n_blocks: Their number.
+    """
+
+    blocks: Any
+    n_blocks: int = eqx.field(static=True)
+
+    @property
+    def is_scanned(self) -> bool:
+        """Whether one scan runs them all."""
+        return not isinstance(self.blocks, tuple)
+
+    def __call__(
+        self,
+        x: Float[Array, "batch n width"],
+        caches: Any = None,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[Float[Array, "batch n width"], Any]:
+        """Applies all blocks; with caches the tokens follow those in them."""
+        keys = None if key is None else jax.random.split(key, self.n_blocks)
+        if not self.is_scanned:
+            found = []
+            for i, block in enumerate(self.blocks):
+                x, cache = block(
+                    x,
+                    None if caches is None else caches[i],
+                    key=None if keys is None else keys[i],
+                )
+                found.append(cache)
+            return x, None if caches is None else tuple(found)
+        arrays, rest = eqx.partition(self.blocks, eqx.is_array)
+
+        def step(x, layer):
+            arrays, cache, key = layer
+            return eqx.combine(arrays, rest)(x, cache, key=key)
+
+        return jax.lax.scan(step, x, (arrays, caches, keys))
+
+    def init_caches(self, batch: int, capacity: int, dtype: Any = jnp.float32) -> Any:
+        """Empty caches, in the form that this stack takes."""
+        if not self.is_scanned:
+            return tuple(block.init_cache(batch, capacity, dtype) for block in self.blocks)
+        one = self.blocks.init_cache(batch, capacity, dtype)
+        return jax.tree.map(lambda a: jnp.tile(a[None], (self.n_blocks, *[1] * a.ndim)), one)
+
+    def unrolled(self) -> "Stack":
+        """The same blocks one by one."""
+        if not self.is_scanned:
+            return self
+        arrays, rest = eqx.partition(self.blocks, eqx.is_array)
+        take = lambda i: jax.tree.map(lambda array: array[i], arrays)  # noqa: E731
+        return Stack(tuple(eqx.combine(take(i), rest) for i in range(self.n_blocks)), self.n_blocks)
+
+    def scanned(self) -> "Stack":
+        """The same blocks stacked for one scan.
+
+        Raises:
+            ValueError: If they differ in more than the values of their arrays.
+        """
+        if self.is_scanned:
+            return self
+        parts = [eqx.partition(block, eqx.is_array) for block in self.blocks]
+        shapes = [
+            (jax.tree.map(lambda a: (a.shape, a.dtype), arrays), rest) for arrays, rest in parts
+        ]
+        for i, shape in enumerate(shapes):
+            if not eqx.tree_equal(shape, shapes[0]):
+                raise ValueError(
+                    f"`blocks` must be of one kind to be scanned, but block {i} differs from block 0. "
+                    "Leave them unrolled."
+                )
+        arrays = jax.tree.map(lambda *layers: jnp.stack(layers), *(arrays for arrays, _ in parts))
+        return Stack(eqx.combine(arrays, parts[0][1]), self.n_blocks)
+
+
+def make_stack(
+    make_block: Callable[[PRNGKeyArray], Any], n_blocks: int, *, key: PRNGKeyArray
+) -> Stack:
+    """A scanned stack of blocks, each made with a key of its own.
+
+    Args:
+        make_block: key -> block; has a method `init_cache(batch, capacity, dtype)`.
+        n_blocks: Blocks.
+        key: PRNG key.
+
+    Raises:
+        ValueError: If there is no block.
+    """
+    check_at_least(n_blocks, 1, "n_blocks")
+    return Stack(eqx.filter_vmap(make_block)(jax.random.split(key, n_blocks)), n_blocks)

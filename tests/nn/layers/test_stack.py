@@ -1,0 +1,84 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nn.layers.caches import make_cache
+from nn.layers.feed_forward import make_swiglu
+from nn.layers.linear import make_dense
+from nn.layers.normalisation import make_rms_norm
+from nn.layers.stack import Block, Stack, make_stack
+
+KEY = jax.random.key(0)
+X = jnp.asarray(np.random.default_rng(0).normal(size=(1, 3, 4)))
+
+
+class _RunningSum(eqx.Module):
+    """The least mixer: the sum of a map of all tokens so far, its cache."""
+
+    into: eqx.Module
+
+    def __call__(self, x, cache=None, *, key=None):
+        y = self.into(x, key=key)
+        if cache is None:
+            return jnp.cumsum(y, axis=1), None
+        cache, entries, _ = cache.extend(y=y)
+        first = cache.n_seen - x.shape[1]
+        sums = jnp.cumsum(entries["y"], axis=1)
+        return jax.lax.dynamic_slice_in_dim(sums, first, x.shape[1], 1), cache
+
+    def init_cache(self, batch, capacity, dtype):
+        return make_cache(batch, capacity, dtype=dtype, y=(4,))
+
+
+def _make_block(key):
+    keys = jax.random.split(key)
+    return Block(
+        make_rms_norm(4, dtype=jnp.float64),
+        _RunningSum(make_dense(4, 4, key=keys[0], dtype=jnp.float64)),
+        make_rms_norm(4, dtype=jnp.float64),
+        make_swiglu(4, 5, key=keys[1], dtype=jnp.float64),
+    )
+
+
+STACK = make_stack(_make_block, 3, key=KEY)
+
+
+def test_a_scan_and_blocks_one_by_one_give_the_same():
+    single = STACK.unrolled()
+    assert STACK.is_scanned
+    assert [type(block) for block in single.blocks] == [Block] * 3
+    scanned, _ = STACK(X)
+    np.testing.assert_allclose(single(X)[0], scanned, rtol=1e-13)
+    x = X
+    for block in single.blocks:
+        y, _ = block.mixer(block.mixer_norm(x))
+        x = x + y + block.feed(block.feed_norm(x + y))
+    np.testing.assert_allclose(scanned, x, rtol=1e-13)
+    again = single.scanned()
+    assert eqx.tree_equal(again, STACK)
+    assert again.scanned() is again
+    assert single.unrolled() is single
+
+
+@pytest.mark.parametrize("stack", [STACK, STACK.unrolled()], ids=["scanned", "unrolled"])
+def test_each_block_has_a_cache_of_its_own(stack):
+    caches = stack.init_caches(1, 4, jnp.float64)
+    first, caches = stack(X[:, :2], caches)
+    last, caches = stack(X[:, 2:], caches)
+    whole, none = stack(X)
+    assert none is None
+    np.testing.assert_allclose(jnp.concatenate([first, last], axis=1), whole, rtol=1e-12)
+    counts = [cache.n_seen for cache in caches] if isinstance(caches, tuple) else caches.n_seen
+    np.testing.assert_array_equal(counts, [3, 3, 3])
+
+
+def test_blocks_of_two_kinds_are_not_stacked():
+    other = make_dense(4, 4, key=KEY, bias=True, dtype=jnp.float64)
+    blocks = STACK.unrolled().blocks
+    odd = eqx.tree_at(lambda block: block.mixer.into, blocks[1], other)
+    with pytest.raises(ValueError, match="block 1 differs from block 0"):
+        Stack((blocks[0], odd, blocks[2]), 3).scanned()
+    with pytest.raises(ValueError, match="`n_blocks` must be at least 1"):
+        make_stack(_make_block, 0, key=KEY)
