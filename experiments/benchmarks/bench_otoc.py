@@ -272,7 +272,7 @@ def _jax(make: Callable[[], Circuit], echo: Echo) -> Callable[[], float]:
     def task() -> float:
         structure, matrices = make_program(make())
         return float(
-            jax_engine.measure(structure, jnp.asarray(matrices, jnp.complex64), echo.observable)
+            jax_engine.measure(structure, jnp.asarray(matrices, jnp.complex64), echo.measured_pauli)
         )
 
     return task

@@ -200,7 +200,7 @@ def _responses(config: Config, cycles: int, number: int) -> dict[str, np.ndarray
     unitaries = [
         random_circuit(layout.lattice, cycles, seed=int(s), order=config.order) for s in seeds
     ]
-    observable = make_echo(layout, unitaries[0]).observable
+    observable = make_echo(layout, unitaries[0]).measured_pauli
     return {
         name: phase_response(
             [circuit_of_phase(config, layout, u, order) for u in unitaries],

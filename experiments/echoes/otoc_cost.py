@@ -174,14 +174,14 @@ def _measure_strings(config: Config) -> dict[str, np.ndarray]:
         for number in range(config.n_circuits):
             unitary = random_circuit(layout.lattice, layout.n_cycles, seed=config.seed + number)
             echo = make_echo(layout, unitary)
-            kept = propagate_paulis(echo_circuit(echo), echo.observable)
+            kept = propagate_paulis(echo_circuit(echo), echo.measured_pauli)
             struck = propagate_paulis(unitary, PauliString.on(dict.fromkeys(echo.butterflies, "X")))
             rows.append(
                 (
                     layout.lattice.n_qubits,
                     pauli_growth.strings_for_share(kept, config.share),
                     pauli_growth.loop_spread(
-                        struck, echo.observable, config.loops, seed=config.seed
+                        struck, echo.measured_pauli, config.loops, seed=config.seed
                     ),
                 )
             )
@@ -225,7 +225,7 @@ def _search(config: Config, machine: classical_cost.Machine, size: int, order: s
     unitary = random_circuit(layout.lattice, layout.n_cycles, seed=config.seed, order=order)
     echo = make_echo(layout, unitary)
     circuit = echo_circuit(echo)
-    network = tensor_network.expectation_network(circuit, echo.observable)
+    network = tensor_network.expectation_network(circuit, echo.measured_pauli)
     touched = {qubit for operation in circuit.operations() for qubit in operation.qubits}
     arrays = {"gates": np.array([circuit.n_two_qubit, len(touched), network.n_tensors])}
     elements = config.memory_share * machine.memory_bytes / 8

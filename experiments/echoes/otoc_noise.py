@@ -210,7 +210,8 @@ def _circuit(config: Config, layout: EchoLayout, index: int) -> dict[str, np.nda
     result, seeds = {}, iter(np.random.SeedSequence(seed).generate_state(2 * config.strings + 2))
     for name, members in groups.items():
         found = [
-            _sample(config, echo.observable, one, int(next(seeds)), len(members)) for one in members
+            _sample(config, echo.measured_pauli, one, int(next(seeds)), len(members))
+            for one in members
         ]
         result[name] = np.mean([e.values for e in found], axis=0)[1:]
         result[f"{name}_covariance"] = (

@@ -152,13 +152,14 @@ def exact_diagonal(echo: Echo) -> float:
         )
     factors = _channel_factors(echo)
     before = _dense(echo.unitary[: echo.cut].operations(), n)
-    measured = before @ _dense(echo.observable.moment(), n) @ before.conj().T
+    measured = before @ _dense(echo.measured_pauli.moment(), n) @ before.conj().T
     state = np.outer(before[:, 0], before[:, 0].conj())
     for loop in range(echo.order):
         if loop:
             state = measured @ state @ measured
         state = _from_paulis(factors * _to_paulis(state))
-    return float(np.trace(measured @ state).real)
+    value = float(np.trace(measured @ state).real)
+    return -value if echo.inverted else value
 
 
 def pauli_weights(echo: Echo) -> np.ndarray:

@@ -21,7 +21,7 @@ from quantum._checks import check_choice, check_count
 from quantum.circuits.circuit import Circuit, cancel_inverses, light_cone
 from quantum.circuits.lattice import check_qubit
 from quantum.circuits.layouts import EchoLayout
-from quantum.circuits.pauli import PauliString
+from quantum.circuits.pauli import Observable, PauliString
 from quantum.engines import dispatch
 
 
@@ -36,6 +36,7 @@ class Echo:
         order: k; 1 is the OTOC, 2 the OTOC(2).
         butterfly: Letter of B, the same on all its qubits.
         cut: Moment of U before which strings are inserted; None where there are none.
+        inverted: Whether 0 and 1 of the result change places, as a file may ask for: all values have the other sign.
 
     Raises:
         ValueError: If a qubit is outside U, the order is below 1, or the cut lies outside U.
@@ -47,6 +48,7 @@ class Echo:
     order: int = 2
     butterfly: str = "X"
     cut: int | None = None
+    inverted: bool = False
 
     def __post_init__(self):
         check_count(self.order, "order", 1)
@@ -60,9 +62,14 @@ class Echo:
             )
 
     @property
-    def observable(self) -> PauliString:
-        """M, the Pauli Z of the measured qubit."""
+    def measured_pauli(self) -> PauliString:
+        """M, the Pauli Z of the measured qubit, which stands between the loops too."""
         return PauliString.on({self.measured: "Z"})
+
+    @property
+    def observable(self) -> PauliString | Observable:
+        """What is measured at the end: M, or -M where the result is inverted."""
+        return -self.measured_pauli if self.inverted else self.measured_pauli
 
 
 def make_echo(layout: EchoLayout, unitary: Circuit, *, order: int = 2) -> Echo:
@@ -99,7 +106,7 @@ def echo_circuit(echo: Echo, strings: Sequence[PauliString] = (), *, prune: bool
         )
     n = echo.unitary.n_qubits
     struck = PauliString.on(dict.fromkeys(echo.butterflies, echo.butterfly))
-    between = Circuit(n, (echo.observable.moment(),))
+    between = Circuit(n, (echo.measured_pauli.moment(),))
     circuit = Circuit(n)
     for loop in range(echo.order):
         if strings:

@@ -102,7 +102,7 @@ def marked_circuit(echo: Echo) -> tuple[Circuit, tuple[int, ...], dict[int, tupl
     for mark, loop in marks.items():
         line = (tuple(Operation(mark, (q,)) for q in range(n)),)
         there = Circuit(n, echo.unitary.moments[:cut] + line + echo.unitary.moments[cut:])
-        between = (echo.observable.moment(),) if loop else ()
+        between = (echo.measured_pauli.moment(),) if loop else ()
         moments += (*between, *there.moments, struck, *there.inverse().moments)
     pruned = light_cone(cancel_inverses(Circuit(n, moments)), (echo.measured,))
     circuit, touched = restrict(pruned, (echo.measured,))
@@ -134,7 +134,8 @@ def _batch(
     matrices = assemble(recipe, gates)
     measured = touched.index(echo.measured)
     run = _on_qsim if engine == "cirq" else functools.partial(_on_jax, precision=precision)
-    return run(circuit[:opening], recipe.structure, matrices, measured)
+    found = run(circuit[:opening], recipe.structure, matrices, measured)
+    return -found if echo.inverted else found
 
 
 def _on_qsim(

@@ -61,6 +61,8 @@ def read_circuit(
 ) -> Echo:
     """The echo of one published circuit file; its qubits are numbered along the rows of the chip.
 
+    A measurement with `invert_mask` makes the echo `inverted`, so that its values are those of the file's own results.
+
     Args:
         path: Circuit file, see `find`.
         depth: Cycles of U; read from the folder's name `circuits_<depth>` by default.
@@ -126,7 +128,9 @@ def coupler_order(unitary: Circuit, lattice: Lattice, *, aligned: bool = False) 
 
 @functools.lru_cache(maxsize=8)
 def _read(path: Path, depth: int | None, order: int, check: bool) -> tuple[Echo, Lattice]:
-    moments, measured, sites = cirq_engine.read_json(circuit_json.read_text(path), str(path))
+    moments, measured, sites, inverted = cirq_engine.read_json(
+        circuit_json.read_text(path), str(path)
+    )
     lattice = Lattice(sites)
     cycles = _depth(path) if depth is None else depth
     if len(moments) <= 2 * cycles:
@@ -136,7 +140,7 @@ def _read(path: Path, depth: int | None, order: int, check: bool) -> tuple[Echo,
         )
     letter, struck = _butterflies(moments[2 * cycles], path)
     unitary = Circuit(lattice.n_qubits, moments[: 2 * cycles])
-    echo = Echo(unitary, measured, struck, order, letter)
+    echo = Echo(unitary, measured, struck, order, letter, inverted=inverted)
     if check:
         _check_rest(echo, moments, path)
     return echo, lattice

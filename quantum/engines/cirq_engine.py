@@ -140,7 +140,7 @@ def read_observable(observable: Any, numbers: dict[Any, int]) -> Observable:
 
 def read_json(
     text: str, source: str
-) -> tuple[tuple[Moment, ...], int, tuple[tuple[int, int], ...]]:
+) -> tuple[tuple[Moment, ...], int, tuple[tuple[int, int], ...], bool]:
     """A measured circuit on the square grid from Cirq's JSON text; only what `circuit_json` knows is built from it.
 
     Args:
@@ -148,12 +148,12 @@ def read_json(
         source: Where it came from, for messages.
 
     Returns:
-        The moments without the last one, the number of the one qubit that the last one measures, and (row, column) of
-        every qubit in order.
+        The moments without the last one, the number of the one qubit that the last one measures, (row, column) of
+        every qubit in order, and whether the measurement inverts its result (`invert_mask`).
 
     Raises:
         ValueError: If the text is truncated, holds a type outside `circuit_json.TYPES`, an unfit gate or other qubits,
-            or the last moment is not the measurement of one qubit.
+            or the last moment is not the measurement of one qubit, or one that confuses its result.
     """
     importlib.import_module("cirq_google")  # makes its gates known to Cirq's tables
     plain = json.dumps(circuit_json.checked(text, source))
@@ -177,11 +177,12 @@ def read_json(
             f"`path` must end with the measurement of one qubit, but {source} ends with {last}."
         )
     gate = last[0].untagged.gate
-    if any(getattr(gate, "invert_mask", ())) or getattr(gate, "confusion_map", None):
+    if getattr(gate, "confusion_map", None):
         raise ValueError(
-            f"`path` must measure Z as it is, but {source} inverts or confuses the result ({last[0]}); take that "
-            "out of the file and apply it to the value."
+            f"`path` must measure Z without errors, but {source} confuses the result ({last[0]}); take that out of the "
+            "file and apply it to the value, see `quantum.noise.readout`."
         )
+    inverted = any(getattr(gate, "invert_mask", ()))
     sites = tuple((int(q.row), int(q.col)) for q in qubits)  # pyright: ignore[reportAttributeAccessIssue]
     with _told(source):
         # Of an echo the unitary is wanted; what a tag says of the time of its gates is for who plays it.
@@ -189,7 +190,7 @@ def read_json(
         moments = from_cirq(plain, qubits).moments
     # Moments are counted by the layout of an echo, so without those that only align.
     kept = (m for m in moments if not m or any(op.gate.name != "align" for op in m))
-    return tuple(kept), qubits.index(last[0].qubits[0]), sites
+    return tuple(kept), qubits.index(last[0].qubits[0]), sites, inverted
 
 
 @contextlib.contextmanager

@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 
 import cirq
@@ -10,7 +11,9 @@ from quantum.circuits.gates import iswap_like
 from quantum.circuits.lattice import Lattice, rectangle
 from quantum.circuits.random_circuits import random_circuit
 from quantum.echoes import published
-from quantum.echoes.otoc import Echo, echo_circuit
+from quantum.echoes.interference import draw_insertions, exact_diagonal
+from quantum.echoes.otoc import Echo, correlator, echo_circuit
+from quantum.echoes.otoc_batch import correlators
 from quantum.engines.cirq_engine import to_cirq
 
 # An odd corner of the chip, so that numbers and places cannot be mixed up.
@@ -45,6 +48,30 @@ def test_a_file_gives_back_the_echo_it_was_written_from(tmp_path, order):
     for ours, theirs in zip(read.unitary.operations(), echo.unitary.operations(), strict=True):
         assert ours.qubits == theirs.qubits
         np.testing.assert_allclose(ours.gate.matrix(), theirs.gate.matrix(), atol=1e-14)
+
+
+def test_an_inverted_measurement_turns_the_sign_of_every_value(tmp_path):
+    plain = published_text()
+    circuit = cirq.read_json(json_text=plain)
+    q = qubits()[ECHO.measured]
+    circuit[-1] = cirq.Moment(cirq.measure(q, key="m", invert_mask=(True,)))
+    file = write(tmp_path / "inverted", cirq.to_json(circuit))
+    echo = published.read_circuit(file, cut_shift=0)
+    value = correlator(published.read_circuit(write(tmp_path, plain)))
+    assert abs(value) > 0.2
+    np.testing.assert_allclose(correlator(echo), -value, atol=1e-6)
+    bits = cirq.Simulator(seed=1).run(circuit, repetitions=2000).measurements["m"]
+    np.testing.assert_allclose(correlator(echo), np.mean(1 - 2.0 * bits), atol=5 / 2000**0.5)
+    # Strings one by one, and as a batch; the exact mean over them.
+    some = draw_insertions(echo, 3, seed=0)
+    upright = dataclasses.replace(echo, inverted=False)
+    for engine in ("reference", "cirq"):
+        np.testing.assert_allclose(
+            correlators([echo], some, engine=engine),
+            -correlators([upright], some, engine="reference"),
+            atol=1e-5,
+        )
+    assert exact_diagonal(echo) == -exact_diagonal(upright) != 0
 
 
 def test_the_layout_of_a_file_is_its_places_on_the_chip(tmp_path):
