@@ -17,12 +17,16 @@ error, the largest counts (Qiskit lists x, sx, ...); virtual ones and `id` do no
 Leaves out correlated readout errors and coherent errors.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from quantum.circuits.channels import pauli_error_from_average_infidelity
+from quantum.circuits.gates import pauli_gate
 from quantum.noise.model import NoiseModel
 
 _MICRO, _NANO = 1e-6, 1e-9
@@ -114,57 +118,89 @@ def from_aer(noise_model: Any, n_qubits: int) -> NoiseModel:
         n_qubits: Number of qubits; errors that it gives all qubits alike stand for each of them.
 
     Raises:
-        ValueError: If it holds no error of a gate or readout.
+        ValueError: If it holds no error of a gate or readout, a joint readout error of several qubits, or an error of a
+            kind that Aer's own makers do not make.
     """
     singles, pairs = _empty({q: q for q in range(n_qubits)})
-    everywhere = noise_model._default_quantum_errors
-    local = noise_model._local_quantum_errors
-    for name, error in everywhere.items():
-        _add_aer(name, error, [(q,) for q in singles] if error.num_qubits == 1 else [], singles, pairs)  # fmt: skip
-    for name, by_qubits in local.items():
-        for on, error in by_qubits.items():
-            _add_aer(name, error, [tuple(on)], singles, pairs)
-    shared: dict[str, Any] = {
-        "two_qubit_error": max(
-            (
-                _aer_error(e)
-                for n, e in everywhere.items()
-                if e.num_qubits == 2 and n not in _UNTIMED
-            ),
-            default=0.0,
+    shared: dict[tuple[str, int], float] = {}
+    own: dict[tuple[str, tuple[int, ...]], float] = {}
+    for entry in noise_model.to_dict()["errors"]:
+        places = [tuple(on) for on in entry.get("gate_qubits", [])]
+        if entry["type"] == "roerror":
+            _add_readout(entry["probabilities"], places, singles)
+            continue
+        size = 1 + max(q for ops in entry["instructions"] for op in ops for q in op["qubits"])
+        for name in set(entry["operations"]) - _UNTIMED if size <= 2 else ():
+            error = _aer_error(entry, size)
+            if not places:
+                shared[name, size] = error
+            for on in places:
+                key = name, tuple(sorted(on))
+                own[key] = max(error, own.get(key, 0.0))
+    for on in [(q,) for q in singles] + sorted({on for _, on in own if len(on) == 2}):
+        # What a gate does on these qubits replaces what it does on all.
+        here = {name: error for (name, size), error in shared.items() if size == len(on)}
+        here |= {name: error for (name, place), error in own.items() if place == on}
+        if not here or not set(on) <= singles.keys():
+            continue
+        row = singles[on[0]] if len(on) == 1 else pairs.setdefault(on, {})
+        row["one_qubit_error" if len(on) == 1 else "two_qubit_error"] = max(here.values())
+    everywhere = max((error for (_, size), error in shared.items() if size == 2), default=0.0)
+    if not any(singles.values()) and not pairs and not everywhere:
+        raise ValueError("`noise_model` must hold errors of gates or a readout, but holds none.")
+    return NoiseModel(two_qubit_error=everywhere, qubits=singles, couplers=pairs)
+
+
+def _add_readout(flips: Sequence, places: list[tuple[int, ...]], singles: Rows) -> None:
+    """Readout errors of some qubits; Aer lists those of all qubits first, so that these replace them."""
+    if len(flips) > 2:
+        raise ValueError(
+            f"`noise_model` must read qubits one by one, but has a joint readout error of {places}; give it to "
+            "`quantum.noise.readout`."
         )
-    }
-    readouts = {(q,): noise_model._default_readout_error for q in singles}
-    readouts |= noise_model._local_readout_errors
-    for on, readout in readouts.items():
-        if readout is not None and len(on) == 1 and on[0] in singles:
-            flips = readout.probabilities
+    for on in places or [(q,) for q in singles]:
+        if on[0] in singles:
             singles[on[0]] |= {
                 "readout_zero": float(flips[0][1]),
                 "readout_one": float(flips[1][0]),
             }
-    if not any(singles.values()) and not pairs and not shared["two_qubit_error"]:
-        raise ValueError("`noise_model` must hold errors of gates or a readout, but holds none.")
-    return NoiseModel(**shared, qubits=singles, couplers=pairs)
 
 
-def _add_aer(name: str, error: Any, places: list[tuple[int, ...]], singles: Rows, pairs: Rows):
-    if name in _UNTIMED:
-        return
-    for on in places:
-        if len(on) == 1 and on[0] in singles:
-            row, kind = singles[on[0]], "one_qubit_error"
-        elif len(on) == 2 and set(on) <= singles.keys():
-            row, kind = pairs.setdefault(tuple(sorted(on)), {}), "two_qubit_error"
-        else:
-            continue
-        row[kind] = max(_aer_error(error), row.get(kind, 0.0))
+def _aer_error(entry: Mapping[str, Any], size: int) -> float:
+    """1 - process fidelity of one of Aer's errors: a sum of circuits, each with its probability."""
+    total = 0.0
+    for circuit, probability in zip(entry["instructions"], entry["probabilities"], strict=True):
+        channel = np.eye(4**size, dtype=complex)
+        for step in circuit:
+            kraus = [_spread(k, step["qubits"], size) for k in _aer_kraus(step)]
+            channel = sum(np.kron(k.conj(), k) for k in kraus) @ channel
+        total += float(probability) * float(channel.trace().real)
+    return max(0.0, 1 - total / 4**size)
 
 
-def _aer_error(error: Any) -> float:
-    """1 - process fidelity of one of Aer's errors."""
-    matrix = error.to_quantumchannel().data  # of the superoperator
-    return max(0.0, 1 - float(matrix.trace().real) / len(matrix))
+def _aer_kraus(step: Mapping[str, Any]) -> list[np.ndarray]:
+    """Kraus operators of one step, the first of its qubits the least significant bit as Qiskit counts."""
+    name = step["name"]
+    if name == "kraus":
+        return [np.asarray(k) for k in step["params"]]
+    if name == "unitary":
+        return [np.asarray(step["params"][0])]
+    if name == "reset":
+        return [np.diag([1.0, 0.0]), np.array([[0.0, 1.0], [0.0, 0.0]])]
+    letters = str(step["params"][0]) if name == "pauli" else "I" if name == "id" else name.upper()
+    if set(letters) - set("IXYZ"):
+        raise ValueError(
+            f"`noise_model` must be made of Pauli, Kraus and unitary errors and resets, but one holds {name!r}."
+        )
+    return [functools.reduce(np.kron, [pauli_gate(letter).matrix() for letter in letters])]
+
+
+def _spread(matrix: np.ndarray, on: Sequence[int], size: int) -> np.ndarray:
+    """A step on one of two qubits, or on both in either order, as a matrix on all."""
+    if len(on) == size:
+        turned = list(on) == [1, 0]
+        return matrix.reshape(2, 2, 2, 2).transpose(1, 0, 3, 2).reshape(4, 4) if turned else matrix
+    return np.kron(np.eye(2), matrix) if on[0] == 0 else np.kron(matrix, np.eye(2))
 
 
 def _from_properties(properties: Any, numbers: Mapping[Any, int], gate: str) -> NoiseModel:

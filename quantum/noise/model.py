@@ -6,7 +6,7 @@ their times, and a qubit without a gate in a moment idles through it. So for a c
 
 - every gate is followed by a depolarising channel with its Pauli error; Pauli errors are quoted in total, with what
   the qubits lose to T1 and T_phi in the meantime and with any coherent over-rotation, so those parts, where they are
-  simulated by themselves, are taken out of the depolarising rest (an over-rotation by chance not below zero);
+  simulated by themselves, are taken out of the depolarising rest (a warning says where an over-rotation is more);
 - turns about z of any guise and the identity are virtual (`circuits.played`): no time, no error;
 - a qubit relaxes by T1 and T_phi for as long as it waits, be it told to or for others (`noise.schedule`);
 - a coupler over-rotates by a fixed draw, another one for each direction of the gate: had the inverse the inverse
@@ -25,6 +25,7 @@ Leaves out leakage, cross-talk, drift, 1/f dephasing and reset errors.
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -327,6 +328,13 @@ def _gate_faults(operation: Operation, model: NoiseModel, coherent: float) -> li
             "`relax_in_gates` off."
         )
     rest = quoted - coherent - relaxed
+    # Where no error is quoted, the over-rotation is all that is asked for.
+    if quoted > 0 and coherent + relaxed > quoted * _ROUNDED:
+        warnings.warn(
+            f"`theta_error` and `phi_error` make the gate on {operation.qubits} worse than quoted: over-rotation and "
+            f"relaxation have a Pauli error of {coherent + relaxed:.3g}, quoted is {quoted:.3g}.",
+            stacklevel=4,
+        )
     if rest <= 0:
         return relax
     return [*relax, Fault(depolarizing(rest, n), operation.qubits)]

@@ -27,7 +27,7 @@ def test_without_noise_it_is_the_projector_on_the_state(circuit):
 
 
 def test_noise_agrees_with_cirq(circuit):
-    model = replace(willow_rcs().scaled(5), relax_in_gates=True, theta_error=0.05, phi_error=0.03)
+    model = replace(willow_rcs().scaled(5), relax_in_gates=True, theta_error=0.01, phi_error=0.02)
     noisy = add_noise(circuit, model)
     line = cirq.LineQubit.range(4)
     theirs = cirq.Circuit()

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from cirq_google.engine import load_device_noise_properties, load_median_device_calibration
 from qiskit.providers.fake_provider import GenericBackendV2
-from qiskit.quantum_info import SuperOp
+from qiskit.quantum_info import Kraus, SuperOp
 from qiskit_aer.noise import NoiseModel as AerModel
-from qiskit_aer.noise import ReadoutError, depolarizing_error
+from qiskit_aer.noise import (
+    QuantumError,
+    ReadoutError,
+    amplitude_damping_error,
+    coherent_unitary_error,
+    depolarizing_error,
+    pauli_error,
+    thermal_relaxation_error,
+)
 
 from quantum.circuits.circuit import Circuit, Operation
 from quantum.circuits.gates import Gate
@@ -136,6 +144,74 @@ def test_a_noise_model_of_aer_becomes_tables():
     assert (model.on(1).readout_zero, model.on(1).readout_one) == pytest.approx((0.1, 0.2))
     error = depolarizing_error(0.3, 1)
     assert np.trace(SuperOp(error).data).real / 4 == pytest.approx(1 - 0.75 * 0.3)
+
+
+@pytest.mark.interop
+def test_the_error_of_a_gate_on_its_own_qubits_replaces_that_on_all():
+    theirs = AerModel()
+    theirs.add_all_qubit_quantum_error(depolarizing_error(0.2, 1), ["x"])
+    theirs.add_quantum_error(depolarizing_error(0.02, 1), "x", [1], warnings=False)
+    theirs.add_all_qubit_quantum_error(depolarizing_error(0.4, 2), ["cz"])
+    theirs.add_quantum_error(depolarizing_error(0.1, 2), "cz", [1, 0], warnings=False)
+    theirs.add_all_qubit_readout_error(ReadoutError([[0.9, 0.1], [0.2, 0.8]]))
+    theirs.add_readout_error(ReadoutError([[0.99, 0.01], [0.02, 0.98]]), [1], warnings=False)
+    model = from_aer(theirs, 3)
+    found = [model.on(q).one_qubit_error for q in range(3)]
+    np.testing.assert_allclose(found, [0.15, 0.015, 0.15], rtol=1e-9)
+    found = [model.on(*pair).two_qubit_error for pair in ((0, 1), (1, 2))]
+    np.testing.assert_allclose(found, [15 / 160, 15 / 40], rtol=1e-9)
+    assert [model.on(q).readout_zero for q in range(3)] == [0.1, 0.01, 0.1]
+
+
+KRAUS = amplitude_damping_error(0.3)
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize(
+    "error",
+    [
+        thermal_relaxation_error(5e-5, 9e-5, 1e-5),  # T2 > T1: as Kraus operators
+        thermal_relaxation_error(5e-5, 2e-5, 1e-5).tensor(depolarizing_error(0.1, 1)),  # resets
+        pauli_error([("XY", 0.1), ("ZI", 0.2), ("II", 0.7)]).compose(KRAUS.expand(KRAUS)),
+        coherent_unitary_error(np.diag([1, 1, 1, 1j])),
+        QuantumError(  # the same qubits in the other order, and a step on one of two
+            [
+                (
+                    [
+                        (Kraus(pauli_error([("IX", 0.2), ("YZ", 0.2), ("II", 0.6)])), [1, 0]),
+                        (Kraus(KRAUS), [1]),
+                    ],
+                    1.0,
+                )
+            ]
+        ),
+    ],
+)
+def test_every_kind_of_aers_errors_has_its_process_fidelity(error):
+    theirs = AerModel()
+    name, places = ("x", [0]) if error.num_qubits == 1 else ("cz", [0, 1])
+    theirs.add_quantum_error(error, name, places)
+    row = from_aer(theirs, 2).on(*places)
+    found = row.one_qubit_error if len(places) == 1 else row.two_qubit_error
+    wanted = 1 - np.trace(SuperOp(error).data).real / 4**error.num_qubits
+    assert found == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.interop
+def test_what_cannot_be_taken_from_aer_is_refused():
+    joint = AerModel()
+    joint.add_readout_error(ReadoutError(np.eye(4)[[1, 0, 2, 3]]), [0, 1])
+    with pytest.raises(ValueError, match=r"`noise_model` must read qubits one by one"):
+        from_aer(joint, 2)
+
+
+def test_an_over_rotation_beyond_the_quoted_error_is_told():
+    model = NoiseModel(two_qubit_error=1e-4, theta_error=0.2, seed=1)
+    with pytest.warns(
+        UserWarning, match=r"gate on \(1, 0\) worse than quoted: .* quoted is 0.0001"
+    ):
+        add_noise(FLIPS, model)
+    add_noise(FLIPS, NoiseModel(theta_error=0.2, seed=1))  # nothing quoted, nothing to say
 
 
 def test_a_number_that_one_qubit_lacks_is_the_median_of_the_others():

@@ -66,6 +66,7 @@ def moved(circuit, n_qubits, by):
     return Circuit(n_qubits, tuple(moments))
 
 
+@pytest.mark.filterwarnings("ignore:`theta_error` and `phi_error` make the gate")
 def test_couplers_keep_their_numbers_when_idle_qubits_are_left_out(echo, exact):
     circuit = moved(echo_circuit(echo), 9, 3)
     watched = PauliString.on({q + 3: p for q, p in echo.observable.factors})
