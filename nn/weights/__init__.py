@@ -1,0 +1,23 @@
+"""Real weights: files of named tensors, the models and tokenizers that packages bring, and how a model takes them.
+
+The packages that read files (`safetensors`, `gguf`, `tokenizers`) come with the extra `models` and are imported where
+they are first used.
+"""
+
+# Order of dependency, which ruff would sort away.
+# ruff: noqa: RUF022
+from nn.weights.assign import AssignmentError, AssignmentReport, TensorSource, assign
+from nn.weights.gguf_file import read_gguf
+from nn.weights.safetensors_file import read_safetensors
+from nn.weights.tensor_file import TensorFile, check_sha256
+
+__all__ = [
+    "TensorFile",
+    "check_sha256",
+    "read_safetensors",
+    "read_gguf",
+    "AssignmentError",
+    "AssignmentReport",
+    "TensorSource",
+    "assign",
+]
