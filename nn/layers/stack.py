@@ -1,5 +1,7 @@
 """Blocks one after the other: stacked and run by one scan, or one by one with the same numbers.
 
+A stack is a block too, (x, cache) -> (x, cache), so that models whose blocks differ are stacks of stacks.
+
 A scan compiles one block whatever the depth, but copies each block's weights out of the stack before it uses them. For
 training that is nothing; in decoding, where every weight serves one token, it costs half of the speed. So models are
 made scanned and unrolled for decoding.
@@ -93,39 +95,34 @@ class Stack(eqx.Module):
 
         return jax.lax.scan(step, x, (arrays, caches, keys))
 
-    def init_caches(self, batch: int, capacity: int, dtype: Any = jnp.float32) -> Any:
-        """Empty caches, in the form that this stack takes."""
+    def init_cache(self, batch: int, capacity: int, dtype: Any = jnp.float32) -> Any:
+        """Empty caches of all blocks, in the form that this stack takes."""
         if not self.is_scanned:
             return tuple(block.init_cache(batch, capacity, dtype) for block in self.blocks)
         one = self.blocks.init_cache(batch, capacity, dtype)
         return jax.tree.map(lambda a: jnp.tile(a[None], (self.n_blocks, *[1] * a.ndim)), one)
 
     def unrolled(self) -> "Stack":
-        """The same blocks one by one."""
+        """The same blocks one by one, and so what stands in them."""
         if not self.is_scanned:
-            return self
+            inside = tuple(b.unrolled() if isinstance(b, Stack) else b for b in self.blocks)
+            return Stack(inside, self.n_blocks)
         arrays, rest = eqx.partition(self.blocks, eqx.is_array)
         take = lambda i: jax.tree.map(lambda array: array[i], arrays)  # noqa: E731
-        return Stack(tuple(eqx.combine(take(i), rest) for i in range(self.n_blocks)), self.n_blocks)
+        blocks = tuple(eqx.combine(take(i), rest) for i in range(self.n_blocks))
+        return Stack(blocks, self.n_blocks).unrolled()
 
     def scanned(self) -> "Stack":
-        """The same blocks stacked for one scan.
-
-        Raises:
-            ValueError: If they differ in more than the values of their arrays.
-        """
+        """The same blocks stacked for one scan; where they are of several kinds, what stands in them is stacked."""
         if self.is_scanned:
             return self
         parts = [eqx.partition(block, eqx.is_array) for block in self.blocks]
-        shapes = [
+        kinds = [
             (jax.tree.map(lambda a: (a.shape, a.dtype), arrays), rest) for arrays, rest in parts
         ]
-        for i, shape in enumerate(shapes):
-            if not eqx.tree_equal(shape, shapes[0]):
-                raise ValueError(
-                    f"`blocks` must be of one kind to be scanned, but block {i} differs from block 0. "
-                    "Leave them unrolled."
-                )
+        if not all(eqx.tree_equal(kind, kinds[0]) for kind in kinds):
+            inside = tuple(b.scanned() if isinstance(b, Stack) else b for b in self.blocks)
+            return Stack(inside, self.n_blocks)
         arrays = jax.tree.map(lambda *layers: jnp.stack(layers), *(arrays for arrays, _ in parts))
         return Stack(eqx.combine(arrays, parts[0][1]), self.n_blocks)
 

@@ -59,12 +59,11 @@ def test_a_scan_and_blocks_one_by_one_give_the_same():
     again = single.scanned()
     assert eqx.tree_equal(again, STACK)
     assert again.scanned() is again
-    assert single.unrolled() is single
 
 
 @pytest.mark.parametrize("stack", [STACK, STACK.unrolled()], ids=["scanned", "unrolled"])
 def test_each_block_has_a_cache_of_its_own(stack):
-    caches = stack.init_caches(1, 4, jnp.float64)
+    caches = stack.init_cache(1, 4, jnp.float64)
     first, caches = stack(X[:, :2], caches)
     last, caches = stack(X[:, 2:], caches)
     whole, none = stack(X)
@@ -74,11 +73,16 @@ def test_each_block_has_a_cache_of_its_own(stack):
     np.testing.assert_array_equal(counts, [3, 3, 3])
 
 
-def test_blocks_of_two_kinds_are_not_stacked():
+def test_blocks_of_two_kinds_stay_apart_and_what_is_in_them_is_stacked():
     other = make_dense(4, 4, key=KEY, bias=True, dtype=jnp.float64)
-    blocks = STACK.unrolled().blocks
-    odd = eqx.tree_at(lambda block: block.mixer.into, blocks[1], other)
-    with pytest.raises(ValueError, match="block 1 differs from block 0"):
-        Stack((blocks[0], odd, blocks[2]), 3).scanned()
+    block = STACK.unrolled().blocks[1]
+    odd = eqx.tree_at(lambda block: block.mixer.into, block, other)
+    mixed = Stack((STACK, Stack((odd,), 1)), 2)
+    single = mixed.unrolled()
+    assert [len(inner.blocks) for inner in single.blocks] == [3, 1]
+    assert [inner.is_scanned for inner in single.scanned().blocks] == [True, True]
+    assert not single.scanned().is_scanned
+    caches = mixed.init_cache(1, 3, jnp.float64)
+    np.testing.assert_allclose(mixed(X, caches)[0], single(X)[0], rtol=1e-12)
     with pytest.raises(ValueError, match="`n_blocks` must be at least 1"):
         make_stack(_make_block, 0, key=KEY)

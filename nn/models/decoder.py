@@ -1,0 +1,204 @@
+"""Decoder of Llama and Qwen3: tokens -> logits of the next, each block attention and a gated feed-forward layer.
+
+    h = E[tokens];   per block  h += attention(norm h),  h += feed(norm h);   logits = norm(h) W
+
+Llama has no norms of queries and keys, Qwen3 has; the head W is a matrix of its own or the table E. The feed-forward
+layer is one SwiGLU, or with `mixture` a choice among many (Qwen3-MoE). `Decoder` is also the frame of the other
+language models here, whose blocks are others.
+
+Sources: H. Touvron et al., arXiv 2307.09288 and A. Grattafiori et al., arXiv 2407.21783 (Llama); A. Yang et al.,
+arXiv 2505.09388 (Qwen3).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from nn.layers.attention import make_attention
+from nn.layers.caches import check_room, overflowed
+from nn.layers.embedding import Embedding, make_embedding
+from nn.layers.feed_forward import make_swiglu
+from nn.layers.linear import AbstractLinear, make_dense
+from nn.layers.normalisation import RMSNorm, make_rms_norm
+from nn.layers.rotary import Llama3Scaling, Rotary
+from nn.layers.stack import Block, Stack, make_stack
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Sizes of a decoder.
+
+    Attributes:
+        vocabulary: Tokens there are.
+        width: Size of a token's vector.
+        n_layers: Blocks.
+        heads: Heads of queries.
+        kv_heads: Heads of keys and values.
+        head_dim: Size of a head.
+        hidden: Hidden size of the feed-forward layer; of no use with `mixture`.
+        query_key_norm: Whether queries and keys are normalised (Qwen3).
+        tied: Whether the head is the table of embeddings.
+        rotary_base: Base of the rotary frequencies.
+        rotary_scaling: Their scaling for long texts, see `Rotary`.
+        norm_eps: eps of all norms.
+        window: Tokens that each layer sees; None for all.
+    """
+
+    vocabulary: int
+    width: int
+    n_layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    hidden: int
+    query_key_norm: bool = False
+    tied: bool = False
+    rotary_base: float | int = 10_000.0
+    rotary_scaling: float | int | Llama3Scaling | None = None
+    norm_eps: float = 1e-6
+    window: int | None = None
+
+
+class Decoder(eqx.Module):
+    """A language model: embedding, blocks, norm, head.
+
+    Attributes:
+        embedding: Table of the tokens' vectors.
+        body: All blocks.
+        norm: Normalisation after them.
+        head: Map to logits; None where the table serves.
+    """
+
+    embedding: Embedding
+    body: Stack
+    norm: RMSNorm
+    head: AbstractLinear | None
+
+    def __call__(
+        self, tokens: Int[Array, "batch n"], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "batch n vocabulary"]:
+        """Logits of the token after each.
+
+        Args:
+            tokens: Tokens from position 0 on.
+            key: For noisy maps.
+
+        Raises:
+            ValueError: If a token is not in the vocabulary; NaN inside `jit`.
+        """
+        x, _ = self.body(self.embedding(tokens), key=key)
+        return self._logits(x)
+
+    def extend(
+        self, tokens: Int[Array, "batch n"], caches: Any, *, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, "batch n vocabulary"], Any]:
+        """Logits of the token after each of these, which follow those in the caches, and the caches with them.
+
+        A whole prompt, a part of one, or one token: the logits are those of the whole text.
+
+        Raises:
+            ValueError: If the caches have no room; NaN inside `jit`, from there on.
+        """
+        check_room(caches, tokens.shape[1])
+        x, caches = self.body(self.embedding(tokens), caches, key=key)
+        return jnp.where(overflowed(caches), jnp.nan, self._logits(x)), caches
+
+    def init_caches(self, batch: int, capacity: int, dtype: Any = None) -> Any:
+        """Empty caches for so many tokens; by default in the type of the embedding."""
+        return self.body.init_cache(batch, capacity, dtype or self.embedding.weight.dtype)
+
+    def unrolled(self) -> "Decoder":
+        """The same model with its blocks one by one: for decoding, and to reach single blocks by name."""
+        return eqx.tree_at(lambda model: model.body, self, self.body.unrolled())
+
+    def scanned(self) -> "Decoder":
+        """The same model with its blocks stacked: for training."""
+        return eqx.tree_at(lambda model: model.body, self, self.body.scanned())
+
+    def _logits(self, x):
+        x = self.norm(x)
+        return self.embedding.logits(x) if self.head is None else self.head(x)
+
+
+def make_decoder(config: DecoderConfig, *, key: PRNGKeyArray, dtype: Any = jnp.float32) -> Decoder:
+    """A decoder with random weights, its blocks stacked.
+
+    Args:
+        config: Sizes.
+        key: PRNG key.
+        dtype: Type of the weights.
+
+    Raises:
+        ValueError: If a size is below 1, or heads do not divide.
+    """
+    rotary = Rotary(config.head_dim, config.rotary_base, scaling=config.rotary_scaling)
+
+    def make_block(key):
+        mixer_key, feed_key = jax.random.split(key)
+        mixer = make_attention(
+            config.width,
+            heads=config.heads,
+            kv_heads=config.kv_heads,
+            head_dim=config.head_dim,
+            rotary=rotary,
+            norm_eps=config.norm_eps if config.query_key_norm else None,
+            window=config.window,
+            key=mixer_key,
+            dtype=dtype,
+        )
+        norms = [make_rms_norm(config.width, eps=config.norm_eps, dtype=dtype) for _ in range(2)]
+        feed = make_swiglu(config.width, config.hidden, key=feed_key, dtype=dtype)
+        return Block(norms[0], mixer, norms[1], feed)
+
+    return frame(config, lambda key: make_stack(make_block, config.n_layers, key=key), key, dtype)
+
+
+def frame(config: Any, make_body: Any, key: PRNGKeyArray, dtype: Any) -> Decoder:
+    """A decoder around blocks of any kind.
+
+    Args:
+        config: Has `vocabulary`, `width`, `norm_eps`, `tied`, and perhaps `norm_from_one`.
+        make_body: key -> stack of blocks.
+        key: PRNG key.
+        dtype: Type of the weights.
+    """
+    table_key, body_key, head_key = jax.random.split(key, 3)
+    return Decoder(
+        make_embedding(config.vocabulary, config.width, key=table_key, dtype=dtype),
+        make_body(body_key),
+        make_rms_norm(config.width, eps=config.norm_eps, dtype=dtype),
+        None
+        if config.tied
+        else make_dense(config.width, config.vocabulary, key=head_key, dtype=dtype),
+    )
+
+
+def tensor_names(config: DecoderConfig) -> dict[str, str]:
+    """Names of the published weights (of transformers' Llama and Qwen3) by the path of ours in the unrolled model.
+
+    Those of a linear map are stored there as (output, input), the transpose of ours; all others alike.
+    """
+    names = {"embedding.weight": "model.embed_tokens.weight", "norm.weight": "model.norm.weight"}
+    if not config.tied:
+        names["head.weight"] = "lm_head.weight"
+    parts = {
+        "mixer_norm": "input_layernorm",
+        "feed_norm": "post_attention_layernorm",
+        "mixer.query": "self_attn.q_proj",
+        "mixer.key": "self_attn.k_proj",
+        "mixer.value": "self_attn.v_proj",
+        "mixer.output": "self_attn.o_proj",
+        "feed.gate": "mlp.gate_proj",
+        "feed.up": "mlp.up_proj",
+        "feed.down": "mlp.down_proj",
+    }
+    if config.query_key_norm:
+        parts |= {"mixer.query_norm": "self_attn.q_norm", "mixer.key_norm": "self_attn.k_norm"}
+    for i in range(config.n_layers):
+        for ours, theirs in parts.items():
+            names[f"body.blocks[{i}].{ours}.weight"] = f"model.layers.{i}.{theirs}.weight"
+    return names

@@ -1,0 +1,85 @@
+"""Laws that every language model here obeys, compiled once for each model."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nn.training import next_token_loss
+
+TOKENS = jnp.asarray(np.random.default_rng(7).integers(0, 11, (2, 7)))
+
+
+@eqx.filter_jit
+def _logits(model, tokens):
+    return model(tokens)
+
+
+@eqx.filter_jit
+def _extended(model, tokens, caches):
+    return model.extend(tokens, caches)
+
+
+@eqx.filter_jit
+def _slope(model, tokens):
+    return eqx.filter_value_and_grad(next_token_loss)(model, tokens)
+
+
+def _cached(model, chunks, capacity=7):
+    caches, found, first = model.init_caches(2, capacity), [], 0
+    for n in chunks:
+        logits, caches = _extended(model, TOKENS[:, first : first + n], caches)
+        found.append(logits)
+        first += n
+    return np.concatenate(found, axis=1)
+
+
+def cached_equals_full(model, chunks=(3, 3, 1)):
+    """A prompt, a chunk behind it, and single tokens give the logits of the whole text."""
+    full = np.asarray(_logits(model, TOKENS))
+    scale = np.abs(full).max()
+    # Double precision through a few layers: 1e-12 of the largest logit.
+    np.testing.assert_allclose(_cached(model, chunks), full, atol=1e-12 * scale)
+    assert np.std(full) > 0.01
+    return full
+
+
+def scanned_equals_unrolled(model):
+    full = np.asarray(_logits(model, TOKENS))
+    single = model.unrolled()
+    np.testing.assert_allclose(_cached(single, (3,) + (1,) * 4), full, atol=1e-12)
+    assert eqx.tree_equal(single.scanned(), model)
+
+
+def the_future_changes_nothing(model):
+    full = np.asarray(_logits(model, TOKENS))
+    other = np.asarray(_logits(model, TOKENS.at[:, 4].set((TOKENS[:, 4] + 1) % 11)))
+    np.testing.assert_array_equal(other[:, :4], full[:, :4])
+    assert (np.abs(other[:, 4:] - full[:, 4:]).max(axis=(0, 2)) > 1e-6).all()
+
+
+def gradients_are_slopes(model, where):
+    """All weights have a finite gradient; that of one is the slope of the loss."""
+    weights = jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array))
+    _, gradient = _slope(model, TOKENS)
+    assert len(jax.tree.leaves(gradient)) == len(weights)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    step = 1e-5 * jnp.cos(jnp.arange(where(model).size).reshape(where(model).shape))
+    up, down = (
+        _slope(eqx.tree_at(where, model, where(model) + sign * step), TOKENS)[0] for sign in (1, -1)
+    )
+    slope = float((up - down) / 2)
+    # Central differences err by the square of the step, 1e-10, times a third derivative.
+    np.testing.assert_allclose(float((where(gradient) * step).sum()), slope, rtol=1e-5)
+    return gradient
+
+
+def overflow_is_not_a_number(model):
+    caches = model.init_caches(2, 6)
+    _, caches = model.extend(TOKENS[:, :5], caches)
+    with pytest.raises(ValueError, match="must have room for 2 further tokens, but hold 5 of 6"):
+        model.extend(TOKENS[:, 5:], caches)
+    logits = _cached(model, (3, 3, 1), capacity=6)
+    assert np.isfinite(logits[:, :6]).all()
+    assert np.isnan(logits[:, 6:]).all()
