@@ -26,6 +26,7 @@ from nn.layers.linear import AbstractLinear, make_dense
 from nn.layers.normalisation import RMSNorm, make_rms_norm
 from nn.layers.rotary import Llama3Scaling, Rotary
 from nn.layers.stack import Block, Stack, make_stack
+from nn.weights import TensorSource
 
 
 @dataclass(frozen=True)
@@ -177,28 +178,49 @@ def frame(config: Any, make_body: Any, key: PRNGKeyArray, dtype: Any) -> Decoder
     )
 
 
-def tensor_names(config: DecoderConfig) -> dict[str, str]:
-    """Names of the published weights (of transformers' Llama and Qwen3) by the path of ours in the unrolled model.
+def tensor_table(config: DecoderConfig, *, gguf: bool = False) -> dict[str, TensorSource]:
+    """Which tensor of a published file fills which array of the scanned model, for `nn.weights.assign`.
 
-    Those of a linear map are stored there as (output, input), the transpose of ours; all others alike.
+    Args:
+        config: Sizes.
+        gguf: Whether the names are those of GGUF files, or those of transformers' Llama and Qwen3 in safetensors.
     """
-    names = {"embedding.weight": "model.embed_tokens.weight", "norm.weight": "model.norm.weight"}
-    if not config.tied:
-        names["head.weight"] = "lm_head.weight"
-    parts = {
-        "mixer_norm": "input_layernorm",
-        "feed_norm": "post_attention_layernorm",
-        "mixer.query": "self_attn.q_proj",
-        "mixer.key": "self_attn.k_proj",
-        "mixer.value": "self_attn.v_proj",
-        "mixer.output": "self_attn.o_proj",
-        "feed.gate": "mlp.gate_proj",
-        "feed.up": "mlp.up_proj",
-        "feed.down": "mlp.down_proj",
+    place = 1 if gguf else 0
+    outer = {
+        "embedding": ("model.embed_tokens", "token_embd"),
+        "norm": ("model.norm", "output_norm"),
+        "head": ("lm_head", "output"),
     }
-    if config.query_key_norm:
-        parts |= {"mixer.query_norm": "self_attn.q_norm", "mixer.key_norm": "self_attn.k_norm"}
-    for i in range(config.n_layers):
-        for ours, theirs in parts.items():
-            names[f"body.blocks[{i}].{ours}.weight"] = f"model.layers.{i}.{theirs}.weight"
-    return names
+    norms = {
+        "mixer_norm": ("input_layernorm", "attn_norm"),
+        "feed_norm": ("post_attention_layernorm", "ffn_norm"),
+        "mixer.query_norm": ("self_attn.q_norm", "attn_q_norm"),
+        "mixer.key_norm": ("self_attn.k_norm", "attn_k_norm"),
+    }
+    maps = {
+        "mixer.query": ("self_attn.q_proj", "attn_q"),
+        "mixer.key": ("self_attn.k_proj", "attn_k"),
+        "mixer.value": ("self_attn.v_proj", "attn_v"),
+        "mixer.output": ("self_attn.o_proj", "attn_output"),
+        "feed.gate": ("mlp.gate_proj", "ffn_gate"),
+        "feed.up": ("mlp.up_proj", "ffn_up"),
+        "feed.down": ("mlp.down_proj", "ffn_down"),
+    }
+    # GGUF files of Llama keep queries and keys for rotary pairs of neighbours.
+    pairs = {"mixer.query": config.heads, "mixer.key": config.kv_heads}
+    paired = gguf and not config.query_key_norm
+    table = {
+        f"{ours}.weight": TensorSource(f"{theirs[place]}.weight", ours == "head")
+        for ours, theirs in outer.items()
+        if not (ours == "head" and config.tied)
+    }
+    for ours, theirs in (norms | maps).items():
+        if ours.endswith(("query_norm", "key_norm")) and not config.query_key_norm:
+            continue
+        prefix = "blk" if gguf else "model.layers"
+        table[f"body.blocks.{ours}.weight"] = TensorSource(
+            tuple(f"{prefix}.{i}.{theirs[place]}.weight" for i in range(config.n_layers)),
+            ours in maps,
+            pairs.get(ours, 0) if paired else 0,
+        )
+    return table

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from nn.models import DecoderConfig, make_decoder
-from nn.models.decoder import tensor_names
+from nn.models.decoder import tensor_table
+from nn.weights import assign
 from tests.exact import language_model_laws as laws
 
 LLAMA = DecoderConfig(
@@ -57,17 +58,27 @@ def test_published_sizes_count_as_published():
     assert round(sum(leaf.size for leaf in jax.tree.leaves(shapes)) / 1e9, 2) == 14.77
 
 
-def test_every_published_name_has_its_place(model):
+@pytest.mark.parametrize("gguf", [False, True])
+def test_published_tensors_fill_the_model(model, gguf):
+    """Random tensors in the shapes of the files; single entries are looked up by hand."""
     config = QWEN3 if model.head is None else LLAMA
-    paths = {
-        jax.tree_util.keystr(path).lstrip(".")
-        for path, _ in jax.tree_util.tree_flatten_with_path(
-            eqx.filter(model.unrolled(), eqx.is_array)
-        )[0]
-    }
-    names = tensor_names(config)
-    assert set(names) == paths
-    assert len(set(names.values())) == len(names)
+    arrays = eqx.filter(model, eqx.is_array)
+    leaves = jax.tree_util.tree_flatten_with_path(arrays)[0]
+    shapes = {jax.tree_util.keystr(path).lstrip("."): leaf.shape for path, leaf in leaves}
+    rng, tensors = np.random.default_rng(0), {}
+    for path, source in tensor_table(config, gguf=gguf).items():
+        layered = isinstance(source.names, tuple)
+        shape = shapes[path][1:] if layered else shapes[path]
+        for name in source.names if layered else (source.names,):
+            tensors[name] = rng.normal(size=shape[::-1] if source.transposed else shape)
+    filled = assign(model, tensors, tensor_table(config, gguf=gguf))
+    down = "blk.1.ffn_down.weight" if gguf else "model.layers.1.mlp.down_proj.weight"
+    np.testing.assert_array_equal(filled.body.blocks.feed.down.weight[1], tensors[down].T)
+    query = "blk.1.attn_q.weight" if gguf else "model.layers.1.self_attn.q_proj.weight"
+    order = [0, 2, 1, 3] if gguf and config is LLAMA else [0, 1, 2, 3]
+    np.testing.assert_array_equal(
+        filled.body.blocks.mixer.query.weight[1, :, 4:8], tensors[query].T[:, 4:8][:, order]
+    )
 
 
 def test_sizes_that_do_not_fit_are_named():
