@@ -3,9 +3,11 @@
 # Order of dependency, which ruff would sort away.
 # ruff: noqa: RUF022
 from nn.kernels.attention import dense_attention, masked_softmax, visible
+from nn.kernels.online_attention import online_attention
 
 __all__ = [
     "visible",
     "masked_softmax",
     "dense_attention",
+    "online_attention",
 ]
