@@ -8,14 +8,22 @@ they are first used.
 # ruff: noqa: RUF022
 from nn.weights.assign import AssignmentError, AssignmentReport, TensorSource, assign
 from nn.weights.gguf_file import read_gguf
+from nn.weights.packages import MINILM, MINILM_TOKENIZER, SMOLLM2, open_packaged
 from nn.weights.safetensors_file import read_safetensors
 from nn.weights.tensor_file import TensorFile, check_sha256
+from nn.weights.tokenizer import gguf_tokenizer, read_tokenizer
 
 __all__ = [
     "TensorFile",
     "check_sha256",
     "read_safetensors",
     "read_gguf",
+    "SMOLLM2",
+    "MINILM",
+    "MINILM_TOKENIZER",
+    "open_packaged",
+    "gguf_tokenizer",
+    "read_tokenizer",
     "AssignmentError",
     "AssignmentReport",
     "TensorSource",
