@@ -10,6 +10,7 @@ Sources: H. Touvron et al., arXiv 2307.09288 and A. Grattafiori et al., arXiv 24
 arXiv 2505.09388 (Qwen3).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from nn.layers.caches import check_room, overflowed
 from nn.layers.embedding import Embedding, make_embedding
 from nn.layers.feed_forward import make_swiglu
 from nn.layers.linear import AbstractLinear, make_dense
+from nn.layers.mixture import MixtureConfig, make_mixture
 from nn.layers.normalisation import RMSNorm, make_rms_norm
 from nn.layers.rotary import Llama3Scaling, Rotary
 from nn.layers.stack import Block, Stack, make_stack
@@ -47,6 +49,7 @@ class DecoderConfig:
         rotary_scaling: Their scaling for long texts, see `Rotary`.
         norm_eps: eps of all norms.
         window: Tokens that each layer sees; None for all.
+        mixture: Experts in the place of each feed-forward layer (Qwen3-MoE); None for one layer.
     """
 
     vocabulary: int
@@ -62,6 +65,7 @@ class DecoderConfig:
     rotary_scaling: float | int | Llama3Scaling | None = None
     norm_eps: float = 1e-6
     window: int | None = None
+    mixture: MixtureConfig | None = None
 
 
 class Decoder(eqx.Module):
@@ -152,7 +156,10 @@ def make_decoder(config: DecoderConfig, *, key: PRNGKeyArray, dtype: Any = jnp.f
             dtype=dtype,
         )
         norms = [make_rms_norm(config.width, eps=config.norm_eps, dtype=dtype) for _ in range(2)]
-        feed = make_swiglu(config.width, config.hidden, key=feed_key, dtype=dtype)
+        if config.mixture is None:
+            feed = make_swiglu(config.width, config.hidden, key=feed_key, dtype=dtype)
+        else:
+            feed = make_mixture(config.width, config.mixture, key=feed_key, dtype=dtype)
         return Block(norms[0], mixer, norms[1], feed)
 
     return frame(config, lambda key: make_stack(make_block, config.n_layers, key=key), key, dtype)
@@ -178,6 +185,37 @@ def frame(config: Any, make_body: Any, key: PRNGKeyArray, dtype: Any) -> Decoder
     )
 
 
+# Names of published tensors: transformers' (safetensors) and those of GGUF files.
+_OUTER = {
+    "embedding": ("model.embed_tokens", "token_embd"),
+    "norm": ("model.norm", "output_norm"),
+    "head": ("lm_head", "output"),
+}
+_NORMS = {
+    "mixer_norm": ("input_layernorm", "attn_norm"),
+    "feed_norm": ("post_attention_layernorm", "ffn_norm"),
+    "mixer.query_norm": ("self_attn.q_norm", "attn_q_norm"),
+    "mixer.key_norm": ("self_attn.k_norm", "attn_k_norm"),
+}
+_MAPS = {
+    "mixer.query": ("self_attn.q_proj", "attn_q"),
+    "mixer.key": ("self_attn.k_proj", "attn_k"),
+    "mixer.value": ("self_attn.v_proj", "attn_v"),
+    "mixer.output": ("self_attn.o_proj", "attn_output"),
+}
+_FEED = {
+    "feed.gate": ("mlp.gate_proj", "ffn_gate"),
+    "feed.up": ("mlp.up_proj", "ffn_up"),
+    "feed.down": ("mlp.down_proj", "ffn_down"),
+}
+_MIXTURE = {
+    "feed.router": ("mlp.gate", "ffn_gate_inp"),
+    "feed.experts.gate": ("mlp.experts.{}.gate_proj", "ffn_gate_exps"),
+    "feed.experts.up": ("mlp.experts.{}.up_proj", "ffn_up_exps"),
+    "feed.experts.down": ("mlp.experts.{}.down_proj", "ffn_down_exps"),
+}
+
+
 def tensor_table(config: DecoderConfig, *, gguf: bool = False) -> dict[str, TensorSource]:
     """Which tensor of a published file fills which array of the scanned model, for `nn.weights.assign`.
 
@@ -185,42 +223,40 @@ def tensor_table(config: DecoderConfig, *, gguf: bool = False) -> dict[str, Tens
         config: Sizes.
         gguf: Whether the names are those of GGUF files, or those of transformers' Llama and Qwen3 in safetensors.
     """
-    place = 1 if gguf else 0
-    outer = {
-        "embedding": ("model.embed_tokens", "token_embd"),
-        "norm": ("model.norm", "output_norm"),
-        "head": ("lm_head", "output"),
-    }
-    norms = {
-        "mixer_norm": ("input_layernorm", "attn_norm"),
-        "feed_norm": ("post_attention_layernorm", "ffn_norm"),
-        "mixer.query_norm": ("self_attn.q_norm", "attn_q_norm"),
-        "mixer.key_norm": ("self_attn.k_norm", "attn_k_norm"),
-    }
-    maps = {
-        "mixer.query": ("self_attn.q_proj", "attn_q"),
-        "mixer.key": ("self_attn.k_proj", "attn_k"),
-        "mixer.value": ("self_attn.v_proj", "attn_v"),
-        "mixer.output": ("self_attn.o_proj", "attn_output"),
-        "feed.gate": ("mlp.gate_proj", "ffn_gate"),
-        "feed.up": ("mlp.up_proj", "ffn_up"),
-        "feed.down": ("mlp.down_proj", "ffn_down"),
-    }
+    place, prefix = (1, "blk.{}.") if gguf else (0, "model.layers.{}.")
+    maps = _MAPS | (_FEED if config.mixture is None else _MIXTURE)
     # GGUF files of Llama keep queries and keys for rotary pairs of neighbours.
     pairs = {"mixer.query": config.heads, "mixer.key": config.kv_heads}
     paired = gguf and not config.query_key_norm
-    table = {
-        f"{ours}.weight": TensorSource(f"{theirs[place]}.weight", ours == "head")
-        for ours, theirs in outer.items()
-        if not (ours == "head" and config.tied)
-    }
-    for ours, theirs in (norms | maps).items():
+    table = outer_table(config.tied, place)
+    for ours, theirs in (_NORMS | maps).items():
         if ours.endswith(("query_norm", "key_norm")) and not config.query_key_norm:
             continue
-        prefix = "blk" if gguf else "model.layers"
         table[f"body.blocks.{ours}.weight"] = TensorSource(
-            tuple(f"{prefix}.{i}.{theirs[place]}.weight" for i in range(config.n_layers)),
+            layer_names(prefix + theirs[place] + ".weight", range(config.n_layers), config.mixture),
             ours in maps,
             pairs.get(ours, 0) if paired else 0,
         )
     return table
+
+
+def outer_table(tied: bool, place: int = 0) -> dict[str, TensorSource]:
+    """Sources of what is not in the blocks.
+
+    Args:
+        tied: Whether the head is the table of embeddings.
+        place: 0 for transformers' names, 1 for those of GGUF.
+    """
+    return {
+        f"{ours}.weight": TensorSource(f"{theirs[place]}.weight", ours == "head")
+        for ours, theirs in _OUTER.items()
+        if not (ours == "head" and tied)
+    }
+
+
+def layer_names(pattern: str, layers: Iterable[int], mixture: MixtureConfig | None) -> tuple:
+    """Names of a tensor in each layer, and where the pattern has a second place, of each expert there."""
+    if pattern.count("{}") == 1:
+        return tuple(pattern.format(i) for i in layers)
+    n_experts = 0 if mixture is None else mixture.n_experts
+    return tuple(tuple(pattern.format(i, e) for e in range(n_experts)) for i in layers)

@@ -48,7 +48,7 @@ def cached_equals_full(model, chunks=(3, 3, 1)):
 def scanned_equals_unrolled(model):
     full = np.asarray(_logits(model, TOKENS))
     single = model.unrolled()
-    np.testing.assert_allclose(_cached(single, (3,) + (1,) * 4), full, atol=1e-12)
+    np.testing.assert_allclose(_cached(single, (1,) * 7), full, atol=1e-12)
     assert eqx.tree_equal(single.scanned(), model)
 
 
@@ -57,6 +57,14 @@ def the_future_changes_nothing(model):
     other = np.asarray(_logits(model, TOKENS.at[:, 4].set((TOKENS[:, 4] + 1) % 11)))
     np.testing.assert_array_equal(other[:, :4], full[:, :4])
     assert (np.abs(other[:, 4:] - full[:, 4:]).max(axis=(0, 2)) > 1e-6).all()
+
+
+def the_past_changes_nothing(model, beyond):
+    """The first token does not reach further than `beyond` positions."""
+    full = np.asarray(_logits(model, TOKENS))
+    other = np.asarray(_logits(model, TOKENS.at[:, 0].set((TOKENS[:, 0] + 1) % 11)))
+    np.testing.assert_array_equal(other[:, beyond + 1 :], full[:, beyond + 1 :])
+    assert (np.abs(other - full).max(axis=(0, 2))[: beyond + 1] > 1e-9).all()
 
 
 def gradients_are_slopes(model, where):
@@ -80,6 +88,6 @@ def overflow_is_not_a_number(model):
     _, caches = model.extend(TOKENS[:, :5], caches)
     with pytest.raises(ValueError, match="must have room for 2 further tokens, but hold 5 of 6"):
         model.extend(TOKENS[:, 5:], caches)
-    logits = _cached(model, (3, 3, 1), capacity=6)
+    logits = _cached(model, (1,) * 7, capacity=6)
     assert np.isfinite(logits[:, :6]).all()
     assert np.isnan(logits[:, 6:]).all()

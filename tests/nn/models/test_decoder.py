@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nn.layers.mixture import MixtureConfig
 from nn.models import DecoderConfig, make_decoder
 from nn.models.decoder import tensor_table
 from nn.weights import assign
@@ -16,12 +17,22 @@ QWEN3 = DecoderConfig(
     vocabulary=11, width=8, n_layers=2, heads=4, kv_heads=2, head_dim=4, hidden=12,
     query_key_norm=True, tied=True, window=3,
 )  # fmt: skip
+MIXTURE = DecoderConfig(
+    vocabulary=11, width=8, n_layers=2, heads=2, kv_heads=1, head_dim=4, hidden=0,
+    query_key_norm=True, mixture=MixtureConfig(4, 2, 6),
+)  # fmt: skip
+CONFIGS = {"llama": LLAMA, "qwen3-window": QWEN3, "qwen3-moe": MIXTURE}
 KEY = jax.random.key(0)
 
 
-@pytest.fixture(scope="module", params=[LLAMA, QWEN3], ids=["llama", "qwen3-window"])
-def model(request):
-    return make_decoder(request.param, key=KEY, dtype=jnp.float64)
+@pytest.fixture(scope="module", params=CONFIGS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(name):
+    return make_decoder(CONFIGS[name], key=KEY, dtype=jnp.float64)
 
 
 def test_cached_logits_are_those_of_the_whole_text(model):
@@ -33,6 +44,7 @@ def test_later_tokens_change_nothing(model):
     laws.the_future_changes_nothing(model)
 
 
+@pytest.mark.parametrize("name", ["qwen3-window", "qwen3-moe"], scope="module")
 def test_every_weight_has_its_gradient(model):
     gradient = laws.gradients_are_slopes(model, lambda m: m.body.blocks.mixer.key.weight)
     assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))
@@ -45,33 +57,62 @@ def test_a_full_cache_is_told():
 def test_a_window_keeps_a_ring_of_its_length_and_sees_no_further():
     model = make_decoder(QWEN3, key=KEY, dtype=jnp.float64)
     assert model.init_caches(2, 7).entries["k"].shape == (2, 2, 3, 2, 4)
-    one = eqx.tree_at(lambda m: m.body, model.unrolled(), model.unrolled().body.blocks[0])
-    logits = lambda tokens: one.body(one.embedding(tokens))[0]  # noqa: E731
-    changed = laws.TOKENS.at[:, 0].set((laws.TOKENS[:, 0] + 1) % 11)
-    np.testing.assert_array_equal(logits(changed)[:, 3:], logits(laws.TOKENS)[:, 3:])
+    # Each of the two layers reaches two tokens back.
+    laws.the_past_changes_nothing(model, beyond=4)
 
 
-def test_published_sizes_count_as_published():
-    # Qwen3-14B: 40 layers of 5120, 40 / 8 heads of 128, 17,408 hidden; arXiv 2505.09388, Table 1, and its release.
-    config = DecoderConfig(151_936, 5120, 40, 40, 8, 128, 17_408, query_key_norm=True)
+@pytest.mark.parametrize(
+    ("config", "billions"),
+    [
+        # Sizes of the releases; arXiv 2505.09388, Tables 1 and 2, names layers, heads and experts.
+        (DecoderConfig(151_936, 5120, 40, 40, 8, 128, 17_408, query_key_norm=True), 14.77),
+        (
+            DecoderConfig(
+                151_936,
+                2048,
+                48,
+                32,
+                4,
+                128,
+                0,
+                query_key_norm=True,
+                mixture=MixtureConfig(128, 8, 768),
+            ),
+            30.53,
+        ),
+    ],
+    ids=["Qwen3-14B", "Qwen3-30B-A3B"],
+)
+def test_published_sizes_count_as_published(config, billions):
     shapes = eqx.filter_eval_shape(lambda: make_decoder(config, key=jax.random.key(0)))
-    assert round(sum(leaf.size for leaf in jax.tree.leaves(shapes)) / 1e9, 2) == 14.77
+    assert round(sum(leaf.size for leaf in jax.tree.leaves(shapes)) / 1e9, 2) == billions
 
 
 @pytest.mark.parametrize("gguf", [False, True])
-def test_published_tensors_fill_the_model(model, gguf):
+def test_published_tensors_fill_the_model(name, model, gguf):
     """Random tensors in the shapes of the files; single entries are looked up by hand."""
-    config = QWEN3 if model.head is None else LLAMA
+    config, table = CONFIGS[name], tensor_table(CONFIGS[name], gguf=gguf)
     arrays = eqx.filter(model, eqx.is_array)
     leaves = jax.tree_util.tree_flatten_with_path(arrays)[0]
     shapes = {jax.tree_util.keystr(path).lstrip("."): leaf.shape for path, leaf in leaves}
     rng, tensors = np.random.default_rng(0), {}
-    for path, source in tensor_table(config, gguf=gguf).items():
-        layered = isinstance(source.names, tuple)
-        shape = shapes[path][1:] if layered else shapes[path]
-        for name in source.names if layered else (source.names,):
-            tensors[name] = rng.normal(size=shape[::-1] if source.transposed else shape)
-    filled = assign(model, tensors, tensor_table(config, gguf=gguf))
+
+    def draw(names, shape):
+        if isinstance(names, tuple):
+            for inner in names:
+                draw(inner, shape[1:])
+        else:
+            tensors[names] = rng.normal(size=shape)
+
+    for path, source in table.items():
+        *stacked, n_in, n_out = (0, *shapes[path])
+        draw(source.names, (*stacked[1:], n_out, n_in) if source.transposed else shapes[path])
+    filled = assign(model, tensors, table)
+    if name == "qwen3-moe":
+        up = "blk.1.ffn_up_exps" if gguf else "model.layers.1.mlp.experts.3.up_proj"
+        up = tensors[f"{up}.weight"][3] if gguf else tensors[f"{up}.weight"]
+        np.testing.assert_array_equal(filled.body.blocks.feed.experts.up.weight[1, 3], up.T)
+        return
     down = "blk.1.ffn_down.weight" if gguf else "model.layers.1.mlp.down_proj.weight"
     np.testing.assert_array_equal(filled.body.blocks.feed.down.weight[1], tensors[down].T)
     query = "blk.1.attn_q.weight" if gguf else "model.layers.1.self_attn.q_proj.weight"
