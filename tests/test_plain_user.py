@@ -16,6 +16,7 @@ FILES = (
     "tests/optics/test_user_input_numbers.py",
     "tests/optics/test_user_input_dark.py",
     "tests/optics/test_user_input_rows.py",
+    "tests/quantum/as_users_call.py",
 )
 PROGRAM = """
 import sys, jax, pytest

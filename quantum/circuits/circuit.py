@@ -35,6 +35,8 @@ class Operation:
     qubits: tuple[int, ...]
 
     def __post_init__(self):
+        if type(self.qubits) is not tuple:
+            object.__setattr__(self, "qubits", tuple(int(qubit) for qubit in self.qubits))
         if len(self.qubits) != self.gate.n_qubits or len(set(self.qubits)) != len(self.qubits):
             raise ValueError(
                 f"`qubits` of `{self.gate.name}` must be {self.gate.n_qubits} different qubits, but are {self.qubits}."
@@ -65,6 +67,8 @@ class Circuit:
 
     def __post_init__(self):
         check_count(self.n_qubits, "n_qubits", 1)
+        if not isinstance(self.moments, tuple) or any(type(m) is not tuple for m in self.moments):
+            object.__setattr__(self, "moments", tuple(tuple(moment) for moment in self.moments))
         for number, moment in enumerate(self.moments):
             used = [q for op in moment for q in op.qubits]
             if any(not 0 <= q < self.n_qubits for q in used):

@@ -42,6 +42,10 @@ class Lattice:
     sites: tuple[Site, ...]
 
     def __post_init__(self):
+        # A list or an array of sites; numbers of NumPy as plain ones, so that equal lattices are equal.
+        object.__setattr__(
+            self, "sites", tuple((int(row), int(column)) for row, column in self.sites)
+        )
         if not self.sites:
             raise ValueError("`sites` must hold at least one site, but is empty.")
         if list(self.sites) != sorted(set(self.sites)):

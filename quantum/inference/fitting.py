@@ -15,13 +15,13 @@ from functools import cached_property, partial
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 from scipy.optimize import least_squares
 from scipy.stats import chi2, qmc
 
 from quantum._checks import check_choice, check_count
+from quantum._numbers import as_real
 from quantum.estimates import Estimate
 from quantum.inference.likelihood import Identifiability, Likelihood, cramer_rao, identify
 
@@ -92,11 +92,11 @@ class ForwardModel:
         Raises:
             FloatingPointError: If one is not finite.
         """
-        return self._checked(self._predict(jnp.asarray(parameters)), parameters)
+        return self._checked(self._predict(as_real(parameters)), parameters)
 
     def jacobian(self, parameters: np.ndarray) -> np.ndarray:
         """Derivative of the predictions, (points, parameters)."""
-        return self._checked(self._jacobian(jnp.asarray(parameters)), parameters)
+        return self._checked(self._jacobian(as_real(parameters)), parameters)
 
     def _checked(self, values, parameters) -> np.ndarray:
         array = np.asarray(values, float)

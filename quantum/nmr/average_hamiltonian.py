@@ -39,6 +39,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from quantum._checks import check_array, check_choice
+from quantum._numbers import as_real
 from quantum.nmr.species import Spins, read_spins
 from quantum.spins.coupling_table import LARGEST_HZ, CouplingTable
 from quantum.spins.hamiltonian import SpinHamiltonian
@@ -120,11 +121,13 @@ def offset(
     """
     check_array(offsets_hz, "offsets_hz", ("spins",), "Hz", "0 on the carrier")
     _check_size(offsets_hz, "offsets_hz", _MOST_OFFSET_HZ)
-    n = np.shape(offsets_hz)[0]
-    spins = read_spins(n, None, tuple(isotopes) or None)
-    fields = -2 * math.pi * jnp.asarray(offsets_hz)[:, None] * _axis(2, offsets_hz)[None]
+    own = as_real(offsets_hz)
+    spins = read_spins(len(own), None, tuple(isotopes) or None)
+    fields = -2 * math.pi * own[:, None] * _axis(2, own)[None]
     fields = fields * jnp.asarray(spins.signs(), fields.dtype)[:, None]
-    return SpinHamiltonian(jnp.zeros((n, n, 3, 3), fields.dtype), fields, spins.isotopes)
+    return SpinHamiltonian(
+        jnp.zeros((len(own),) * 2 + (3, 3), fields.dtype), fields, spins.isotopes
+    )
 
 
 def secular_hamiltonian(
@@ -235,7 +238,7 @@ def _read(couplings_hz, probe: Probe, isotopes: Sequence[str] | None) -> Spins:
 
 
 def _table(couplings_hz):
-    return couplings_hz.hz if isinstance(couplings_hz, CouplingTable) else jnp.asarray(couplings_hz)
+    return couplings_hz.hz if isinstance(couplings_hz, CouplingTable) else as_real(couplings_hz)
 
 
 def _scalar(scalar_hz, spins: Spins, dtype):
@@ -247,15 +250,15 @@ def _scalar(scalar_hz, spins: Spins, dtype):
         check_array(scalar_hz, "scalar_hz", (n, n), "Hz", "0 where it is not known")
         _check_symmetric(scalar_hz, "scalar_hz")
         _check_size(scalar_hz, "scalar_hz", _MOST_J_HZ)
-        return jnp.where(np.eye(n, dtype=bool), 0, jnp.asarray(scalar_hz))
+        return jnp.where(np.eye(n, dtype=bool), 0, as_real(scalar_hz))
     check_array(scalar_hz, "scalar_hz", (n,), "Hz", "0 where it is not known")
     _check_size(scalar_hz, "scalar_hz", _MOST_J_HZ)
     if len(spins.probes) != 1:
         raise ValueError(
             f"`scalar_hz` must be a table of every pair, but is a list and `probe` is {spins.probes}; give ({n}, {n})."
         )
-    row = jnp.where(np.arange(n) == spins.probes[0], 0, jnp.asarray(scalar_hz))
-    found = jnp.zeros((n, n), dtype if jnp.issubdtype(dtype, jnp.floating) else row.dtype)
+    row = jnp.where(np.arange(n) == spins.probes[0], 0, as_real(scalar_hz))
+    found = jnp.zeros((n, n), dtype)
     return found.at[spins.probes[0]].add(row).at[:, spins.probes[0]].add(row)
 
 

@@ -54,6 +54,7 @@ _OF_QUBIT = (
 _OF_COUPLER = ("two_qubit_error", "two_qubit_time")
 _RATES = ("one_qubit_error", "two_qubit_error")
 _TIMES = ("t1", "t2", "t_phi")
+_NUMBERS = (*_OF_QUBIT, *_OF_COUPLER, "theta_error", "phi_error", "idle_dephasing")
 _ROUNDED = 1 + 1e-9  # of numbers that should be equal and went through a division
 
 
@@ -106,6 +107,10 @@ class NoiseModel:
     )
 
     def __post_init__(self):
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, float | int):
+                object.__setattr__(self, name, float(value))  # of single precision, or JAX's
         check_in_range(self.one_qubit_error, "one_qubit_error", 0, 0.75)
         check_in_range(self.two_qubit_error, "two_qubit_error", 0, 15 / 16)
         for name in ("readout_zero", "readout_one"):

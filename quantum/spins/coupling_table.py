@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from quantum._checks import check_array
+from quantum._numbers import as_real
 from quantum.spins.nuclides import SPINS, isotope
 
 LARGEST_HZ = 5e6  # of two protons 0.3 A apart, the least distance of two atoms of `molecule`
@@ -92,4 +92,4 @@ def make_coupling_table(
         raise ValueError(
             f"`isotopes` must be spins 1/2, but hold {wrong[0]} of spin {SPINS[wrong[0]]:g}; leave its row out."
         )
-    return CouplingTable(jnp.asarray(couplings_hz), names)
+    return CouplingTable(as_real(couplings_hz), names)

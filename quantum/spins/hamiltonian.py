@@ -19,6 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from quantum._numbers import as_real
+
 PAULIS = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 _MOST_HELD = 5
 _MOST_DENSE = 13  # 2^13 squared in complex128 is 1 GB
@@ -126,7 +128,7 @@ def make_hamiltonian(
         raise ValueError(
             f"`couplings` must be zero from a spin to itself, but reach {own:.3g} rad/s; use `fields`."
         )
-    return SpinHamiltonian(jnp.asarray(np.real(tensor)), jnp.asarray(np.real(vectors)))
+    return SpinHamiltonian(as_real(tensor), as_real(vectors))
 
 
 def dense(hamiltonian: SpinHamiltonian) -> Complex[np.ndarray, "states states"]:
