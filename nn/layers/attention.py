@@ -14,7 +14,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from nn._checks import check_at_least, check_divides
 from nn.kernels.attention import dense_attention
@@ -82,21 +82,12 @@ class Attention(eqx.Module):
             raise ValueError(
                 "`cache` must be None in a layer that is not causal: earlier tokens would have to see later ones."
             )
-        keys = split_key(key, 4)
-        heads = lambda y, n: y.reshape(*y.shape[:2], n, -1)  # noqa: E731
-        q = heads(self.query(x, key=keys[0]), self.heads)
-        k = heads(self.key(x, key=keys[1]), self.kv_heads)
-        v = heads(self.value(x, key=keys[2]), self.kv_heads)
-        q, gate = jnp.split(q, 2, axis=-1) if self.gated else (q, None)
-        q = q if self.query_norm is None else self.query_norm(q)
-        k = k if self.key_norm is None else self.key_norm(k)
         positions = (
             jnp.arange(x.shape[1], dtype=jnp.int32)
             if cache is None
             else cache.next_positions(x.shape[1])
         )
-        if self.rotary is not None:
-            q, k = self.rotary(q, positions), self.rotary(k, positions)
+        q, k, v, gate = self.project(x, positions, key=key)
         key_positions = positions
         if cache is not None:
             cache, entries, key_positions = cache.extend(k=k, v=v)
@@ -110,9 +101,43 @@ class Attention(eqx.Module):
             causal=self.causal,
             window=self.window,
         )
-        if gate is not None:
-            mixed = mixed * jax.nn.sigmoid(gate)
-        return self.output(mixed.reshape(*x.shape[:2], -1), key=keys[3]), cache
+        return self.finish(mixed, gate, key=key), cache
+
+    def project(
+        self,
+        x: Float[Array, "batch n width"],
+        positions: Int[Array, " n"],
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[
+        Float[Array, "batch n heads head_dim"],
+        Float[Array, "batch n kv_heads head_dim"],
+        Float[Array, "batch n kv_heads head_dim"],
+        Float[Array, "batch n heads head_dim"] | None,
+    ]:
+        """Queries, keys, values and gates of the tokens, ready for any form of attention."""
+        keys = split_key(key, 4)
+        heads = lambda y, n: y.reshape(*y.shape[:2], n, -1)  # noqa: E731
+        q = heads(self.query(x, key=keys[0]), self.heads)
+        k = heads(self.key(x, key=keys[1]), self.kv_heads)
+        v = heads(self.value(x, key=keys[2]), self.kv_heads)
+        q, gate = jnp.split(q, 2, axis=-1) if self.gated else (q, None)
+        q = q if self.query_norm is None else self.query_norm(q)
+        k = k if self.key_norm is None else self.key_norm(k)
+        if self.rotary is not None:
+            q, k = self.rotary(q, positions), self.rotary(k, positions)
+        return q, k, v, gate
+
+    def finish(
+        self,
+        mixed: Float[Array, "batch n heads head_dim"],
+        gate: Float[Array, "batch n heads head_dim"] | None,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "batch n width"]:
+        """Gates what the heads found and maps it to the output."""
+        mixed = mixed if gate is None else mixed * jax.nn.sigmoid(gate)
+        return self.output(mixed.reshape(*mixed.shape[:2], -1), key=split_key(key, 4)[3])
 
     def init_cache(self, batch: int, capacity: int, dtype: Any = jnp.float32) -> TokenCache:
         """An empty cache; with a window shorter than `capacity` it is a ring of that length."""
