@@ -1,8 +1,10 @@
-"""Attention as functions of arrays: who sees whom, the plain reference, and fast forms that agree with it."""
+"""Attention and linear recurrences as functions of arrays: plain references, and fast forms that agree with them."""
 
 # Order of dependency, which ruff would sort away.
 # ruff: noqa: RUF022
 from nn.kernels.attention import dense_attention, masked_softmax, visible
+from nn.kernels.delta_rule import gated_delta_rule
+from nn.kernels.delta_rule_chunked import gated_delta_rule_chunked
 from nn.kernels.online_attention import online_attention
 from nn.kernels.pallas_attention import pallas_attention
 
@@ -12,4 +14,6 @@ __all__ = [
     "dense_attention",
     "online_attention",
     "pallas_attention",
+    "gated_delta_rule",
+    "gated_delta_rule_chunked",
 ]
