@@ -4,10 +4,10 @@ The equations are those of `online_attention` (FlashAttention-2, arXiv 2307.0869
 the grid takes a head and a block of queries, and passes over the keys that these see; backwards there are two kernels,
 one for a block of queries and one for a block of keys, so that no two programs write to one place.
 
-No accelerator was at hand: these kernels were run in interpret mode alone, where results and gradients are tested.
-Whether a compiler for a GPU or TPU takes them as they are, and how fast they are there, is unknown. In interpret mode
-they are slow; on a CPU take `online_attention`. Keys and queries stand at positions 0, 1, ...; for caches and other
-positions take `online_attention` too.
+No accelerator was at hand: these kernels were run in interpret mode alone, where results and gradients are tested. That
+Pallas lowers them to Triton for a GPU is tested too; whether they compile and how fast they are there is unknown. In
+interpret mode they are slow; on a CPU take `online_attention`. Keys and queries stand at positions 0, 1, ...; for
+caches and other positions take `online_attention` too.
 """
 
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
+from jax.experimental.pallas.triton import CompilerParams
 from jaxtyping import Array, Float
 
 from nn._checks import check_at_least
@@ -118,8 +119,8 @@ def pallas_attention(
         _by_head(v, block_keys),
     )
     # (texts * heads, q, e)
-    mixed = _attend(plan, *operands)[:, :n_queries]
-    mixed = mixed.reshape(-1, heads, n_queries, v.shape[-1]).swapaxes(1, 2)
+    mixed: Array = _attend(plan, *operands)
+    mixed = mixed[:, :n_queries].reshape(-1, heads, n_queries, v.shape[-1]).swapaxes(1, 2)
     return mixed.reshape(*batch, n_queries, heads, v.shape[-1])
 
 
@@ -145,21 +146,25 @@ def _forward(plan, q, k, v):
         in_specs=[_block(q, plan.rows), _whole(k, groups), _whole(v, groups)],
         out_specs=[
             pl.BlockSpec((None, plan.rows, v.shape[-1]), lambda h, i: (h, i, 0)),
-            pl.BlockSpec((None, plan.rows), lambda h, i: (h, i)),
+            pl.BlockSpec((None, plan.rows, 1), lambda h, i: (h, i, 0)),
         ],
         out_shape=[
             jax.ShapeDtypeStruct((heads, n_queries, v.shape[-1]), q.dtype),
-            jax.ShapeDtypeStruct((heads, n_queries), wide),
+            jax.ShapeDtypeStruct((heads, n_queries, 1), wide),
         ],
-        interpret=plan.interpret,
+        **_how(plan),
     )(q, k, v)
     return mixed, (q, k, v, mixed, logarithms)
 
 
+def _how(plan):
+    """Pallas' default for GPUs, Mosaic, wants layouts by hand; Triton finds them itself."""
+    triton = None if jax.default_backend() == "tpu" else CompilerParams()
+    return {"interpret": plan.interpret, "compiler_params": triton}
+
+
 def _block(x, size):
     """Specification of the block of a head at the second place of the grid."""
-    if x.ndim == 2:
-        return pl.BlockSpec((None, size), lambda h, i: (h, i))
     return pl.BlockSpec((None, size, x.shape[-1]), lambda h, i: (h, i, 0))
 
 
@@ -195,14 +200,14 @@ def _forward_kernel(plan, wide, q_ref, k_ref, v_ref, out_ref, logarithm_ref):
     seen = total > 0
     total = jnp.where(seen, total, 1.0)
     out_ref[...] = (mixed / total[:, None]).astype(out_ref.dtype)
-    logarithm_ref[...] = jnp.where(seen, highest, 0.0) + jnp.log(total)
+    logarithm_ref[...] = (jnp.where(seen, highest, 0.0) + jnp.log(total))[:, None]
 
 
 def _backward(plan, kept, pull):
     q, k, v, mixed, logarithms = kept
     wide = logarithms.dtype
     heads, groups = len(q), len(q) // len(k)
-    overlap = jnp.sum(pull.astype(wide) * mixed.astype(wide), axis=-1)
+    overlap = jnp.sum(pull.astype(wide) * mixed.astype(wide), axis=-1, keepdims=True)
 
     by_query = pl.pallas_call(
         partial(_query_kernel, plan, wide),
@@ -211,7 +216,7 @@ def _backward(plan, kept, pull):
         + [_block(x, plan.rows) for x in (pull, logarithms, overlap)],
         out_specs=_block(q, plan.rows),
         out_shape=jax.ShapeDtypeStruct(q.shape, q.dtype),
-        interpret=plan.interpret,
+        **_how(plan),
     )
 
     def group(x):
@@ -225,7 +230,7 @@ def _backward(plan, kept, pull):
         + [group(x) for x in (pull, logarithms, overlap)],
         out_specs=[_block(x, plan.columns) for x in (k, v)],
         out_shape=[jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (k, v)],
-        interpret=plan.interpret,
+        **_how(plan),
     )
     operands = (q, k, v, pull, logarithms, overlap)
     return by_query(*operands), *by_key(*operands)
@@ -234,7 +239,7 @@ def _backward(plan, kept, pull):
 def _query_kernel(plan, wide, q_ref, k_ref, v_ref, pull_ref, logarithm_ref, overlap_ref, out_ref):
     i = pl.program_id(1)
     queries, pull = q_ref[...].astype(wide), pull_ref[...].astype(wide)
-    logarithms, overlap = logarithm_ref[...][:, None], overlap_ref[...][:, None]
+    logarithms, overlap = logarithm_ref[...], overlap_ref[...]
 
     def step(j, to_queries):
         here = pl.ds(j * plan.columns, plan.columns)
@@ -270,8 +275,8 @@ def _key_kernel(
             here = pl.ds(i * plan.rows, plan.rows)
             queries, pull = q_ref[h, here, :].astype(wide), pull_ref[h, here, :].astype(wide)
             scores = plan.scores(queries, keys, i, j)
-            weights = jnp.exp(scores - logarithm_ref[h, here][:, None])
-            to_scores = weights * (jnp.dot(pull, values.T) - overlap_ref[h, here][:, None])
+            weights = jnp.exp(scores - logarithm_ref[h, here, :])
+            to_scores = weights * (jnp.dot(pull, values.T) - overlap_ref[h, here, :])
             return to_keys + jnp.dot(to_scores.T, queries), to_values + jnp.dot(weights.T, pull)
 
         return jax.lax.fori_loop(first, stop, step, carry)

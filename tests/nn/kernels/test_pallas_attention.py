@@ -47,6 +47,20 @@ def test_half_precision_is_summed_in_single():
     np.testing.assert_allclose(*(a.astype(jnp.float64) for a in (got, expected)), atol=2.0**-6)
 
 
+def test_values_and_gradients_are_lowered_for_a_gpu():
+    q, k = (jax.ShapeDtypeStruct((1, 32, heads, 16), jnp.float32) for heads in (4, 2))
+
+    def loss(*operands):
+        return pallas_attention(
+            *operands, block_queries=16, block_keys=16, window=20, interpret=False
+        ).sum()
+
+    traced = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2))).trace(q, k, k)
+    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    # Forwards, for queries, and for keys and values.
+    assert text.count("custom_call @__gpu$xla.gpu.triton") == 3
+
+
 def test_empty_operands_and_blocks_are_refused():
     q, k, v = _operands(3)
     with pytest.raises(ValueError, match=r"`q, k and v` must be at least 1, but is 0\. None may"):
