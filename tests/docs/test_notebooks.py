@@ -1,7 +1,7 @@
 """Notebooks are executed by `make docs`; that what they take from modules is there is asked here, in no time."""
 
 import ast
-import builtins
+import dataclasses
 import inspect
 import json
 import re
@@ -45,38 +45,114 @@ def to_try(path):
     return re.findall(r"`([^`]+)`", text)
 
 
-def parameters(names):
-    """Every parameter of what a notebook imports, and of the configuration of an experiment."""
-    for found in list(names.values()):
-        for called in (found, getattr(found, "Config", None)):
-            if callable(called):
-                yield from inspect.signature(called).parameters
+def takes(called, word):
+    """Whether a call may be given a keyword; `dataclasses.replace` takes those of any configuration."""
+    try:
+        known = inspect.signature(called).parameters
+    except (TypeError, ValueError):
+        return False
+    return word in known
+
+
+class Given(ast.NodeTransformer):
+    """Sets a keyword in the first call that takes it, or in the first call of a name."""
+
+    def __init__(self, names, word, value, wanted=None):
+        self.names, self.word, self.value, self.wanted, self.done = (
+            names,
+            word,
+            value,
+            wanted,
+            False,
+        )
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        if self.done or (self.wanted and ast.unparse(node.func) != self.wanted):
+            return node
+        try:
+            called = eval(ast.unparse(node.func), self.names)
+            if called is dataclasses.replace:
+                called = type(eval(ast.unparse(node.args[0]), self.names))
+        except NameError:
+            return node
+        if takes(called, self.word):
+            node.keywords = [k for k in node.keywords if k.arg != self.word]
+            node.keywords.append(ast.keyword(self.word, self.value))
+            self.done = True
+        return node
+
+
+def loaded(node):
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def stored(node):
+    if isinstance(node, ast.FunctionDef):
+        return {node.name}
+    return {
+        n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
+
+
+def run(statements, wanted, names):
+    """Executes what the wanted names hang on, and nothing else of a notebook."""
+    needed, chosen = set(wanted), []
+    for node in reversed(statements):
+        if stored(node) & needed:
+            needed |= loaded(node)
+            chosen.append(node)
+    for node in reversed(chosen):
+        exec(ast.unparse(node), names)
+
+
+def tried(snippet, code, names):
+    """Does what a snippet says, with as much of the notebook as it needs; returns what comes of it."""
+    imports = (ast.Import, ast.ImportFrom)
+    body = [node for node in code.body if not isinstance(node, imports)]
+    (said,) = ast.parse(snippet).body
+    if isinstance(said, imports):
+        exec(snippet, names)
+        return True
+    call = getattr(said, "value", None)
+    elided = isinstance(call, ast.Call) and [ast.unparse(a) for a in call.args] == ["..."]
+    if isinstance(said, ast.Expr) and not elided:
+        run(body, loaded(said), names)
+        return eval(snippet, names)
+    if elided:
+        word, value, wanted = call.keywords[0].arg, call.keywords[0].value, ast.unparse(call.func)
+    else:
+        word, value, wanted = said.targets[0].id, said.value, None
+    for place, node in enumerate(body):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name, before = node.targets[0].id, ast.unparse(node)
+            if name == word:
+                node.value = value
+            else:
+                change = Given(names, word, value, wanted)
+                node = change.visit(node)
+            if ast.unparse(node) != before:
+                run(body[:place], loaded(node), names)
+                found = [exec(text, names) or names[name] for text in (before, ast.unparse(node))]
+                assert repr(found[0]) != repr(found[1]), f"{snippet} changes nothing"
+                return True
+    raise AssertionError(f"{snippet} belongs to nothing in the notebook")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_what_to_try_uses_what_the_notebook_has(path):
+def test_what_to_try_can_be_done(path):
+    """Snippets run with what they hang on; the experiment with the changed configuration, minutes of it, does not."""
     code, names = parsed(path), {}
     for node in code.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             exec(ast.unparse(node), names)
-    made = {
-        n.id for n in ast.walk(code) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    }
+    made = set().union(*(stored(node) for node in code.body))
     taken = set(names) & made
     assert not taken, f"{taken} of the notebook hide what it imports"
-    for snippet in to_try(path):
+    snippets = to_try(path)
+    assert snippets
+    for snippet in snippets:
         if snippet.startswith("lightecho run "):
             assert snippet.split()[2] in registry.EXPERIMENTS
-            continue
-        for node in ast.walk(ast.parse(snippet)):
-            if isinstance(node, ast.ImportFrom):
-                exec(ast.unparse(node), names)
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                assert node.id in made | set(names) | set(dir(builtins)), f"{node.id} of {snippet}"
-            elif isinstance(node, ast.Name):
-                assert node.id in made | set(parameters(names)), f"{node.id} of {snippet}"
-            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                assert hasattr(names[node.value.id], node.attr), snippet
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                wanted = inspect.signature(names.get(node.func.id, len)).parameters
-                assert {word.arg for word in node.keywords} <= set(wanted), snippet
+        else:
+            assert tried(snippet, parsed(path), names) is not None
