@@ -11,6 +11,17 @@ from nn.training import next_token_loss
 TOKENS = jnp.asarray(np.random.default_rng(7).integers(0, 11, (2, 7)))
 
 
+def drawn(make):
+    """The model that `make` makes, its numbers drawn by NumPy: JAX would compile a program for each shape."""
+    rng = np.random.default_rng(5)
+
+    def draw(path, leaf):
+        mean = 1.0 if "norm" in jax.tree_util.keystr(path[-2:]) else 0.0
+        return jnp.asarray(mean + 0.3 * rng.normal(size=leaf.shape))
+
+    return jax.tree_util.tree_map_with_path(draw, eqx.filter_eval_shape(make))
+
+
 @eqx.filter_jit
 def _logits(model, tokens):
     return model(tokens)

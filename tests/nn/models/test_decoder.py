@@ -1,6 +1,5 @@
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -32,7 +31,7 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def model(name):
-    return make_decoder(CONFIGS[name], key=KEY, dtype=jnp.float64)
+    return laws.drawn(lambda: make_decoder(CONFIGS[name], key=KEY))
 
 
 def test_cached_logits_are_those_of_the_whole_text(model):
@@ -50,12 +49,13 @@ def test_every_weight_has_its_gradient(model):
     assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))
 
 
-def test_a_full_cache_is_told():
-    laws.overflow_is_not_a_number(make_decoder(LLAMA, key=KEY, dtype=jnp.float64))
+@pytest.mark.parametrize("name", ["llama"], scope="module")
+def test_a_full_cache_is_told(model):
+    laws.overflow_is_not_a_number(model)
 
 
-def test_a_window_keeps_a_ring_of_its_length_and_sees_no_further():
-    model = make_decoder(QWEN3, key=KEY, dtype=jnp.float64)
+@pytest.mark.parametrize("name", ["qwen3-window"], scope="module")
+def test_a_window_keeps_a_ring_of_its_length_and_sees_no_further(model):
     assert model.init_caches(2, 7).entries["k"].shape == (2, 2, 3, 2, 4)
     # Each of the two layers reaches two tokens back.
     laws.the_past_changes_nothing(model, beyond=4)
