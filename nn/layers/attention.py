@@ -103,6 +103,14 @@ class Attention(eqx.Module):
         )
         return self.finish(mixed, gate, key=key), cache
 
+    def check_plain(self, why: str) -> None:
+        """Raises ValueError, with `why` at its end, unless this is causal and has no window."""
+        if self.window is not None or not self.causal:
+            raise ValueError(
+                f"`attention` must be causal and without a window, but has causal {self.causal} and window "
+                f"{self.window}. {why}"
+            )
+
     def project(
         self,
         x: Float[Array, "batch n width"],
