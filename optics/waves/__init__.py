@@ -1,7 +1,8 @@
 """Waves in free space: the field and what a plane does to it.
 
-Reading order: `field`, `shifts`, `sources`, `zernike`; `sampling` (when a kernel aliases), `elements`, `propagation`
-(exact kernel), `fresnel` (quadratic phase). Imports `optics._checks`, `_dark` and `_numbers` only.
+Reading order: `field`, `shifts`, `sources`, `zernike`; `band` (response of an endless grid), `sampling` (when a kernel
+aliases), `elements`, `propagation` (exact kernel), `fresnel` (quadratic phase). Imports `optics._checks`, `_dark` and
+`_numbers` only.
 """
 
 # Order of dependency, which ruff would sort away.

@@ -80,13 +80,15 @@ def ratio_product(
 
 
 def fractional_cycles(xp: ModuleType, rate: tuple[Number, Number], count: Number) -> Number:
-    """Rate times count, whole cycles dropped; `count` holds integers below 2^24 (float32-exact)."""
+    """Rate times count, whole cycles dropped; `count` is known on the host, in double precision."""
     high, low = rate
     if not _is_single(high):
         cycles = high * count
         return cycles - xp.round(cycles)
-    cycles, error = _product(high, count)
-    return (cycles - xp.round(cycles)) + (error + low * count)
+    coarse = np.asarray(count, np.float32)
+    rest = np.asarray(count - coarse, np.float32)  # 0 for integers below 2^24
+    cycles, error = _product(high, coarse)
+    return (cycles - xp.round(cycles)) + (error + (low * coarse + high * rest))
 
 
 def sqrt_excess(xp: ModuleType, w: Number) -> tuple[Number, Number]:

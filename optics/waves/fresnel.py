@@ -45,7 +45,9 @@ Centre = tuple[ArrayLike, ArrayLike]
 def fresnel_transfer(field: Field, distance: ArrayLike, *, pad: int = 2) -> Field:
     """Propagates a field by the Fresnel transfer function exp(i k z - i pi w z f^2).
 
-    For short distances; not band-limited, so it warns when the transfer function aliases.
+    For short distances; not band-limited, so it warns when the transfer function aliases. What the response
+    has beyond the padded window wraps around, which `recommend_propagator` estimates;
+    `optics.media.make_free_space` has none of it.
 
     Args:
         field: Field at the input plane.

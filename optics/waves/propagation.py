@@ -33,6 +33,7 @@ from optics.waves._phase import (
     ratio_product,
     sqrt_excess,
 )
+from optics.waves.band import LARGEST_BAND, band_nodes, needs_fine_nodes, plane_response
 from optics.waves.field import Field
 from optics.waves.sampling import (
     impulse_response_limit,
@@ -49,17 +50,18 @@ Kernel = Callable[[tuple[int, int], Number, Number, Number], Number]
 def propagate(field: Field, distance: ArrayLike, *, method: str = "auto", pad: int = 2) -> Field:
     """Propagates a field through free space with the exact kernel.
 
-    "auto" takes the Rayleigh-Sommerfeld convolution wherever its impulse response is sampled well
-    enough, which is the sum over all samples to rounding, and the angular spectrum at shorter
-    distances. That one wraps what its response has beyond the padded window (`optics.waves.sampling`
-    has numbers); a larger `pad` lessens it. When distance or wavelength are traced, the choice is
-    made at run time.
+    "auto" is a linear convolution with the response between all samples, to rounding. Where the
+    Rayleigh-Sommerfeld impulse response is sampled well enough that is the sum over samples as point
+    sources; at shorter distances it is the angular spectrum of an endless grid (`optics.waves.band`).
+    When distance or wavelength are traced, the choice is made at run time.
 
     Args:
         field: Field at the input plane.
         distance: Propagation distance in metres; negative values propagate backwards.
         method: "auto", "angular_spectrum" or "rayleigh_sommerfeld".
-        pad: Factor by which the longer side is zero-padded; at least 2 for "auto".
+        pad: Factor of zero-padding for "angular_spectrum", and for "auto" at short distances on
+            sides above `LARGEST_BAND` samples, which wraps at most 2 % (`optics.waves.sampling`); at
+            least 2 for "auto".
 
     Returns:
         Field at the output plane on the input grid.
@@ -76,8 +78,11 @@ def propagate(field: Field, distance: ArrayLike, *, method: str = "auto", pad: i
         raise ValueError(f"`method` must be {known}, but is {method!r}.")
     check_distance(distance)
     check_pad(pad, lowest=2)
-    side = pad * max(field.shape)
-    return field.with_amplitude(convolve(field, distance, (side, side), _automatic_kernel(pad)))
+    longer = max(field.shape)
+    padded = (2 * field.shape[0], 2 * field.shape[1])
+    if longer > LARGEST_BAND:
+        padded = (pad * longer, pad * longer)
+    return field.with_amplitude(convolve(field, distance, padded, _automatic_kernel(longer)))
 
 
 def angular_spectrum(field: Field, distance: ArrayLike, *, pad: int = 2) -> Field:
@@ -85,7 +90,8 @@ def angular_spectrum(field: Field, distance: ArrayLike, *, pad: int = 2) -> Fiel
 
     Frequencies at which the sampled transfer function would alias are dropped: those with
     |d phase / d f| > pi per frequency step (Matsushima and Shimobaba 2009, eq. 9), that is, the
-    waves that leave the padded window. Warns when this touches the band of the grid.
+    waves that leave the padded window. Warns when this touches the band of the grid. What the response
+    has beyond the padded window wraps around: `recommend_propagator` estimates it, `propagate` has none.
 
     Args:
         field: Field at the input plane.
@@ -135,12 +141,22 @@ def angular_spectrum_kernel(
 ):
     """Band-limited exact transfer function in FFT order; see `angular_spectrum`."""
     xp, (wavelength, pitch, distance) = host_or_traced(wavelength, pitch, distance)
-    sine_squared, drift, cycles = 0.0, 0.0, 0.0
-    for n, column in _frequency_axes(shape):
-        sine = column * (wavelength / (n * pitch))
-        sine_squared = sine_squared + sine**2
+    axes = tuple(_frequency_axes(shape))
+    waves, sine_squared = _plane_waves(xp, axes, wavelength, pitch, distance)
+    drift = 0.0
+    for n, column in axes:
         # Walk-off in half windows: the band limit is walk_off <= cos(angle).
+        sine = column * (wavelength / (n * pitch))
         drift = xp.maximum(drift, (sine * (2 * distance / (n * pitch))) ** 2)
+    kept = (drift <= 1 - sine_squared) | (sine_squared >= 1)
+    return xp.where(kept, waves, 0.0)
+
+
+def _plane_waves(xp, axes, wavelength: Number, pitch: Number, distance: Number):
+    """Exact transfer function at frequencies column / (n pitch) of both axes, and squared sines of the angles."""
+    sine_squared, cycles = 0.0, 0.0
+    for n, column in axes:
+        sine_squared = sine_squared + (column * (wavelength / (n * pitch))) ** 2
         rate = ratio_product(distance, pitch, wavelength, 2 * pitch, count=n**2)
         cycles = cycles - fractional_cycles(xp, rate, column**2)
     travels = sine_squared < 1
@@ -148,11 +164,20 @@ def angular_spectrum_kernel(
     wave = carrier(xp, distance, wavelength) * xp.exp(
         2j * np.pi * (cycles + excess * (distance / wavelength))
     )
-    wave = xp.where(drift <= 1 - sine_squared, wave, 0.0)
     # The grazing wave, on the grid where the wavelength is a whole number of half pitches, has no slope.
     square = xp.where(travels, 1.0, sine_squared - 1)
     decay = (xp.sqrt if xp is np else root)(square) * xp.abs(distance)
-    return xp.where(travels, wave, xp.exp(-2 * np.pi * decay / wavelength))
+    return xp.where(travels, wave, xp.exp(-2 * np.pi * decay / wavelength)), sine_squared
+
+
+def whole_band_kernel(shape: tuple[int, int], wavelength: Number, pitch: Number, distance: Number):
+    """Transform of the response of an endless grid, cut to the lags of a grid padded twice; see `optics.waves.band`."""
+    xp, numbers = host_or_traced(wavelength, pitch, distance)
+    fine = xp is np and needs_fine_nodes(numbers[1], numbers[0])
+    nodes, weights = band_nodes(max(shape) // 2, fine)
+    transfer, _ = _plane_waves(xp, ((1, nodes[:, None]), (1, nodes[None, :])), *numbers)
+    lags = (frequency_indices(shape[0]), frequency_indices(shape[1]))
+    return xp.fft.fft2(plane_response(xp, transfer, lags, nodes, weights))
 
 
 def rayleigh_sommerfeld_kernel(
@@ -176,17 +201,18 @@ def rayleigh_sommerfeld_kernel(
 
 
 @lru_cache
-def _automatic_kernel(pad: int) -> Kernel:
-    """Kernel that chooses for a grid padded `pad` times; one object a factor, so that its results are kept."""
+def _automatic_kernel(longer: int) -> Kernel:
+    """Kernel that chooses for grids of this longer side; one object a side, so that its results are kept."""
+    near_kernel = whole_band_kernel if longer <= LARGEST_BAND else angular_spectrum_kernel
 
     def kernel(shape, wavelength, pitch, distance):
         xp, values = host_or_traced(wavelength, pitch, distance)
-        near = abs(values[2]) < impulse_response_limit(shape[0] // pad, values[1], values[0], xp)
+        near = abs(values[2]) < impulse_response_limit(longer, values[1], values[0], xp)
         if xp is np:
-            return (angular_spectrum_kernel if near else rayleigh_sommerfeld_kernel)(shape, *values)
+            return (near_kernel if near else rayleigh_sommerfeld_kernel)(shape, *values)
         return jax.lax.cond(
             near,
-            lambda: angular_spectrum_kernel(shape, *values),
+            lambda: near_kernel(shape, *values),
             lambda: rayleigh_sommerfeld_kernel(shape, *values),
         )
 

@@ -12,10 +12,12 @@ dx, padded to P samples, wavelength w, distance z and an output window of side W
 with c = sqrt(1 - (w / 2 dx)^2), close to 1 when the pitch is many wavelengths. At P = 2 N the first
 two ranges meet, and where the impulse response is sampled well it is exact: the sum over samples as
 point sources, to rounding. The transfer function is not: its response has tails beyond the padded
-window, which wrap around. Near the limit a smooth beam sees 1e-6 of that, a lit window 1e-2, light
-that changes from pixel to pixel up to 0.2; more padding, `pad` = 4 or 8, takes them away. For a pitch
-below the wavelength c is small and waves at wide angles leave early, so the impulse response is
-taken as soon as it is sampled. Neglected phase of the paraxial forms:
+window, which wrap around (`wrapped_share`). Near the limit a smooth beam sees 1e-6 of that, a lit
+window 1e-2, light that changes from pixel to pixel up to 0.2; more padding, `pad` = 4 or 8, takes
+them away, and `propagate` has none: nearer than the impulse response is sampled it takes the response
+of an endless grid (`optics.waves.band`). For a pitch below the wavelength c is small and waves at
+wide angles leave early, so the impulse response is taken as soon as it is sampled. Neglected phase
+of the paraxial forms:
 k z a^4 / 8 at an angle a; of Fraunhofer: pi r^2 / (w z) at r from the axis.
 
 Sources: K. Matsushima, T. Shimobaba, Opt. Express 17, 19662 (2009), DOI 10.1364/OE.17.019662;
@@ -30,6 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optics._checks import check_positive
+from optics.waves.band import FINE_BAND_ERROR, LARGEST_BAND, needs_fine_nodes
 
 # Our choice: a paraxial form is recommended only if its neglected phase stays below this.
 _TOLERABLE_PHASE = 1e-2
@@ -59,8 +62,9 @@ class PropagatorAdvice:
     Attributes:
         method: Name of the function.
         condition: Sampling condition that it meets (or misses least), with the numbers put in.
-        error: Estimate of the relative field error: share of the band that is lost or aliased, plus
-            the largest neglected phase in radians. Zero for an exact method in its range.
+        error: Estimate of the relative field error: share of the band that is lost or aliased, what
+            wraps of light that changes from pixel to pixel (smooth light wraps far less), and the
+            largest neglected phase in radians. Zero where only rounding is left.
         alternatives: The other methods, each with its condition and error, best first.
     """
 
@@ -84,7 +88,8 @@ def recommend_propagator(
     """Recommends a propagator for a grid, a distance and an output window.
 
     Exact methods come first, as long as the window is at most twice the grid (the field is then
-    zero-padded to the window). For larger windows: Fraunhofer, then chirp-z Fresnel, if the phase
+    zero-padded to the window): the Rayleigh-Sommerfeld sum where it is sampled, else `propagate`,
+    which is that sum further out. For larger windows: Fraunhofer, then chirp-z Fresnel, if the phase
     that they neglect stays below 0.01 rad. Both limits are our choice. Otherwise the smallest
     error decides.
 
@@ -115,7 +120,7 @@ def recommend_propagator(
     enlargement = side / (max(shape) * pixel_pitch)
     preferred = ("fraunhofer", "fresnel_chirp_z")
     if enlargement <= _LARGEST_ENLARGEMENT:
-        preferred = ("angular_spectrum", "rayleigh_sommerfeld")
+        preferred = ("rayleigh_sommerfeld", "propagate", "angular_spectrum")
 
     def rank(advice: PropagatorAdvice) -> tuple[int, float]:
         wanted = advice.error <= _TOLERABLE_PHASE and advice.method in preferred
@@ -139,15 +144,22 @@ def _candidates(n: int, pitch: float, wavelength: float, z: float, side: float):
     replica = pitch * side / wavelength
     # What a fine pitch carries at wide angles walks off the padded window long before the limit; `_upto` adds the rest.
     grazing = lost_at_wide_angles(2 * enough, pitch, wavelength, z) if z <= transfer else 0.0
+    wrapped = wrapped_share(2 * enough, pitch, wavelength, z) if z <= transfer else 0.0
+    exact = FINE_BAND_ERROR if needs_fine_nodes(pitch, wavelength) else 0.0
+    if enough > LARGEST_BAND:
+        exact = grazing + wrapped
     on = f"on {enough} samples padded 2x"
     fft_side = wavelength * z / pitch
     return [
-        _upto("angular_spectrum", z, transfer, grazing, on),
         _from("rayleigh_sommerfeld", z, impulse, 0.0, on),
+        PropagatorAdvice(
+            "propagate", f"{z:.4g} m, as any distance ({on})", exact if z < impulse else 0.0, ()
+        ),
+        _upto("angular_spectrum", z, transfer, grazing + wrapped, on),
         _from("fresnel_chirp_z", z, chirp, paraxial, f"window {side:.4g} m"),
         _from("fraunhofer", z, replica, far + paraxial, f"window {side:.4g} m"),
         _from("fresnel_single_fft", z, single, paraxial, f"window {fft_side:.4g} m"),
-        _upto("fresnel_transfer", z, transfer, paraxial, on),
+        _upto("fresnel_transfer", z, transfer, wrapped + paraxial, on),
     ]
 
 
@@ -172,6 +184,30 @@ def lost_at_wide_angles(
     """
     half, edge = n_padded * pixel_pitch / 2, min(1.0, wavelength / (2 * pixel_pitch))
     return 1 - min(1.0, half / math.hypot(half, distance) / edge) ** 2
+
+
+def wrapped_share(n_padded: int, pixel_pitch: float, wavelength: float, distance: float) -> float:
+    """Relative field error by which a transfer function on a grid padded twice wraps light of pixels at random.
+
+    The end of the band, which walks off by X = wavelength z / (2 pitch^2) samples, makes a response
+    (-1)^m / (2 pi i) (1 / (m - X) - 1 / (m + X)) at m samples. Its images m + j P, of which
+    sum 1 / (m + j P) = (pi / P) cot(pi m / P), are the error; a root of 2 stands for the two axes. Within a
+    quarter of what is found, up to the limit of the transfer function; there and beyond, as at the limit.
+    """
+    n = n_padded // 2
+    lags = np.arange(1 - n, n)
+    walk = min(wavelength * distance / (2 * pixel_pitch**2), n - 0.5)
+
+    def images(m):
+        turns = np.pi * m / n_padded
+        near = np.abs(turns) < 1e-6  # where the lag itself cancels: -turns / 3 is left
+        turns = np.where(near, 1.0, turns)
+        return np.where(near, 0.0, (1 / np.tan(turns) - 1 / turns) * np.pi / n_padded)
+
+    error = (images(lags - walk) - images(lags + walk)) / (2 * np.pi)
+    weights = n - np.abs(lags)
+    kept = np.sum(weights * (np.abs(lags) <= walk)) / (2 * walk) if walk > 1 else n
+    return float(np.sqrt(2 * np.sum(weights * error**2) / kept))
 
 
 def transfer_function_limit(n_padded: int, pixel_pitch, wavelength):
