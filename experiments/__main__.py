@@ -362,7 +362,8 @@ def _tell(error: BaseException) -> int | None:
     diverged = isinstance(error, NonFiniteError | FloatingPointError)
     explained = diverged or isinstance(error, UserError | StorageError)
     # Messages of the public boundary open with the name of what is wrong, in backticks; others are faults of ours.
-    boundary = isinstance(error, ValueError | TypeError) and str(error).startswith("`")
+    kinds = ValueError | TypeError | ModuleNotFoundError  # the last: what only an extra brings
+    boundary = isinstance(error, kinds) and str(error).startswith("`")
     if not explained and not boundary:
         return None
     print(f"lightecho: {' '.join(str(error).split())}", file=sys.stderr)

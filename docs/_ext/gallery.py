@@ -27,6 +27,7 @@ THEMES = {
     "photonic_chips": ("photonic_chips", "Photonic chips and meshes"),
     "echoes": ("echoes", "Quantum echoes"),
     "molecules": ("molecules", "Molecules by NMR"),
+    "learning_systems": ("learning_systems", "Learning systems"),
     "benchmarks": ("speed", "Benchmarks"),
 }
 

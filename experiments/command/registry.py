@@ -42,6 +42,7 @@ EXPERIMENTS: dict[str, str] = {
     "nmr_echo": "experiments.molecules.nmr_echo",
     "nmr_circuits": "experiments.molecules.nmr_circuits",
     "nmr_geometry": "experiments.molecules.nmr_geometry",
+    "nesterov_ode": "experiments.learning_systems.nesterov_ode",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.benchmarks.bench_propagation",

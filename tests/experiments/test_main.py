@@ -90,6 +90,16 @@ def test_a_training_that_diverges_is_one_line_with_the_step(cli):
     assert "`loss` must be finite, but is not at step 7" in one_line(err)
 
 
+def test_what_only_an_extra_brings_is_one_line(cli, monkeypatch):
+    def run(config, context):
+        raise ModuleNotFoundError("`diffrax` must be installed, but is missing.", name="diffrax")
+
+    monkeypatch.setattr(pendulum, "run", run)
+    code, _, err = cli("run", "pendulum")
+    assert code == 2
+    assert "`diffrax` must be installed" in one_line(err)
+
+
 def test_a_fault_of_ours_keeps_its_traceback(cli):
     with pytest.raises(ValueError, match="not aligned"):
         cli("run", "pendulum", "--fault", "bug")
