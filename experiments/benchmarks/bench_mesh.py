@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from experiments.benchmarks.peers.engine import EngineSpec
 from experiments.benchmarks.timing import load_average, per_round, ratio, time_in_turn
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -89,9 +89,8 @@ SCALES = {
 }
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Times all engines that are there, in turn, size by size."""
-    context = context or Context()
     metrics = {"load_average": load_average(context)}
     arrays: dict[str, np.ndarray] = {}
     absent: list[str] = []

@@ -38,7 +38,7 @@ from experiments.benchmarks.timing import (
     ratio,
     time_in_turn,
 )
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -145,9 +145,8 @@ SCALES = {
 }  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Times all engines that are there, in turn, work by work and size by size."""
-    context = context or Context()
     metrics = {"load_average": load_average(context)}
     arrays: dict[str, np.ndarray] = {}
     absent: list[str] = []

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from experiments.benchmarks.timing import load_average
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -110,9 +110,8 @@ SCALES = {
 }  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Times one circuit on every patch and placement, then the ensemble, then compiling."""
-    context = context or Context()
     metrics = {"load_average": load_average(context)}
     arrays: dict[str, np.ndarray] = {}
     for rows, columns in config.grids:

@@ -27,7 +27,7 @@ from experiments.benchmarks.timing import (
     ratio,
     time_in_turn,
 )
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -105,9 +105,8 @@ SCALES = {
 }
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Times all engines that are there, in turn, then our own methods over window sizes."""
-    context = context or Context()
     metrics = {"load_average": load_average(context)}
     arrays: dict[str, np.ndarray] = {}
     chosen = [e for e in ENGINES if config.peers or e.package == "lightecho"]

@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.benchmarks.timing import load_average
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -82,9 +82,8 @@ SCALES = {
 }
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Compiles all pieces, then times them in turn."""
-    context = context or Context()
     metrics = {"load_average": load_average(context)}
     pieces, work = _pieces(config)
     for name, piece in pieces.items():

@@ -31,7 +31,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -153,11 +153,10 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Measures the response of every set of circuits, then learns the phase from each and from all."""
-    session = context or Context()
     tasks = [(cycles, number) for cycles in config.n_cycles for number in range(config.n_sets)]
-    done = session.map(_responses, {f"cycles{c}_set{n}": (config, c, n) for c, n in tasks})
+    done = context.map(_responses, {f"cycles{c}_set{n}": (config, c, n) for c, n in tasks})
     pieces = {c: [done[f"cycles{c}_set{n}"] for n in range(config.n_sets)] for c in config.n_cycles}
     metrics, arrays = {}, {"phases": config.grid()}
     for cycles, found in pieces.items():
@@ -166,7 +165,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
             rng = np.random.default_rng([config.seed, cycles, place])
             learned = _learn(config, sets, rng)
             if learned is None:
-                session.log(f"{NAMES[name]} of {cycles} cycles does not feel the phase; left out.")
+                context.log(f"{NAMES[name]} of {cycles} cycles does not feel the phase; left out.")
                 continue
             arrays |= {f"{k}.{name}.t{cycles}": v for k, v in learned.items()}
             metrics |= _metrics(config, learned, f"{name}.t{cycles}")

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.echoes.otoc_cost_figure import draw
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import among, at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -148,18 +148,17 @@ def make_layout(n_qubits: int) -> EchoLayout:
     return EchoLayout(lattice, lattice.qubit(measured), struck, n_cycles)
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Searches every size and order, and sets the other methods beside."""
-    session = context or Context()
     machine = classical_cost.make_frontier(config.efficiency)
     arrays: dict[str, np.ndarray] = dict(
-        session.sub_run("strings", lambda: _measure_strings(config))
+        context.sub_run("strings", lambda: _measure_strings(config))
     )
     laws = _laws(arrays)
     metrics: dict[str, Measurement] = {"efficiency": Measurement(config.efficiency)}
     metrics |= _growth_metrics(arrays, laws)
     tasks = [(size, order) for size in config.sizes for order in config.orders]
-    searched = session.map(_search, {f"{s}_{o}": (config, machine, s, o) for s, o in tasks})
+    searched = context.map(_search, {f"{s}_{o}": (config, machine, s, o) for s, o in tasks})
     for (size, order), piece in zip(tasks, searched.values(), strict=True):
         metrics |= _metrics(config, machine, laws, size, order, piece)
         arrays |= {f"{name}.{size}.{order}": values for name, values in piece.items()}

@@ -35,7 +35,7 @@ import numpy as np
 
 from experiments.echoes.otoc_decay_figure import draw, order_key
 from experiments.echoes.otoc_published import ALL_ORDERS
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import among, at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -131,11 +131,10 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Measures the ensembles point by point, then fits both laws to each correlator."""
-    session = context or Context()
     points = [(s, o, c) for s in config.sizes for o in config.orders for c in config.n_cycles]
-    done = session.map(
+    done = context.map(
         _point, {f"{s}_{order_key(o)}_cycles{c}": (config, s, o, c) for s, o, c in points}
     )
     found: dict[tuple[str, str], list[dict[str, np.ndarray]]] = {}

@@ -35,7 +35,7 @@ from experiments.echoes.otoc_published import (
     n_qubits,
     order_name,
 )
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
@@ -123,15 +123,14 @@ SCALES = {
 }  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """All orders on the first layout, the main runs on every layout, and what the first layout leaves on the others."""
-    session = context or Context()
     first = n_qubits(config, config.sizes[0])
-    found = _run_all(config, session, _tasks(config))
+    found = _run_all(config, context, _tasks(config))
     left = [
         order for order in config.orders if _is_near(found[f"order.{order_name(order)}"], first)
     ]
-    found |= _run_all(config, session, _follow_up(config, left))
+    found |= _run_all(config, context, _follow_up(config, left))
     metrics, arrays = {}, {}
     for name, ensemble in found.items():
         arrays |= {f"{name}.total": ensemble.total, f"{name}.inserted": ensemble.inserted}
@@ -173,18 +172,18 @@ def _follow_up(config: Config, left: list[str]) -> dict[str, _Task]:
     }
 
 
-def _run_all(config: Config, session: Context, tasks: dict[str, _Task]) -> dict[str, Interference]:
+def _run_all(config: Config, context: Context, tasks: dict[str, _Task]) -> dict[str, Interference]:
     found = {}
-    with session.progress("ensembles", len(tasks)) as ticker:
+    with context.progress("ensembles", len(tasks)) as ticker:
         for name, task in tasks.items():
-            found[name] = _ensemble(config, session, *task)
+            found[name] = _ensemble(config, context, *task)
             ticker.advance(note=name)
     return found
 
 
 def _ensemble(
     config: Config,
-    session: Context,
+    context: Context,
     size: str,
     order: str,
     redraw: bool,
@@ -206,7 +205,7 @@ def _ensemble(
         )
         for start in range(0, circuits, _BLOCK)
     }
-    pieces = session.map(_block, tasks).values()
+    pieces = context.map(_block, tasks).values()
     return Interference(
         np.concatenate([piece["total"] for piece in pieces]),
         np.concatenate([piece["inserted"] for piece in pieces]),

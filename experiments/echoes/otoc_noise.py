@@ -32,7 +32,7 @@ from experiments.echoes.otoc_noise_figure import (
     draw_shots,
     draw_sizes,
 )
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -153,14 +153,13 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Runs every circuit of every layout, then the mitigation on each ensemble."""
-    session = context or Context()
     numbers = range(config.n_circuits)
     tasks = {
         f"{text}_{k}": (config, config.layout(text), k) for text in config.layouts for k in numbers
     }
-    circuits = session.map(_circuit, tasks)
+    circuits = context.map(_circuit, tasks)
     pieces = {text: [circuits[f"{text}_{k}"] for k in numbers] for text in config.layouts}
     metrics, arrays, factors, fidelities = {}, {}, [], []
     for text, found in pieces.items():

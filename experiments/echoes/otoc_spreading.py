@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.echoes.otoc_spreading_figure import plot
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -151,9 +151,8 @@ REFERENCES = tuple(
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Maps every circuit by every method, then fits the fronts."""
-    session = context or Context()
     chip, struck = config.chip(), config.chip().qubit(config.butterfly)
     circuits = [
         random_circuit(chip, config.n_cycles, seed=config.seed + k, order=config.order)
@@ -162,9 +161,9 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     cones = [wavefront.cone_qubits(circuits[0][: 2 * t], struck) for t in _cycles(config)]
     n_exact = sum(len(cone) <= config.most_qubits for cone in cones)
     tasks = {f"circuit{k}": (config, circuit, k, n_exact) for k, circuit in enumerate(circuits)}
-    pieces = list(session.map(_circuit, tasks).values())
-    signs = session.sub_run("clifford", lambda: _clifford(config))
-    doped = session.sub_run("doping", lambda: _doping(config))
+    pieces = list(context.map(_circuit, tasks).values())
+    signs = context.sub_run("clifford", lambda: _clifford(config))
+    doped = context.sub_run("doping", lambda: _doping(config))
     maps = {name: np.stack([p[name] for p in pieces]) for name in ("exact", "paths")}
     maps["clifford"] = signs["signs"]
     kept = np.stack([p["kept"] for p in pieces[: config.propagation_circuits]])

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -121,9 +121,8 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Every engine on the same echoes, then devices with finite shots."""
-    context = context or Context()
     tasks = {f"circuit{number}": (config, number) for number in range(config.n_circuits)}
     pieces = list(context.map(_on_every_engine, tasks).values())
     values = np.stack([piece["values"] for piece in pieces])  # circuits, methods, forms, quantities

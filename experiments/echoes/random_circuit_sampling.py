@@ -25,7 +25,7 @@ from math import pi, sqrt
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -125,10 +125,9 @@ def willow_digital() -> float:
     return digital_fidelity((WILLOW_CYCLES + 1) * WILLOW_QUBITS, n_two, WILLOW_QUBITS, chip(1.0))
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Runs every circuit under every noise, and averages over circuits."""
-    session = context or Context()
-    done = session.map(_ensemble, {f"cycles{c}": (config, c) for c in config.n_cycles})
+    done = context.map(_ensemble, {f"cycles{c}": (config, c) for c in config.n_cycles})
     pieces = {c: done[f"cycles{c}"] for c in config.n_cycles}
     # (cycles, noise factors, circuits)
     arrays = {name: np.stack([pieces[c][name] for c in config.n_cycles]) for name in ESTIMATES}

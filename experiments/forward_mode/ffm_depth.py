@@ -40,7 +40,7 @@ from matplotlib.figure import Figure
 from experiments.data import datasets
 from experiments.data.tasks import shared_task
 from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
-from experiments.harness.context import Arrays, Context, stacked
+from experiments.harness.context import ALONE, Arrays, Context, stacked
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -151,18 +151,17 @@ def _references(note: str) -> tuple[Reference, ...]:
 REFERENCES = _references(_WHY.format("a four-class subset"))
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Trains and tests every depth and repeat; each is a piece that survives an interruption."""
-    session = context or Context()
     # The depth varies fastest: all depths are in the figure early, and processes side by side compile different ones.
     pieces = {
-        _label(n_classes, depth, repeat): (config, session, n_classes, depth, repeat)
+        _label(n_classes, depth, repeat): (config, context, n_classes, depth, repeat)
         for repeat in range(config.repeats)
         for n_classes in config.n_classes
         for depth in config.depths
     }
-    found = session.map(
-        _train_and_test, pieces, on_piece=lambda some: _publish(config, session, some)
+    found = context.map(
+        _train_and_test, pieces, on_piece=lambda some: _publish(config, context, some)
     )
     return _outcome(config, found)
 

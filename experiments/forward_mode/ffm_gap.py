@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from experiments.data import datasets
 from experiments.data.tasks import shared_task
 from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
@@ -93,11 +93,10 @@ REFERENCES = tuple(
 )
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Trains each depth and repeat once, tests it on every bench of the scan, and picks the nearest."""
-    session = context or Context()
     order = [(depth, repeat) for depth in config.depths for repeat in range(config.repeats)]
-    found = session.map(_scan, {f"depth{d}.repeat{r}": (config, session, d, r) for d, r in order})
+    found = context.map(_scan, {f"depth{d}.repeat{r}": (config, context, d, r) for d, r in order})
     pieces = dict(zip(order, found.values(), strict=True))
     scores = np.stack(
         [

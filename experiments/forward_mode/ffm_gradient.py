@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.harness.context import Context, stacked
+from experiments.harness.context import ALONE, Context, stacked
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure
@@ -122,11 +122,10 @@ REFERENCES = (
 )
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Compares gradients for every error and draw; a draw is a piece that survives an interruption."""
-    session = context or Context()
-    draws = {f"draw{draw}": (config, session, draw) for draw in range(config.repeats)}
-    cosines = stacked(session.map(_draw, draws).values())["cosine"]  # draw, error, method, layer
+    draws = {f"draw{draw}": (config, context, draw) for draw in range(config.repeats)}
+    cosines = stacked(context.map(_draw, draws).values())["cosine"]  # draw, error, method, layer
     metrics = {
         f"cosine.{method}.{name}.layer{layer + 1}": Measurement.from_samples(
             cosines[:, i, j, layer]

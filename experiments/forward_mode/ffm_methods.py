@@ -27,7 +27,7 @@ from experiments.data.tasks import Task, load_task
 from experiments.forward_mode.ffm_depth import GAP
 from experiments.forward_mode.ffm_methods_grid import METHODS, TRIALS
 from experiments.forward_mode.panel import Optics
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import among, at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -109,14 +109,13 @@ REFERENCES = tuple(
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Tunes each method on a seed of its own, then trains it on every repeat; each is a piece of its own."""
-    session = context or Context()
     task = load_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
     metrics: dict[str, Measurement] = {}
     arrays: dict[str, np.ndarray] = {}
     for name in config.methods or METHODS:
-        tuned = session.sub_run(f"{name}.tuning", lambda n=name: _tune(config, session, task, n))
+        tuned = context.sub_run(f"{name}.tuning", lambda n=name: _tune(config, context, task, n))
         chosen = int(np.argmin(tuned["loss"] - tuned["accuracy"]))
         arrays[f"tuning.accuracy.{name}"] = tuned["accuracy"]
         setting = METHODS[name].trials(config.trials)[chosen]
@@ -124,9 +123,9 @@ def run(config: Config, context: Context | None = None) -> Outcome:
             ", ".join(f"{key} {value:g}" for key, value in setting.items())
         )
         pieces = [
-            session.sub_run(
+            context.sub_run(
                 f"{name}.repeat{repeat}",
-                lambda n=name, r=repeat, s=setting: _train(config, session, task, n, s, r),
+                lambda n=name, r=repeat, s=setting: _train(config, context, task, n, s, r),
             )
             for repeat in range(config.repeats)
         ]
@@ -140,7 +139,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
         metrics[f"frames.{name}"] = Measurement(float(pieces[0]["frames"][-1]))
         metrics[f"steps.{name}"] = Measurement(float(pieces[0]["steps"]))
         found = metrics[f"accuracy.{name}"]
-        session.log(f"{name}: {found.value:.1f} % ({arrays[f'setting.{name}']})")
+        context.log(f"{name}: {found.value:.1f} % ({arrays[f'setting.{name}']})")
     references = tuple(r for r in REFERENCES if r.name in metrics)
     return Outcome("ffm_methods", config, metrics, arrays, references)
 

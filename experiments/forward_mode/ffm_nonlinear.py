@@ -18,7 +18,7 @@ from experiments.data import datasets
 from experiments.data.tasks import shared_task
 from experiments.forward_mode import ffm_depth
 from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure
@@ -89,13 +89,12 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Trains every activation and depth by forward mode and in the ideal model."""
-    session = context or Context()
-    found = session.map(
+    found = context.map(
         _train_and_test,
         {
-            f"{name}.depth{depth}.repeat{r}": (config, session, name, depth, r)
+            f"{name}.depth{depth}.repeat{r}": (config, context, name, depth, r)
             for depth in config.depths
             for name in config.activations
             for r in range(config.repeats)
@@ -117,7 +116,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     return Outcome("ffm_nonlinear", config, metrics, arrays, REFERENCES)
 
 
-def _train_and_test(config: Config, session: Context, name: str, depth: int, repeat: int):
+def _train_and_test(config: Config, context: Context, name: str, depth: int, repeat: int):
     task = shared_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
     optics = config.optics
     key = jax.random.fold_in(jax.random.key(config.seed), 1000 * depth + repeat)
@@ -127,13 +126,13 @@ def _train_and_test(config: Config, session: Context, name: str, depth: int, rep
         depth, task.n_classes, start_key, ACTIVATIONS[name], depths=config.depths
     )
     title = f"{name}, {depth} layers, repeat {repeat + 1}/{config.repeats}"
-    model = train(session, f"{title}: ideal", optics, start, InSilico(), task, batch_key)
-    own = train(session, f"{title}: ffm", optics, start, ForwardMode(), task, batch_key, bench)
+    model = train(context, f"{title}: ideal", optics, start, InSilico(), task, batch_key)
+    own = train(context, f"{title}: ffm", optics, start, ForwardMode(), task, batch_key, bench)
     scores = (
         accuracy(optics, model.network, task, test_key),
         accuracy(optics, own.network, task, test_key, bench, own.time),
     )
-    session.log(f"{title}: ideal {scores[0]:.1f} %, ffm {scores[1]:.1f} %")
+    context.log(f"{title}: ideal {scores[0]:.1f} %, ffm {scores[1]:.1f} %")
     return {"accuracy": np.array(scores), "loss": own.losses}
 
 

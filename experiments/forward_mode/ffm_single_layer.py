@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from experiments.data import datasets
 from experiments.data.tasks import shared_task
 from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -110,11 +110,10 @@ REFERENCES = (
 )
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Trains the layer by each method and compares measured with simulated light."""
-    session = context or Context()
-    repeats = {f"repeat{r}": (config, session, r) for r in range(config.repeats)}
-    pieces = list(session.map(_repeat, repeats).values())
+    repeats = {f"repeat{r}": (config, context, r) for r in range(config.repeats)}
+    pieces = list(context.map(_repeat, repeats).values())
     metrics = {
         "ssim": Measurement.from_samples(np.concatenate([p["ssim"] for p in pieces])),
         "ssim.intensity": Measurement.from_samples(
@@ -132,7 +131,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     return Outcome("ffm_single_layer", config, metrics, arrays, REFERENCES)
 
 
-def _repeat(config: Config, session: Context, repeat: int) -> dict[str, np.ndarray]:
+def _repeat(config: Config, context: Context, repeat: int) -> dict[str, np.ndarray]:
     task = shared_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
     optics = config.optics
     key = jax.random.fold_in(jax.random.key(config.seed), repeat)
@@ -143,7 +142,7 @@ def _repeat(config: Config, session: Context, repeat: int) -> dict[str, np.ndarr
     trained = {}
     for method, rule in RULES.items():
         name = f"repeat {repeat + 1}/{config.repeats}: {method}"
-        result = train(session, name, optics, start, rule, task, batch_key, bench)
+        result = train(context, name, optics, start, rule, task, batch_key, bench)
         trained[method] = result
         score = accuracy(optics, result.network, task, test_key, bench, result.time)
         found[f"accuracy.{method}"] = np.array(score)

@@ -39,7 +39,7 @@ from experiments.forward_mode.ffm_weak_light_classifiers import (
     train_behind_wall,
 )
 from experiments.forward_mode.panel import Optics, make_bench, train
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -160,12 +160,11 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Every repeat is a piece that survives an interruption."""
-    session = context or Context()
     task = shared_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
-    repeats = {f"repeat{r}": (config, session, r) for r in range(config.repeats)}
-    pieces = list(session.map(_repeat, repeats).values())
+    repeats = {f"repeat{r}": (config, context, r) for r in range(config.repeats)}
+    pieces = list(context.map(_repeat, repeats).values())
     metrics, arrays = {}, {"levels": np.array(config.levels)}
     for case in config.cases:
         arrays[f"accuracy.{case}"] = found = np.stack([p[f"accuracy.{case}"] for p in pieces])
@@ -217,7 +216,7 @@ def _bookkeeping(config: Config, n_image: int, at_object: Measurement) -> dict[s
     return found
 
 
-def _repeat(config: Config, session: Context, repeat: int) -> dict[str, np.ndarray]:
+def _repeat(config: Config, context: Context, repeat: int) -> dict[str, np.ndarray]:
     task = shared_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
     optics = config.optics
     key = jax.random.fold_in(jax.random.key(config.seed), repeat)
@@ -226,7 +225,7 @@ def _repeat(config: Config, session: Context, repeat: int) -> dict[str, np.ndarr
     start = optics.network(1, task.n_classes, start_key)
     name = f"repeat {repeat + 1}/{config.repeats}"
     network = train(
-        session, f"{name}: bench", optics, start, ForwardMode(), task, batch_key, bright
+        context, f"{name}: bench", optics, start, ForwardMode(), task, batch_key, bright
     ).network
     quiet = make_bench(optics, config.gap, bench_key, camera=False)
     fields = optics.encode(task.x_test)
@@ -251,7 +250,7 @@ def _repeat(config: Config, session: Context, repeat: int) -> dict[str, np.ndarr
             clean, regions, task.y_test, levels, camera, test_key
         )
         frames = frames if prefix else seen
-        with session.progress(f"{name}: {prefix}digital", len(levels)) as ticker:
+        with context.progress(f"{name}: {prefix}digital", len(levels)) as ticker:
             matched, fixed = digital_accuracies(
                 task, optics, unit.object * n_image * levels, camera, digital_key, ticker
             )
@@ -259,7 +258,7 @@ def _repeat(config: Config, session: Context, repeat: int) -> dict[str, np.ndarr
         if not prefix:
             found["accuracy.digital_bright"] = fixed
     if config.wall:
-        hidden = train_behind_wall(session, f"{name}: wall", config, task, wall_key)
+        hidden = train_behind_wall(context, f"{name}: wall", config, task, wall_key)
         found["accuracy.wall"], _ = optical_accuracies(
             hidden, regions, task.y_test, levels, config.counter, test_key
         )

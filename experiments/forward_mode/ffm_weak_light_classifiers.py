@@ -152,7 +152,7 @@ def _scaled(images: np.ndarray, factor: float) -> np.ndarray:
     return images * factor
 
 
-def train_behind_wall(session: Context, name: str, config, task, key) -> jax.Array:
+def train_behind_wall(context: Context, name: str, config, task, key) -> jax.Array:
     """Trains the illumination of objects behind a wall by forward mode; returns noise-free test frames."""
     optics = config.optics
     wall_key, bench_key, start_key, train_key = jax.random.split(key, 4)
@@ -170,7 +170,7 @@ def train_behind_wall(session: Context, name: str, config, task, key) -> jax.Arr
     start = make_wavefront(
         geometry, optics.network(1, task.n_classes, start_key).readout, key=start_key
     )
-    with session.progress(name, optics.n_steps) as ticker:
+    with context.progress(name, optics.n_steps) as ticker:
         found = train_wavefront(
             start,
             ForwardMode(),

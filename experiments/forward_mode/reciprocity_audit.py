@@ -22,7 +22,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.forward_mode.reciprocity_audit_core import MeasuredCore, core_gradients
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, new_figure
@@ -113,11 +113,10 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Audits and trains on each draw of each family; a family is a piece."""
-    session = context or Context()
     arrays = {}
-    with session.progress("hardware", len(FAMILIES) * config.repeats) as ticker:
+    with context.progress("hardware", len(FAMILIES) * config.repeats) as ticker:
         for family in FAMILIES:
 
             def compute(family=family):
@@ -127,7 +126,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
                     ticker.advance(note=family)
                 return {k: np.stack([row[k] for row in rows]) for k in rows[0]}
 
-            piece = session.sub_run(family, compute)
+            piece = context.sub_run(family, compute)
             arrays |= {f"{family}.{name}": values for name, values in piece.items()}
     metrics = {}
     # Whatever the modulator adds is judged by itself.

@@ -1,7 +1,7 @@
 """What a running experiment may ask of its surroundings: resumable pieces, progress, log lines.
 
-`run(config, context=None)` starts with `context = context or Context()`. The command line hands in a context that
-saves pieces; the default one keeps nothing, so the same function works in Jupyter and in tests.
+`run(config, context=ALONE)`: the command line hands in a context that saves pieces; `ALONE` keeps nothing, so the same
+function works in Jupyter and in tests.
 """
 
 import time
@@ -178,6 +178,9 @@ class Context:
     def progress(self, label: str, total: int) -> AbstractContextManager[Ticker]:
         """Shows how far a loop of `total` steps has come: `with context.progress("train", 300) as ticker: ...`."""
         return self._display.loop(label, total)
+
+
+ALONE = Context()  # of a run that nobody else looks after
 
 
 class _Far(Context):

@@ -1,7 +1,7 @@
 """The data types every experiment speaks: published reference, and measurement (an `Estimate` with unit and count).
 
 An experiment is a module with `CLAIM`, `PAPER_FIGURE`, `EXPECTED_TIME`, a frozen dataclass `Config`, `SCALES`,
-`REFERENCES`, `run(config, context=None) -> Outcome` and `plot(outcome) -> Figure`. A reference and a metric of the
+`REFERENCES`, `run(config, context=ALONE) -> Outcome` and `plot(outcome) -> Figure`. A reference and a metric of the
 same name are compared with each other, so they carry the same unit.
 """
 

@@ -29,7 +29,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.harness.context import Context, called
+from experiments.harness.context import ALONE, Context, called
 from experiments.harness.fields import at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -155,14 +155,13 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Errors and counts of circuits, counts of the larger molecule, searched programs."""
-    session = context or Context()
     work: dict[str, tuple] = {"exact": (_exact, config)}
     work |= {f"{w}_x{d}": (_circuits, config, w, d) for w in WAYS for d in config.densities}
     work |= {f"biphenyl_{steps}": (_biphenyl, config, steps) for steps in config.biphenyl}
     work |= {f"search_{number}": (_search, config, number) for number in range(config.searches)}
-    found = session.map(called, work)
+    found = context.map(called, work)
     arrays = {f"{name}.{key}": value for name, part in found.items() for key, value in part.items()}
     return Outcome("nmr_circuits", config, _metrics(config, arrays), arrays, REFERENCES)
 

@@ -36,7 +36,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.signal import find_peaks
 
-from experiments.harness.context import Context, called
+from experiments.harness.context import ALONE, Context, called
 from experiments.harness.fields import among, at_least, rising
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
@@ -174,14 +174,13 @@ SCALES = {
 }  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Toluene exactly, dimethylbiphenyl by random states, pulsed cycles there and back, their reversal by orders."""
-    session = context or Context()
     work: dict[str, tuple] = {"toluene": (_toluene, config)}
     work |= {f"biphenyl_{r}": (_biphenyl, config, r) for r in config.readings}
     work |= _pulsed_work(config)
     arrays: dict[str, np.ndarray] = {}
-    for piece in session.map(called, work).values():
+    for piece in context.map(called, work).values():
         arrays |= piece
     metrics = _toluene_metrics(config, arrays) | _pulse_metrics(config, arrays)
     for reading in config.readings:

@@ -38,7 +38,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -178,19 +178,18 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Emulates the curves, measures blind, learns, and only then compares."""
-    session = context or Context()
     metrics, arrays = {}, {}
     for name in config.names:
-        table = session.sub_run(f"{name}.emulator", lambda n=name: _emulated(config, n, session))
+        table = context.sub_run(f"{name}.emulator", lambda n=name: _emulated(config, n, context))
         emulator = CurveEmulator(*_box(config, name), table["coefficients"])
-        sealed = session.sub_run(f"{name}.blind", lambda n=name: _measure(config, n, session))
+        sealed = context.sub_run(f"{name}.blind", lambda n=name: _measure(config, n, context))
         metrics[f"{name}.emulation"] = Measurement(float(table["error"]))
         arrays |= {f"{name}.{k}": v for k, v in {**table, **sealed}.items()}
         for row, sigma in enumerate(config.noise):
             public = {"data": sealed["data"][row], "sigma": sigma}
-            learned = session.sub_run(
+            learned = context.sub_run(
                 f"{name}.learned.noise_{sigma:g}",
                 lambda p=public, e=emulator, n=name: _learn(config, n, e, **p),
             )
@@ -260,26 +259,26 @@ def _turns(n: int):
     return rulers[0], np.stack([ruler.couplings_hz() for ruler in rulers])
 
 
-def _emulated(config: Config, name: str, session: Context) -> dict[str, np.ndarray]:
+def _emulated(config: Config, name: str, context: Context) -> dict[str, np.ndarray]:
     times = _times(config, name)
     curve = lambda p: _curve(config, name, times, p)  # noqa: E731
     names, lower, upper = _box(config, name)
     first = config.dmbp_degree if name == "dmbp" else config.degree
     degrees = (first, ANGLE_DEGREE)[: len(names)]
-    with session.progress(f"{name} curves", math.prod(d + 1 for d in degrees)) as ticker:
+    with context.progress(f"{name} curves", math.prod(d + 1 for d in degrees)) as ticker:
         made = emulate(curve, names, lower, upper, degrees, ticker.advance)
     error = made.largest_error(curve, 4, seed=config.seed + 1)
     return {"coefficients": made.coefficients, "error": np.array(error), "times": times}
 
 
-def _measure(config: Config, name: str, session: Context) -> dict[str, np.ndarray]:
+def _measure(config: Config, name: str, context: Context) -> dict[str, np.ndarray]:
     """Draws truths and measures their exact curves: (measurements, parameters), (noise, measurements, points)."""
     rng = np.random.default_rng([config.seed, len(name)])
     _, lower, upper = _box(config, name)
     low, high = np.array(lower), np.array(upper)
     truth = rng.uniform((3 * low + high) / 4, (low + 3 * high) / 4, (config.repeats, len(low)))
     times, exact = _times(config, name), []
-    with session.progress(f"{name} measurements", config.repeats) as ticker:
+    with context.progress(f"{name} measurements", config.repeats) as ticker:
         for point in truth:
             exact.append(_curve(config, name, times, point))
             ticker.advance()

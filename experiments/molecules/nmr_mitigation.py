@@ -27,7 +27,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from experiments.harness.context import Context, stacked
+from experiments.harness.context import ALONE, Context, stacked
 from experiments.harness.fields import among, at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -124,11 +124,10 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Runs every echo at every noise scale, then extrapolates with and without shots."""
-    session = context or Context()
     tasks = [(steps, index) for steps in config.n_steps for index in range(config.n_molecules)]
-    done = session.map(_echo, {f"steps{s}_{i}": (config, s, i) for s, i in tasks})
+    done = context.map(_echo, {f"steps{s}_{i}": (config, s, i) for s, i in tasks})
     pieces = {s: [done[f"steps{s}_{i}"] for i in range(config.n_molecules)] for s in config.n_steps}
     arrays = {"shots": np.array(_shots(config, DEPOLARIZING))}
     for steps, found in pieces.items():

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
@@ -132,15 +132,14 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Searches on every device, then examines what forward mode found there."""
-    session = context or Context()
     orders = (2, 3) if config.order_three else (2,)
     levels = tuple(sorted({*config.noise_levels, config.field_noise}))
     tasks = [(2, device, noise) for device in range(config.devices) for noise in levels]
     tasks += [(order, d, config.field_noise) for order in orders[1:] for d in range(config.devices)]
     named = {"order{}_device{}_noise{:g}".format(*task): (config, *task) for task in tasks}
-    pieces = dict(zip(tasks, session.map(_device, named).values(), strict=True))
+    pieces = dict(zip(tasks, context.map(_device, named).values(), strict=True))
     metrics, arrays = {}, {}
     for order in orders:
         found = [pieces[order, device, config.field_noise] for device in range(config.devices)]

@@ -39,7 +39,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -171,17 +171,16 @@ def references(config: Config) -> tuple[Reference, ...]:
 REFERENCES = references(Config())
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Trains all folds and seeds of a ratio at once; each ratio is a piece that survives an interruption."""
-    session = context or Context()
     arrays: dict[str, np.ndarray] = {}
-    done = session.map(_one_ratio, {_name(ratio): (config, ratio) for ratio in config.ratios})
+    done = context.map(_one_ratio, {_name(ratio): (config, ratio) for ratio in config.ratios})
     pieces = dict(zip(config.ratios, done.values(), strict=True))
     for name, piece in done.items():
         arrays |= {f"{key}.{name}": value for key, value in piece.items()}
         final = " ".join(f"{m} {100 * piece[f'accuracy.{m}'][:, -1].mean():.1f} %" for m in METHODS)
-        session.log(f"{name}: {final}")
-    arrays["drift"] = session.sub_run("drift", lambda: {"value": _drift(config)})["value"]
+        context.log(f"{name}: {final}")
+    arrays["drift"] = context.sub_run("drift", lambda: {"value": _drift(config)})["value"]
     metrics: dict[str, Measurement] = {}
     for ratio, piece in pieces.items():
         metrics |= _measurements(piece, _name(ratio), ratio == config.ratios[0])

@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 
 from experiments.data import datasets
 from experiments.data.tasks import Task, load_task
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
@@ -157,20 +157,19 @@ SCALES = {
 REFERENCES = published(like_conditions=True)
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Trains in the model, then on chips with errors of every size."""
-    session = context or Context()
     found: dict[str, list[float]] = {}
     for data in config.datasets:
         task = load_task(data, 10, config.n_train, config.n_test, config.seed)
         for draw in range(config.repeats):
-            for name, score in _draw(config, session, task, data, draw).items():
+            for name, score in _draw(config, context, task, data, draw).items():
                 found.setdefault(name, []).append(score)
     metrics = {name: Measurement.from_samples(values, "%") for name, values in found.items()}
     return Outcome("mesh_errors", config, metrics, {}, published(config.as_published))
 
 
-def _draw(config: Config, session: Context, task: Task, data: str, draw: int) -> dict[str, float]:
+def _draw(config: Config, context: Context, task: Task, data: str, draw: int) -> dict[str, float]:
     """Accuracies of one start and one chip of each setting."""
     key = jax.random.fold_in(jax.random.key(config.seed), draw)
     start_key, batch_key, chip_key = jax.random.split(key, 3)
@@ -181,12 +180,12 @@ def _draw(config: Config, session: Context, task: Task, data: str, draw: int) ->
 
         def compute():
             network = _train(
-                config, session, f"{place}: {label}", start, method, task, batch_key, bench
+                config, context, f"{place}: {label}", start, method, task, batch_key, bench
             )
             score = _accuracy(config, network, task, bench)
             return {"phase": np.asarray(network.phase), "accuracy": np.array(score)}
 
-        saved = session.sub_run(f"{data}.draw{draw}.{label}", compute)
+        saved = context.sub_run(f"{data}.draw{draw}.{label}", compute)
         network = eqx.tree_at(lambda n: n.phase, start, jnp.asarray(saved["phase"]))
         return network, float(saved["accuracy"])
 
@@ -232,9 +231,9 @@ def _encoder(side: int):
     return lambda images: encode_low_frequencies(images, side)
 
 
-def _train(config: Config, session: Context, title, start, method, task, key, bench=None):
+def _train(config: Config, context: Context, title, start, method, task, key, bench=None):
     n_steps = config.model_steps if bench is None else config.chip_steps
-    with session.progress(title, n_steps) as ticker:
+    with context.progress(title, n_steps) as ticker:
         return fit(
             start,
             method,

@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 
 from experiments.data import datasets
 from experiments.data.tasks import Task, load_task
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -123,23 +123,22 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Trains chiplets and baselines at every count and tests them on ideal, rough and noisy chips."""
-    session = context or Context()
     available = (
         datasets.load(config.dataset).n_classes if not config.n_classes else config.n_classes
     )
     task = load_task(config.dataset, available, config.n_train, config.n_test, config.seed)
     task = many.shrink_task(task, config.chips.side)
     pieces = {
-        n: session.sub_run(f"chiplets{n}", lambda n=n: _count(config, session, task, n))
+        n: context.sub_run(f"chiplets{n}", lambda n=n: _count(config, context, task, n))
         for n in config.counts
     }
     if task.n_classes <= config.most_one_vs_rest:
         n = task.n_classes
-        piece = session.sub_run("one_vs_rest", lambda: _one_vs_rest(config, session, task))
+        piece = context.sub_run("one_vs_rest", lambda: _one_vs_rest(config, context, task))
         pieces[n] = pieces.get(n, {}) | piece
-    linear = session.sub_run("linear", lambda: {"score": _linear(task)})
+    linear = context.sub_run("linear", lambda: {"score": _linear(task)})
     metrics = {"accuracy.linear": Measurement(float(linear["score"]), unit="%")}
     for n, piece in sorted(pieces.items()):
         metrics |= {
@@ -178,18 +177,18 @@ def _test(config, chips, diffractor, trained, codes, task, n_symbols) -> dict[st
     return scores | {"hard": found[0].hard, "transmission": found[0].transmission}
 
 
-def _count(config: Config, session: Context, task: Task, n: int) -> dict[str, np.ndarray]:
+def _count(config: Config, context: Context, task: Task, n: int) -> dict[str, np.ndarray]:
     """Codes of `n` sub-tasks, and the monolith of as many phases."""
     keys = _keys(config, f"chiplets{n}")
     codes = np.stack([output_codes.make_output_code(task.n_classes, n, key=key) for key in keys])
-    found = _coded(config, session, task, f"{n} chiplets", codes, keys, ("apart", "together"))
+    found = _coded(config, context, task, f"{n} chiplets", codes, keys, ("apart", "together"))
     found["code.distance"] = np.array([output_codes.minimum_distance(code) for code in codes])
     if n in (config.monolith_counts or config.counts):
-        found |= _monolith(config, session, task, n, codes, keys)
+        found |= _monolith(config, context, task, n, codes, keys)
     return found
 
 
-def _coded(config, session, task, label, codes, keys, names) -> dict[str, np.ndarray]:
+def _coded(config, context, task, label, codes, keys, names) -> dict[str, np.ndarray]:
     """Chiplets trained apart and together, by names; both share the codes, the starts and the batches."""
     chips, diffractor = config.chips, config.chips.diffractor()
     both, half = np.concatenate([codes, codes]), len(keys)
@@ -197,7 +196,7 @@ def _coded(config, session, task, label, codes, keys, names) -> dict[str, np.nda
         chips, diffractor, both, keys + keys,
         n_chiplets=codes.shape[-1], joint=np.repeat([0.0, 1.0], half),
     )  # fmt: skip
-    trained, _ = many.train(session, label, chips, diffractor, runs, task)
+    trained, _ = many.train(context, label, chips, diffractor, runs, task)
     scores = _test(config, chips, diffractor, trained, both, task, 2)
     found = {}
     for name, values in scores.items():
@@ -207,7 +206,7 @@ def _coded(config, session, task, label, codes, keys, names) -> dict[str, np.nda
     return found
 
 
-def _monolith(config, session, task, n: int, codes, keys) -> dict[str, np.ndarray]:
+def _monolith(config, context, task, n: int, codes, keys) -> dict[str, np.ndarray]:
     large = many.monolith(config.chips, n * config.chips.n_parameters())
     chips = dataclasses.replace(config.chips, gain=config.monolith_gain)
     n_symbols = 2
@@ -216,18 +215,18 @@ def _monolith(config, session, task, n: int, codes, keys) -> dict[str, np.ndarra
         n_symbols = task.n_classes
     runs = many.make_runs(chips, large.diffractor, codes, keys, n_chiplets=1)
     trained, _ = many.train(
-        session, f"monolith of {large.n_ports} ports", chips, large.diffractor, runs, task,
+        context, f"monolith of {large.n_ports} ports", chips, large.diffractor, runs, task,
         n_symbols=n_symbols, learning_rate=config.monolith_learning_rate,
     )  # fmt: skip
     scores = _test(config, chips, large.diffractor, trained, codes, task, n_symbols)
     return {f"accuracy.monolith.{name}": scores[name] for name in CONDITIONS}
 
 
-def _one_vs_rest(config: Config, session: Context, task: Task) -> dict[str, np.ndarray]:
+def _one_vs_rest(config: Config, context: Context, task: Task) -> dict[str, np.ndarray]:
     codes = np.stack([output_codes.one_vs_rest_code(task.n_classes)] * config.repeats)
     names = ("one_vs_rest", "one_vs_rest_together")
     keys = _keys(config, "one_vs_rest")
-    return _coded(config, session, task, "one-vs-rest", codes, keys, names)
+    return _coded(config, context, task, "one-vs-rest", codes, keys, names)
 
 
 def _linear(task: Task) -> np.ndarray:

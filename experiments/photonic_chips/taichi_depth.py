@@ -33,7 +33,7 @@ from matplotlib.figure import Figure
 
 from experiments.data import datasets
 from experiments.data.tasks import Task, load_task
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -115,9 +115,8 @@ REFERENCES = (
 )  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Trains every arrangement at every depth, and tests it at every error size."""
-    session = context or Context()
     n_classes = config.n_classes or datasets.load(config.dataset).n_classes
     task = load_task(config.dataset, n_classes, config.n_train, config.n_test, config.seed)
     task = many.shrink_task(task, config.chips.side)
@@ -126,9 +125,9 @@ def run(config: Config, context: Context | None = None) -> Outcome:
         # One chiplet is no cascade: all arrangements are the same.
         kinds = ARRANGEMENTS if depth > 1 else ("broad",)
         pieces = {
-            kind: session.sub_run(
+            kind: context.sub_run(
                 f"{kind}{depth}",
-                lambda k=kind, d=depth: _train_and_test(config, session, task, k, d),
+                lambda k=kind, d=depth: _train_and_test(config, context, task, k, d),
             )
             for kind in kinds
         }
@@ -139,7 +138,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
 
 
 def _train_and_test(
-    config: Config, session: Context, task: Task, kind: many.Arrangement, depth: int
+    config: Config, context: Context, task: Task, kind: many.Arrangement, depth: int
 ) -> dict[str, np.ndarray]:
     """Accuracy (error, repeat, chip) of both trainings, in percent, and the share of light that gets through."""
     chips, diffractor = config.chips, config.chips.diffractor()
@@ -154,7 +153,7 @@ def _train_and_test(
         n_chiplets=depth, error=np.repeat(sizes, len(keys)),
     )  # fmt: skip
     trained, _ = many.train(
-        session, f"{kind}, {depth} chiplets", chips, diffractor, runs, task,
+        context, f"{kind}, {depth} chiplets", chips, diffractor, runs, task,
         arrangement=kind, n_symbols=task.n_classes,
         learning_rate=config.series_learning_rate if kind != "broad" else None,
     )  # fmt: skip

@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -198,15 +198,14 @@ REFERENCES = (
 )
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Focuses by every method through every medium, scans foci over the field, moves the medium."""
-    session = context or Context()
     metrics, arrays, found = {}, {}, {}
     for m, medium in enumerate(config.lengths):
-        draws = {f"{medium}{d}": (config, session, m, d) for d in range(config.repeats)}
-        pieces = list(session.map(_methods, draws).values())
+        draws = {f"{medium}{d}": (config, context, m, d) for d in range(config.repeats)}
+        pieces = list(context.map(_methods, draws).values())
         found[medium] = np.stack([p["numbers"] for p in pieces])  # draw, method, quantity
-        scan = session.sub_run(f"scan-{medium}", lambda m=m: _scan(config, session, m))
+        scan = context.sub_run(f"scan-{medium}", lambda m=m: _scan(config, context, m))
         arrays |= {f"{medium}.{k}": v for k, v in pieces[0].items() if k.startswith("picture")}
         arrays |= {
             f"{medium}.curve.{k}": np.stack([p[f"curve.{k}"] for p in pieces])
@@ -215,8 +214,8 @@ def run(config: Config, context: Context | None = None) -> Outcome:
         arrays |= {f"{medium}.{k}": v for k, v in scan.items()}
         metrics |= table(found[medium], medium)
     metrics |= summary(config, found, arrays)
-    draws = {f"place{d}": (config, session, d) for d in range(config.repeats)}
-    ablation = list(session.map(_places, draws).values())
+    draws = {f"place{d}": (config, context, d) for d in range(config.repeats)}
+    ablation = list(context.map(_places, draws).values())
     for i, place in enumerate(PLACES):
         name = place.replace(" ", "_")
         for j, quantity in enumerate(("cosine", "loss")):

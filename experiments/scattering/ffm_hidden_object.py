@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -187,11 +187,10 @@ REFERENCES = (
 )
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Every wall is a piece that survives an interruption."""
-    session = context or Context()
-    walls = {f"wall{w}": (config, session, w) for w in range(config.walls)}
-    pieces = list(session.map(_wall, walls).values())
+    walls = {f"wall{w}": (config, context, w) for w in range(config.walls)}
+    pieces = list(context.map(_wall, walls).values())
     units = {"cell_error": "%", "psnr": "dB", "frames": "frames", "frame_rate": "Hz"}
     metrics = {
         name: Measurement.from_samples(
@@ -206,7 +205,7 @@ def run(config: Config, context: Context | None = None) -> Outcome:
     return Outcome("ffm_hidden_object", config, metrics, arrays, REFERENCES)
 
 
-def _wall(config: Config, session: Context, wall: int) -> dict[str, np.ndarray]:
+def _wall(config: Config, context: Context, wall: int) -> dict[str, np.ndarray]:
     key = jax.random.fold_in(jax.random.key(config.seed), wall)
     wall_key, bench_key, start_key, object_key, train_key, test_key = jax.random.split(key, 6)
     bench = make_hidden_bench(
@@ -221,7 +220,7 @@ def _wall(config: Config, session: Context, wall: int) -> dict[str, np.ndarray]:
         cells, count, config.n_objects, config.n_test, config.off_grid, object_key
     )
     letter = moving_letter(cells, count, config.n_frames)
-    fits = _search(config, session, bench, cells, regions, known, start_key, train_key)
+    fits = _search(config, context, bench, cells, regions, known, start_key, train_key)
     found: dict[str, np.ndarray] = {"picture.truth": np.asarray(letter.wanted)}
     light = jnp.ones(config.geometry.shape, jnp.complex64)
     gains = {}
@@ -257,12 +256,12 @@ def _wall(config: Config, session: Context, wall: int) -> dict[str, np.ndarray]:
 
 
 def _search(
-    config: Config, session: Context, bench, cells, regions, known: Objects, start_key, train_key
+    config: Config, context: Context, bench, cells, regions, known: Objects, start_key, train_key
 ) -> dict[str, WavefrontFit]:
     start = make_wavefront(config.geometry, CellReadout(regions), key=start_key)
     fits = {"untrained": WavefrontFit(start.phase[0], np.zeros(0), 0, 0)}
     for method, rule in {"in_silico": InSilico(), "ffm": ForwardMode()}.items():
-        with session.progress(method, config.n_steps) as ticker:
+        with context.progress(method, config.n_steps) as ticker:
             fits[method] = train_wavefront(
                 start,
                 rule,

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE
 from experiments.harness.errors import NonFiniteError
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -69,8 +69,7 @@ REFERENCES = (
 COMPUTED: list[float] = []
 
 
-def run(config, context=None):
-    context = context or Context()
+def run(config, context=ALONE):
     if config.fault == "bug":
         raise ValueError("shapes (3,) and (4,) not aligned")
     if config.fault == "diverge":
