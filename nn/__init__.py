@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nn import kernels, layers, models, training, weights
+    from nn import generation, kernels, layers, models, training, weights
 
 # In the order of dependency, which ruff would sort away.
 # ruff: noqa: RUF022
@@ -24,6 +24,7 @@ __all__ = [
     "weights",
     "training",
     "models",
+    "generation",
 ]
 
 
