@@ -113,16 +113,16 @@ class Stack(eqx.Module):
         return Stack(blocks, self.n_blocks).unrolled()
 
     def scanned(self) -> "Stack":
-        """The same blocks stacked for one scan; where they are of several kinds, what stands in them is stacked."""
+        """The same blocks stacked for one scan, and so what stands in them; blocks of several kinds stay apart."""
         if self.is_scanned:
             return self
-        parts = [eqx.partition(block, eqx.is_array) for block in self.blocks]
+        blocks = tuple(b.scanned() if isinstance(b, Stack) else b for b in self.blocks)
+        parts = [eqx.partition(block, eqx.is_array) for block in blocks]
         kinds = [
             (jax.tree.map(lambda a: (a.shape, a.dtype), arrays), rest) for arrays, rest in parts
         ]
         if not all(eqx.tree_equal(kind, kinds[0]) for kind in kinds):
-            inside = tuple(b.scanned() if isinstance(b, Stack) else b for b in self.blocks)
-            return Stack(inside, self.n_blocks)
+            return Stack(blocks, self.n_blocks)
         arrays = jax.tree.map(lambda *layers: jnp.stack(layers), *(arrays for arrays, _ in parts))
         return Stack(eqx.combine(arrays, parts[0][1]), self.n_blocks)
 

@@ -10,7 +10,6 @@ Sources: H. Touvron et al., arXiv 2307.09288 and A. Grattafiori et al., arXiv 24
 arXiv 2505.09388 (Qwen3).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,20 +164,23 @@ def make_decoder(config: DecoderConfig, *, key: PRNGKeyArray, dtype: Any = jnp.f
     return frame(config, lambda key: make_stack(make_block, config.n_layers, key=key), key, dtype)
 
 
-def frame(config: Any, make_body: Any, key: PRNGKeyArray, dtype: Any) -> Decoder:
+def frame(
+    config: Any, make_body: Any, key: PRNGKeyArray, dtype: Any, *, norm_from_one: bool = False
+) -> Decoder:
     """A decoder around blocks of any kind.
 
     Args:
-        config: Has `vocabulary`, `width`, `norm_eps`, `tied`, and perhaps `norm_from_one`.
+        config: Has `vocabulary`, `width`, `norm_eps` and `tied`.
         make_body: key -> stack of blocks.
         key: PRNG key.
         dtype: Type of the weights.
+        norm_from_one: Whether the weights of the last norm are counted from one.
     """
     table_key, body_key, head_key = jax.random.split(key, 3)
     return Decoder(
         make_embedding(config.vocabulary, config.width, key=table_key, dtype=dtype),
         make_body(body_key),
-        make_rms_norm(config.width, eps=config.norm_eps, dtype=dtype),
+        make_rms_norm(config.width, eps=config.norm_eps, from_one=norm_from_one, dtype=dtype),
         None
         if config.tied
         else make_dense(config.width, config.vocabulary, key=head_key, dtype=dtype),
@@ -254,9 +256,17 @@ def outer_table(tied: bool, place: int = 0) -> dict[str, TensorSource]:
     }
 
 
-def layer_names(pattern: str, layers: Iterable[int], mixture: MixtureConfig | None) -> tuple:
-    """Names of a tensor in each layer, and where the pattern has a second place, of each expert there."""
+def layer_names(pattern: str, layers: Any, mixture: MixtureConfig | None) -> Any:
+    """Names of a tensor in each layer.
+
+    Args:
+        pattern: Name with a place for the layer, and perhaps a second one for each expert of it.
+        layers: Number of a layer, or a tuple of such and of tuples, which the names are a tuple like.
+        mixture: The experts.
+    """
+    if not isinstance(layers, int):
+        return tuple(layer_names(pattern, layer, mixture) for layer in layers)
     if pattern.count("{}") == 1:
-        return tuple(pattern.format(i) for i in layers)
+        return pattern.format(layers)
     n_experts = 0 if mixture is None else mixture.n_experts
-    return tuple(tuple(pattern.format(i, e) for e in range(n_experts)) for i in layers)
+    return tuple(pattern.format(layers, expert) for expert in range(n_experts))
