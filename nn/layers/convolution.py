@@ -56,7 +56,9 @@ class CausalConvolution(eqx.Module):
         check_axis(window, "window", 1, self.kept, "It holds one input less than the weights.")
         seen = jnp.concatenate([window.astype(x.dtype), x], axis=1)
         # A sum of shifted products: several times as fast on a CPU as the general convolution.
-        y = sum(seen[:, i : i + n] * weight[None, None] for i, weight in enumerate(self.weight))
+        y = jnp.zeros_like(x)
+        for i, weight in enumerate(self.weight):
+            y = y + seen[:, i : i + n] * weight[None, None]
         y = y if self.bias is None else y + self.bias[None, None]
         return y, seen[:, n:]
 

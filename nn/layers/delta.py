@@ -91,7 +91,7 @@ class GatedDelta(eqx.Module):
         log_decay = -jnp.exp(self.log_rate.astype(precise))[None, None] * jax.nn.softplus(rate)
         inputs = (_unit(q) * q.shape[-1] ** -0.5, _unit(k), v, log_decay, strength)
         if cache is not None and x.shape[1] == 1:
-            read, state = gated_delta_step(*(y[:, 0] for y in inputs), cache.state)
+            read, state = gated_delta_step(*(y[:, 0] for y in inputs), state=cache.state)
             read = read[:, None]
         else:
             start = None if cache is None else cache.state

@@ -43,7 +43,9 @@ def test_a_layer_is_its_formula_head_by_head(layer):
 def test_cached_in_any_pieces_is_the_whole(layer):
     whole, _ = apply(layer, X, None)
     cache, parts = layer.init_cache(2, 7, jnp.float64), []
-    for piece in np.split(np.asarray(X), [4, 5, 6], axis=1):  # a prompt, then token by token
+    for piece in np.split(
+        np.asarray(X), [3, 4, 5], axis=1
+    ):  # a prompt, tokens one by one, two at once
         y, cache = apply(layer, jnp.asarray(piece), cache)
         parts.append(y)
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-13)
