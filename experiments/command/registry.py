@@ -43,6 +43,7 @@ EXPERIMENTS: dict[str, str] = {
     "nmr_circuits": "experiments.molecules.nmr_circuits",
     "nmr_geometry": "experiments.molecules.nmr_geometry",
     "nesterov_ode": "experiments.learning_systems.nesterov_ode",
+    "attention_scaling": "experiments.learning_systems.attention_scaling",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.benchmarks.bench_propagation",
