@@ -23,7 +23,7 @@ from experiments.harness.plotting import GREY, label, new_figure, style
 from nn.training.nesterov import flow_energy, nesterov_flow, nesterov_steps, steps_energy
 
 CLAIM = "Nesterov's ball comes to rest at one minimiser for r = 3, and keeps bouncing for r <= 1."
-PAPER_FIGURE = "U. Jang, E. K. Ryu, arXiv 2510.23513 (2025), theorems; no figure compared"
+PAPER_FIGURE = "U. Jang, E. K. Ryu, arXiv:2510.23513 (2025), theorems; no figure compared"
 EXPECTED_TIME = {"quick": "20 s", "laptop": "1 min", "paper": "3 min"}
 TOLERANCES = {
     "energy_increase.*": 1e-10,
