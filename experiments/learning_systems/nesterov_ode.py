@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.harness.context import Context, called
+from experiments.harness.context import ALONE, Context, called
 from experiments.harness.fields import at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -99,9 +99,8 @@ def plateau(x):
     return 0.5 * jnp.sum(jnp.maximum(jnp.abs(x) - 1, 0) ** 2)
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Balls on the polygon with their energies, on the plateau for every friction, and the steps on the polygon."""
-    context = context or Context()
     metrics: dict[str, Measurement] = {}
     arrays: dict[str, np.ndarray] = {"r_values": np.asarray(config.r_values)}
     pieces: dict[str, tuple] = {

@@ -3,10 +3,13 @@
 # Order of dependency, which ruff would sort away.
 # ruff: noqa: RUF022
 from nn.kernels.attention import dense_attention, masked_softmax, visible
+from nn.kernels.block_attention import BranchSizes, block_mixture_attention, keys_of_blocks
 from nn.kernels.delta_rule import gated_delta_rule
 from nn.kernels.delta_rule_chunked import gated_delta_rule_chunked
+from nn.kernels.indexed_attention import index_scores, select_keys
 from nn.kernels.online_attention import online_attention
 from nn.kernels.pallas_attention import pallas_attention
+from nn.kernels.selection import selected_mask
 
 __all__ = [
     "visible",
@@ -16,4 +19,10 @@ __all__ = [
     "pallas_attention",
     "gated_delta_rule",
     "gated_delta_rule_chunked",
+    "selected_mask",
+    "index_scores",
+    "select_keys",
+    "BranchSizes",
+    "block_mixture_attention",
+    "keys_of_blocks",
 ]
