@@ -117,7 +117,7 @@ def block_mixture_attention(
     query_positions: Int[Array, " q"] | None = None,
     means: Float[Array, "*batch blocks kv_heads head_dim"] | None = None,
     scale: float | None = None,
-    queries_at_once: int = 64,
+    queries_at_once: int = 128,
 ) -> tuple[Float[Array, "*batch q heads value_dim"], Selection]:
     """MoBA: attention of each head to its own block and the blocks whose mean key it likes best.
 
@@ -268,7 +268,7 @@ def native_sparse_attention(
     *,
     query_positions: Int[Array, " q"] | None = None,
     scale: float | None = None,
-    queries_at_once: int = 64,
+    queries_at_once: int = 128,
 ) -> tuple[Float[Array, "*batch q heads value_dim"], Selection]:
     """NSA: the gated sum of the three branches.
 

@@ -79,7 +79,7 @@ def gathered_attention(
     selection: Selection,
     *,
     scale: float | None = None,
-    queries_at_once: int = 64,
+    queries_at_once: int = 128,
 ) -> tuple[Float[Array, "*batch q heads value_dim"], Float[Array, "*batch q heads chosen"]]:
     """Attention over the chosen keys alone.
 
@@ -127,7 +127,11 @@ def gathered_attention(
             mixed = jnp.einsum("grc,gce->gre", weights, v[indices, head].astype(wide))
             return mixed.reshape(heads, -1), weights.reshape(heads, -1)
 
-        return jax.lax.map(one, (q, indices, valid), batch_size=queries_at_once)
+        n_parts = -(-q.shape[0] // queries_at_once)
+        if n_parts <= 1:
+            return jax.vmap(one)((q, indices, valid))
+        # Parts of one size where that is possible: what is left over would be compiled again.
+        return jax.lax.map(one, (q, indices, valid), batch_size=-(-q.shape[0] // n_parts))
 
     for _ in q.shape[:-3]:
         attend = jax.vmap(attend)

@@ -36,10 +36,14 @@ class IndexReport(NamedTuple):
     Attributes:
         loss: Its loss in nats, the mean over queries.
         recall: Share of the weight of dense attention that falls on the chosen keys, query by query.
+        best: That share for the keys that have most weight: no choice for all heads together catches more.
+        last: That share for the last keys, which need no index.
     """
 
     loss: Float[Array, ""]
     recall: Float[Array, "batch n"]
+    best: Float[Array, "batch n"]
+    last: Float[Array, "batch n"]
 
 
 class IndexedAttention(eqx.Module):
@@ -108,14 +112,18 @@ class IndexedAttention(eqx.Module):
         index_q, weights = self.indexer.queries(x, x, positions)
         scores = index_scores(index_q, self.indexer.keys(x, positions), weights)
         dense = jax.lax.stop_gradient(attention_weights(q, keys))
-        recall = index_recall(select_keys(scores, k or self.k or n_tokens), dense)
+        nearness = jnp.broadcast_to(positions.astype(scores.dtype), scores.shape)
+        recalls = (
+            index_recall(select_keys(kind, k or self.k or n_tokens), dense)
+            for kind in (scores, dense.sum(axis=2), nearness)
+        )
         if self.k is None:
             seen = jnp.broadcast_to(seen_keys(scores), scores.shape)
-            return IndexReport(index_loss(scores, dense, seen), recall)
+            return IndexReport(index_loss(scores, dense, seen), *recalls)
         choice = select_keys(scores, self.k)
         _, attended = gathered_attention(q, keys, v, choice)
         chosen = jnp.take_along_axis(scores, choice.indices[..., 0, :], axis=-1)
-        return IndexReport(index_loss(chosen, attended, choice.valid[..., 0, :]), recall)
+        return IndexReport(index_loss(chosen, attended, choice.valid[..., 0, :]), *recalls)
 
     def init_cache(self, batch: int, capacity: int, dtype: Any = jnp.float32) -> TokenCache:
         """An empty cache."""

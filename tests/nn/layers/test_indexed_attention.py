@@ -50,6 +50,21 @@ def test_the_loss_moves_the_index_alone_in_both_stages():
         assert np.isfinite(np.asarray(slopes.indexer.query.weight)).all()
 
 
+def test_with_few_keys_the_loss_is_that_on_the_chosen_ones():
+    layer, positions = _make(3), jnp.arange(N)
+    q, weights = layer.indexer.queries(X, X, positions)
+    scores = np.asarray(index_scores(q, layer.indexer.keys(X, positions), weights))
+    queries, keys, _, _ = layer.attention.project(X, positions)
+    dense = np.asarray(attention_weights(queries, keys))
+    expected = 0.0
+    for b, t in np.ndindex(3, N):
+        kept = np.argsort(-scores[b, t, : t + 1], kind="stable")[:3]
+        p = (dense[b, t][:, kept] / dense[b, t][:, kept].sum(axis=-1, keepdims=True)).mean(axis=0)
+        i = np.exp(scores[b, t, kept])
+        expected += (p * np.log(p / (i / i.sum()))).sum() / (3 * N)
+    assert float(_report(layer, X).loss) == pytest.approx(expected, rel=1e-10)
+
+
 def test_an_index_learns_what_attention_reads():
     """Trained on its loss beside dense attention it catches more weight with 3 keys than the last 3 of 12 hold."""
     layer = _make(None, index_heads=8, index_dim=8)
@@ -64,19 +79,21 @@ def test_an_index_learns_what_attention_reads():
     )  # fmt: skip
     after = _report(trained.model, X, 3)
     assert trained.losses[-1] < 0.5 * trained.losses[0]
-    best = _best_recall(layer, 3)
-    assert (
-        float(before.recall.mean()) < 0.85 * best < 0.95 * best < float(after.recall.mean()) < best
-    )
+    best, last = _recalls_by_hand(layer, 3)
+    np.testing.assert_allclose(after.best.mean(), best, atol=1e-12)
+    np.testing.assert_allclose(after.last.mean(), last, atol=1e-12)
+    assert float(before.recall.mean()) < 0.85 * best
+    assert max(0.95 * best, last) < float(after.recall.mean()) < best
     # A stage with few keys begins from there: what is trained is the same, only k is another.
     sparse = IndexedAttention(trained.model.attention, trained.model.indexer, 3)
     np.testing.assert_allclose(_report(sparse, X).recall, after.recall)
 
 
-def _best_recall(layer, k):
+def _recalls_by_hand(layer, k):
     q, keys, _, _ = layer.attention.project(X, jnp.arange(N))
-    summed = np.sort(np.asarray(attention_weights(q, keys)).sum(axis=2) / 2, axis=-1)
-    return summed[..., -k:].sum(axis=-1).mean()
+    summed = np.asarray(attention_weights(q, keys)).sum(axis=2) / 2
+    last = np.tri(N) - np.tri(N, k=-k)
+    return np.sort(summed, axis=-1)[..., -k:].sum(axis=-1).mean(), (summed * last).sum(-1).mean()
 
 
 def test_the_layer_attends_to_the_keys_of_its_index():
