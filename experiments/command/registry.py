@@ -44,6 +44,7 @@ EXPERIMENTS: dict[str, str] = {
     "nmr_geometry": "experiments.molecules.nmr_geometry",
     "nesterov_ode": "experiments.learning_systems.nesterov_ode",
     "attention_scaling": "experiments.learning_systems.attention_scaling",
+    "gated_delta": "experiments.learning_systems.gated_delta",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.benchmarks.bench_propagation",
