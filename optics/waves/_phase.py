@@ -4,7 +4,9 @@ A path of 0.388 m at 532 nm is 5e6 rad, so a float32 phase would be wrong by 0.3
 values that can be looked at now are worked out in float64 on the host; traced float32 values use
 products with an exact rounding error (Dekker 1971, DOI 10.1007/BF01397083) and the exact remainder
 `fmod`. A length that float32 stores is itself rounded to 3e-8, which over 1 m is up to 0.3 rad of
-visible light; so every part takes the wavelength that the field stores, `as_stored`.
+visible light; so every part takes the wavelength that the field stores, `as_stored`. A distance that is known keeps
+its digits also where the wavelength is traced; one that is traced in single precision was rounded before it came here,
+by 0.13 rad at 0.388 m, and is then the distance meant.
 """
 
 from types import ModuleType
@@ -34,10 +36,26 @@ def host_or_traced(*values) -> tuple[ModuleType, tuple[Number, ...]]:
 
 
 def carrier(xp: ModuleType, distance: Number, wavelength: Number) -> Number:
-    """exp(i 2 pi distance / wavelength); `fmod` is exact, only the last wavelength is rounded."""
+    """exp(i 2 pi distance / wavelength); `fmod` is exact, only the last wavelength is rounded.
+
+    Args:
+        xp: What `host_or_traced` gave.
+        distance: As it came in, not what `host_or_traced` made of it: a known length keeps its digits beside a traced
+            single-precision wavelength, as a rounded one and the rest.
+        wavelength: What `host_or_traced` gave.
+    """
     if xp is np:
-        return np.exp(2j * np.pi * (np.fmod(distance, wavelength) / wavelength))
-    return jnp.exp(2j * np.pi * _last_cycle(distance, wavelength))
+        length = np.float64(np.asarray(distance))
+        return np.exp(2j * np.pi * (np.fmod(length, wavelength) / wavelength))
+    if not is_concrete(distance):
+        return jnp.exp(
+            2j * np.pi * _last_cycle(jnp.asarray(distance, wavelength.dtype), wavelength)
+        )
+    length = np.float64(np.asarray(distance))
+    stored = np.asarray(length, wavelength.dtype)
+    rest = np.asarray(length - stored, wavelength.dtype)
+    cycles = _last_cycle(jnp.asarray(stored), wavelength) + rest / wavelength
+    return jnp.exp(2j * np.pi * cycles)
 
 
 @jax.custom_jvp

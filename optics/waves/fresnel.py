@@ -69,12 +69,13 @@ def fresnel_transfer(field: Field, distance: ArrayLike, *, pad: int = 2) -> Fiel
 
 def fresnel_kernel(shape: tuple[int, int], wavelength: Number, pitch: Number, distance: Number):
     """Fresnel transfer function in FFT order; see `fresnel_transfer`."""
+    whole = distance
     xp, (wavelength, pitch, distance) = host_or_traced(wavelength, pitch, distance)
     axes = []
     for n in shape:
         rate = ratio_product(distance, pitch, wavelength, 2 * pitch, count=n**2)
         axes.append(_turn(xp, -fractional_cycles(xp, rate, frequency_indices(n) ** 2)))
-    return carrier(xp, distance, wavelength) * axes[0][:, None] * axes[1][None, :]
+    return carrier(xp, whole, wavelength) * axes[0][:, None] * axes[1][None, :]
 
 
 def fresnel_single_fft(field: Field, distance: ArrayLike) -> Field:
@@ -105,7 +106,7 @@ def fresnel_single_fft(field: Field, distance: ArrayLike) -> Field:
     before = _turn(xp, fractional_cycles(xp, ratio_product(dx, w, dx, 2 * depth), squares))
     rate = ratio_product(w, dx, depth, 2 * dx, count=n**2)
     after = _turn(xp, fractional_cycles(xp, rate, squares))
-    factor = carrier(xp, depth, w) * (dx / w) * (dx / depth) * -1j
+    factor = carrier(xp, abs(distance), w) * (dx / w) * (dx / depth) * -1j
     amplitude = _conjugate_if(z < 0, field.amplitude)
     shifted = jnp.fft.ifftshift(_scale(amplitude, before, before), axes=(-2, -1))
     spectrum = jnp.fft.fftshift(jnp.fft.fft2(shifted), axes=(-2, -1))
@@ -149,7 +150,7 @@ def fresnel_chirp_z(
     amplitude = _conjugate_if(z < 0, field.amplitude)
     for axis, (n_out, offset) in enumerate(zip(shape, offsets, strict=True)):
         amplitude = _chirp_z(xp, amplitude, axis - 2, n_out, (w, dx, depth, pitch, offset))
-    factor = carrier(xp, depth, w) * (dx / w) * (dx / depth) * -1j
+    factor = carrier(xp, abs(distance), w) * (dx / w) * (dx / depth) * -1j
     amplitude = _conjugate_if(z < 0, amplitude * jnp.asarray(factor).astype(amplitude.dtype))
     return Field(amplitude, field.wavelength, pixel_pitch)
 
@@ -229,7 +230,7 @@ def fraunhofer(
         chirps.append(_turn(xp, turns))
     amplitude = _conjugate_if(z < 0, field.amplitude)
     amplitude = _matrix_dft(field, amplitude, depth, shape, pixel_pitch, centre)
-    amplitude = _scale(amplitude, carrier(xp, depth, w) * chirps[0], chirps[1])
+    amplitude = _scale(amplitude, carrier(xp, abs(distance), w) * chirps[0], chirps[1])
     return Field(_conjugate_if(z < 0, amplitude), field.wavelength, pixel_pitch)
 
 
@@ -264,7 +265,7 @@ def focal_plane(
     _warn_window("focal_plane", field, focal_length, shape, pixel_pitch, centre, with_input=False)
     xp, (w, f) = host_or_traced(field.wavelength, focal_length)
     amplitude = _matrix_dft(field, field.amplitude, f, shape, pixel_pitch, centre)
-    phase = jnp.asarray(carrier(xp, 2 * f, w)).astype(amplitude.dtype)
+    phase = jnp.asarray(carrier(xp, 2 * focal_length, w)).astype(amplitude.dtype)
     return Field(amplitude * phase, field.wavelength, pixel_pitch)
 
 

@@ -140,9 +140,9 @@ def angular_spectrum_kernel(
     shape: tuple[int, int], wavelength: Number, pitch: Number, distance: Number
 ):
     """Band-limited exact transfer function in FFT order; see `angular_spectrum`."""
-    xp, (wavelength, pitch, distance) = host_or_traced(wavelength, pitch, distance)
     axes = tuple(_frequency_axes(shape))
-    waves, sine_squared = _plane_waves(xp, axes, wavelength, pitch, distance)
+    waves, sine_squared = _plane_waves(axes, wavelength, pitch, distance)
+    xp, (wavelength, pitch, distance) = host_or_traced(wavelength, pitch, distance)
     drift = 0.0
     for n, column in axes:
         # Walk-off in half windows: the band limit is walk_off <= cos(angle).
@@ -152,8 +152,10 @@ def angular_spectrum_kernel(
     return xp.where(kept, waves, 0.0)
 
 
-def _plane_waves(xp, axes, wavelength: Number, pitch: Number, distance: Number):
+def _plane_waves(axes, wavelength: Number, pitch: Number, distance: Number):
     """Exact transfer function at frequencies column / (n pitch) of both axes, and squared sines of the angles."""
+    whole = distance
+    xp, (wavelength, pitch, distance) = host_or_traced(wavelength, pitch, distance)
     sine_squared, cycles = 0.0, 0.0
     for n, column in axes:
         sine_squared = sine_squared + (column * (wavelength / (n * pitch))) ** 2
@@ -161,7 +163,7 @@ def _plane_waves(xp, axes, wavelength: Number, pitch: Number, distance: Number):
         cycles = cycles - fractional_cycles(xp, rate, column**2)
     travels = sine_squared < 1
     _, excess = sqrt_excess(xp, xp.where(travels, -sine_squared, 0.0))
-    wave = carrier(xp, distance, wavelength) * xp.exp(
+    wave = carrier(xp, whole, wavelength) * xp.exp(
         2j * np.pi * (cycles + excess * (distance / wavelength))
     )
     # The grazing wave, on the grid where the wavelength is a whole number of half pitches, has no slope.
@@ -175,7 +177,8 @@ def whole_band_kernel(shape: tuple[int, int], wavelength: Number, pitch: Number,
     xp, numbers = host_or_traced(wavelength, pitch, distance)
     fine = xp is np and needs_fine_nodes(numbers[1], numbers[0])
     nodes, weights = band_nodes(max(shape) // 2, fine)
-    transfer, _ = _plane_waves(xp, ((1, nodes[:, None]), (1, nodes[None, :])), *numbers)
+    axes = ((1, nodes[:, None]), (1, nodes[None, :]))
+    transfer, _ = _plane_waves(axes, wavelength, pitch, distance)
     lags = (frequency_indices(shape[0]), frequency_indices(shape[1]))
     return xp.fft.fft2(plane_response(xp, transfer, lags, nodes, weights))
 
@@ -184,6 +187,7 @@ def rayleigh_sommerfeld_kernel(
     shape: tuple[int, int], wavelength: Number, pitch: Number, distance: Number
 ):
     """Transform of the sampled impulse response in FFT order; see `rayleigh_sommerfeld`."""
+    whole = distance
     xp, (wavelength, pitch, distance) = host_or_traced(wavelength, pitch, distance)
     sign, depth = xp.where(distance < 0, -1.0, 1.0), xp.abs(distance)
     tangent_squared, cycles = 0.0, 0.0
@@ -192,7 +196,7 @@ def rayleigh_sommerfeld_kernel(
         rate = ratio_product(pitch, wavelength, pitch, 2.0 * depth)
         cycles = cycles + fractional_cycles(xp, rate, column**2)
     secant, excess = sqrt_excess(xp, tangent_squared)
-    wave = carrier(xp, distance, wavelength) * xp.exp(
+    wave = carrier(xp, whole, wavelength) * xp.exp(
         2j * np.pi * sign * (cycles + excess * (depth / wavelength))
     )
     near, far = 1 / (2 * np.pi * depth * secant), sign / wavelength
@@ -212,8 +216,8 @@ def _automatic_kernel(longer: int) -> Kernel:
             return (near_kernel if near else rayleigh_sommerfeld_kernel)(shape, *values)
         return jax.lax.cond(
             near,
-            lambda: near_kernel(shape, *values),
-            lambda: rayleigh_sommerfeld_kernel(shape, *values),
+            lambda: near_kernel(shape, wavelength, pitch, distance),
+            lambda: rayleigh_sommerfeld_kernel(shape, wavelength, pitch, distance),
         )
 
     return kernel

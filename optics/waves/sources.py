@@ -79,7 +79,7 @@ def gaussian_beam(
     q0 = -1j * np.pi * waist_**2 / wavelength_
     radius_squared = (y - y0) ** 2 + (x - x0) ** 2
     transverse = xp.exp(1j * np.pi * radius_squared / (wavelength_ * (q0 + z)))
-    amplitude = carrier(xp, z, wavelength_) * (q0 / (q0 + z)) * transverse
+    amplitude = carrier(xp, position, wavelength_) * (q0 / (q0 + z)) * transverse
     return _field(amplitude, wavelength, pixel_pitch, dtype)
 
 
@@ -120,7 +120,9 @@ def point_source(
     radius = xp.sqrt(radius_squared + depth**2)
     # R - |z| without cancellation.
     cycles = radius_squared / (radius + depth) / wavelength_
-    amplitude = carrier(xp, z, wavelength_) * xp.exp(2j * np.pi * sign * cycles) * (depth / radius)
+    amplitude = (
+        carrier(xp, distance, wavelength_) * xp.exp(2j * np.pi * sign * cycles) * (depth / radius)
+    )
     return _field(amplitude, wavelength, pixel_pitch, dtype)
 
 

@@ -104,6 +104,32 @@ def test_a_source_and_its_propagated_light_have_one_phase():
     assert abs(np.angle(np.asarray(long.amplitude)[1, 1] * np.exp(-1j * expected))) < 1e-5
 
 
+WINDOW = {"shape": (3, 3), "pixel_pitch": 20e-6}
+KNOWN = {
+    "propagate": lambda f: propagate(f, 0.388),
+    "nearer": lambda f: propagate(f, 1.7e-3),  # than the impulse response is sampled
+    "fresnel_transfer": lambda f: fresnel.fresnel_transfer(f, 1.7e-3),
+    "fresnel_single_fft": lambda f: fresnel.fresnel_single_fft(f, -0.1),
+    "fresnel_chirp_z": lambda f: fresnel.fresnel_chirp_z(f, 0.388, **WINDOW),
+    "fraunhofer": lambda f: fresnel.fraunhofer(f, 0.388, **WINDOW),
+    "focal_plane": lambda f: fresnel.focal_plane(f, 0.388, **WINDOW),
+    "point_source": lambda f: sources.point_source((3, 3), f.wavelength, 20e-6, -0.1),
+    "gaussian_beam": lambda f: sources.gaussian_beam(
+        (3, 3), f.wavelength, 20e-6, 1e-4, position=0.388
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_known_distance_keeps_its_phase_under_jit(name):
+    start = sources.plane_wave((3, 3), 633e-9, 20e-6)
+    expected, found = KNOWN[name](start).amplitude, jax.jit(KNOWN[name])(start).amplitude
+    # A distance rounded to single precision is off by 1e-8, 1.5e-9 or 3e-11 m, 3e-4 rad for the last; the chirps of
+    # single precision leave 2e-5.
+    scale = float(np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * scale)
+
+
 @pytest.mark.parametrize("element", [elements.thin_lens, elements.spherical_lens])
 def test_a_lens_has_the_phase_of_its_wavelength_at_the_rim(element):
     n, pitch, wavelength, f = 64, 200e-6, 633e-9, 3.0
