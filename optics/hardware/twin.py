@@ -26,7 +26,7 @@ from optics.hardware.modulator import bent_by, drive_of
 from optics.media.free_space import FreeSpace, make_free_space
 from optics.media.geometry import Geometry
 from optics.media.scattering import Scatterer, ScatteringMedium, make_medium
-from optics.waves.field import computed_once, over_batch
+from optics.waves.field import computed_once, middle_axis, over_batch
 from optics.waves.shifts import rotate
 from optics.waves.zernike import noll_to_nm, zernike_radial
 
@@ -215,7 +215,7 @@ def _filtered(field, transfer):
 
 def _unit_grid(shape):
     """Coordinates symmetric about the middle of the panel, +-1 at the half width."""
-    axes = [(np.arange(n) - (n - 1) / 2) / (n / 2) for n in shape]
+    axes = [middle_axis(n) / (n / 2) for n in shape]
     return np.meshgrid(*axes, indexing="ij")
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Complex, Float
 
 from optics._checks import check_in_range
 from optics._numbers import takes_numbers
+from optics.waves.field import middle_block
 
 _DARK = 1e-30  # Power below which there is no light to share out.
 
@@ -25,7 +26,8 @@ def encode_images(
     """Loads images as amplitudes of flat phase: each pixel becomes a square block, the rest of the panel is dark.
 
     The mean intensity over the panel is set to 1, so that every sample carries the same power. Encoding and up-sampling
-    of the paper are unknown; this is our choice.
+    of the paper are unknown; this is our choice. The image stands in the middle of the panel
+    (`optics.waves.field.middle_axis`), half a pixel from the optical axis for an even panel.
 
     Args:
         images: Grey values `(..., h, w)`, any non-negative scale.
@@ -44,7 +46,7 @@ def encode_images(
         )
     real = jnp.finfo(dtype).dtype
     amplitude = jnp.repeat(jnp.repeat(images.astype(real), factor, axis=-2), factor, axis=-1)
-    top, left = (shape[0] - factor * height) // 2, (shape[1] - factor * width) // 2
+    top, left = middle_block(shape[0], factor * height), middle_block(shape[1], factor * width)
     widths = [(0, 0)] * (images.ndim - 2)
     widths += [(top, shape[0] - factor * height - top), (left, shape[1] - factor * width - left)]
     amplitude = jnp.pad(amplitude, widths)

@@ -4,8 +4,6 @@ A readout sees intensities only. Scores are shares of the power that all detecto
 no other answer. Layout, gain and loss of the papers are unknown: they are parameters, the defaults our choice.
 """
 
-import math
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,7 +12,7 @@ from jaxtyping import Array, Complex, Float, Int
 
 from optics._checks import check_positive
 from optics._numbers import as_real, into, takes_numbers
-from optics.waves.field import intensity, over_batch
+from optics.waves.field import intensity, middle_block, over_batch
 
 
 @takes_numbers
@@ -110,8 +108,8 @@ def make_readout(
 ) -> Readout:
     """Square detector regions in centred rows, as even as the class count allows (4 -> 2 + 2, 10 -> 3 + 4 + 3).
 
-    Centred on the middle of the window, between samples (N - 1) / 2 for even N, so that the layout is its own mirror
-    image; the optical axis, sample N // 2, is half a pixel beside it.
+    Centred on the middle of the window (`optics.waves.field.middle_axis`), between samples for even N, so that the
+    layout is its own mirror image; the optical axis, sample N // 2, is half a pixel beside it.
 
     Args:
         shape: Camera grid.
@@ -140,20 +138,11 @@ def make_readout(
     index = 0
     for row, count in enumerate(per_row):
         for column in range(count):
-            y0 = _corner(shape[0], side, (row - (n_rows - 1) / 2) * pitch)
-            x0 = _corner(shape[1], side, (column - (count - 1) / 2) * pitch)
+            y0 = middle_block(shape[0], side, (row - (n_rows - 1) / 2) * pitch)
+            x0 = middle_block(shape[1], side, (column - (count - 1) / 2) * pitch)
             regions[index, y0 : y0 + side, x0 : x0 + side] = 1
             index += 1
     return Readout(jnp.asarray(regions), gain)
-
-
-def _corner(n: int, side: int, offset: float) -> int:
-    """First pixel of a region whose middle lies `offset` from that of n pixels; opposite offsets give mirror images."""
-    if offset == 0:
-        return (n - side) // 2
-    # Halves go outwards on both sides; a little less than a half, for offsets are not exact.
-    far = math.floor((n - side) / 2 + abs(offset) + 0.5 - 1e-9)
-    return far if offset > 0 else n - side - far
 
 
 class PortReadout(eqx.Module):

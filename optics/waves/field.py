@@ -13,9 +13,12 @@ there (`optics.media.geometry.Geometry.field` and `amplitude_of`). What both sid
 directions, calling an element and its `backward`, with one law: <backward(u), v> = <u, forward(v)>, no conjugate.
 """
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
 from optics._checks import check_finite, check_positive
@@ -159,3 +162,21 @@ def crop_to(
         start = n // 2 - target // 2
         slices.append(slice(start, start + target))
     return amplitude[..., slices[0], slices[1]]
+
+
+def middle_axis(n: int) -> np.ndarray:
+    """Sample numbers from the middle of a window of `n`, not from its optical axis.
+
+    The other centre beside `centred_axis`, half a sample from it for even n: what is drawn over a whole panel and is to
+    be its own mirror image stands about it, such as detector regions, enlarged images (`middle_block`) and aberrations.
+    """
+    return np.arange(n) - (n - 1) / 2
+
+
+def middle_block(n: int, side: int, offset: float = 0.0) -> int:
+    """First of `side` samples whose middle lies `offset` from that of n samples; opposite offsets are mirror images."""
+    if offset == 0:
+        return (n - side) // 2
+    # Halves go outwards on both sides; a little less than a half, for offsets are not exact.
+    far = math.floor((n - side) / 2 + abs(offset) + 0.5 - 1e-9)
+    return far if offset > 0 else n - side - far

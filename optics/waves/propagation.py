@@ -41,6 +41,7 @@ from optics.waves.sampling import (
     transfer_function_limit,
     warn_below,
     warn_beyond,
+    warn_if_swapped,
 )
 
 # (padded shape, wavelength, pixel pitch, distance) -> transfer function in FFT order
@@ -245,6 +246,7 @@ def convolve(
 
 @lru_cache(maxsize=4)
 def _host_kernel(kernel: Kernel, padded, wavelength, pitch, distance, dtype: str) -> np.ndarray:
+    warn_if_swapped(pitch, wavelength)
     return kernel(padded, wavelength, pitch, distance).astype(dtype)
 
 

@@ -316,6 +316,8 @@ def test_a_pitch_in_the_place_of_the_wavelength_is_told():
         make_free_space((2, 2), 532e-9, 8e-6, 1e-3)
     with pytest.warns(SamplingWarning, match="if they are swapped, give them by name"):
         sources.plane_wave((2, 2), 8e-6, 532e-9)
+    with pytest.warns(SamplingWarning, match="if they are swapped, give them by name"):
+        propagate(Field(jnp.ones((2, 2)), 8e-6, 532e-9), 1e-3)
 
 
 def test_opposite_regions_are_mirror_images():

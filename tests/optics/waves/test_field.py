@@ -14,6 +14,8 @@ from optics.waves.field import (
     crop_to,
     grid_coordinates,
     intensity,
+    middle_axis,
+    middle_block,
     over_batch,
     pad_to,
 )
@@ -146,3 +148,14 @@ def test_a_plane_computed_once_is_not_evaluated_for_each_field():
     assert max(sizes) == phase.size
     # If this fails, XLA has learnt it, and `computed_once` can go.
     assert max(_values_in_loops_with_a_sine(careless, phase, fields)) == fields.size
+
+
+@pytest.mark.parametrize("n", [7, 8, 50])
+def test_the_middle_of_a_window_is_half_a_sample_from_the_axis_of_an_even_one(n):
+    shift = middle_axis(n) - np.asarray(centred_axis(n, 1.0))
+    np.testing.assert_allclose(shift, 0.5 if n % 2 == 0 else 0)
+    np.testing.assert_array_equal(middle_axis(n), -middle_axis(n)[::-1])
+    for side, offset in ((2, 2.5), (3, 1.0), (3, 0.5)):
+        low, high = (middle_block(n, side, o) for o in (-offset, offset))
+        assert low == n - side - high
+        assert abs(np.mean(middle_axis(n)[high : high + side]) - offset) <= 0.5
