@@ -46,9 +46,9 @@ notebooks: .venv/.installed-test
 
 # A notebook is executed where a line of the packages has changed since. One that fails fails this, and so does a warning,
 # a link that leads nowhere, and a picture, style or script from the network. One thread of BLAS: beside other jobs two
-# made a notebook of one minute take five.
+# made a notebook of one minute take five. Pages are read and notebooks executed in as many processes as there are cores.
 docs: .venv/.installed-docs
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -j auto -b html docs docs/_build/html
 	$(BIN)/python docs/check_site.py docs/_build/html
 
 # Each package that ours is compared with in an environment of its own; then `make test` compares with it.

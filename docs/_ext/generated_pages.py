@@ -1,13 +1,15 @@
 """Before Sphinx reads: the gallery, the API pages, the map and the notebooks are written into docs/generated/."""
 
 import contextlib
+import importlib
 from pathlib import Path
 
 import api_pages
 import gallery
 import package_map
-from pages import copy_changed, remove_others, write_changed
-from source_tree import ROOT
+from jupyter_cache import get_cache
+from pages import copy_changed, remove_others, spread, write_changed
+from source_tree import LIBRARIES, ROOT, modules, wings
 
 from experiments.command.compilation_cache import kept_programs
 from experiments.command.storage import Store
@@ -43,6 +45,17 @@ of the repository.
 """
 
 
+def _prepare(app, env, names):
+    names[:] = spread(names, "generated/notebooks/")
+    # Made here once; two processes that find none would both make its tables.
+    get_cache(app.config.nb_execution_cache_path).list_cache_records()
+    # Each twenty pages are read in a process of their own; what the API's import is imported once, before they fork.
+    for package in LIBRARIES:
+        for wing in wings(package):
+            for module in modules(wing.name):
+                importlib.import_module(module.name)
+
+
 def setup(app):
     """Writes once the configuration is read; notebooks share the compiled programs of the command line."""
     programs = contextlib.ExitStack()
@@ -52,4 +65,5 @@ def setup(app):
         "config-inited",
         lambda app, config: write_all(Path(app.srcdir) / "generated", Store(ROOT / "results")),
     )
+    app.connect("env-before-read-docs", _prepare)
     return {"parallel_read_safe": True}
