@@ -28,7 +28,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -39,7 +39,7 @@ from quantum.circuits.gates import Gate, fsim, matrix_gate
 from quantum.circuits.noisy_circuit import Fault, NoisyCircuit
 from quantum.circuits.played import is_played
 from quantum.circuits.tolerance import ACCEPTED
-from quantum.noise.schedule import schedule
+from quantum.noise.schedule import Idle, schedule
 
 # What a table may say of a qubit and of a coupler.
 _OF_QUBIT = (
@@ -287,7 +287,7 @@ def add_noise(
         mixed: Qubits that start otherwise than in |0>, as in `path_weights`; they relax from the beginning.
     """
     steps: list[Operation | Fault] = []
-    for step in schedule(circuit, model.duration, mixed):
+    for step in _steps(circuit, _times(model), tuple(mixed)):
         if isinstance(step, Operation):
             steps += _played(step, model, frame)
             continue
@@ -295,6 +295,25 @@ def add_noise(
         if idle.pauli_error > 0:
             steps.append(Fault(idle, (step.qubit,)))
     return NoisyCircuit(circuit.n_qubits, tuple(steps))
+
+
+@lru_cache(maxsize=8)
+def _steps(
+    circuit: Circuit, times: NoiseModel, mixed: tuple[int, ...]
+) -> tuple[Operation | Idle, ...]:
+    """The schedule of a circuit, kept for the next model: it takes longer than putting the noise in."""
+    return tuple(schedule(circuit, times.duration, mixed))
+
+
+def _times(model: NoiseModel) -> NoiseModel:
+    """The times of gates alone: models that differ in their errors have one schedule."""
+    qubits, couplers = (
+        {key: {n: row[n] for n in row if n.endswith("_qubit_time")} for key, row in table.items()}
+        for table in (model.qubits, model.couplers)
+    )
+    return NoiseModel(
+        one_qubit_time=model.one_qubit_time, two_qubit_time=model.two_qubit_time, qubits=qubits, couplers=couplers,
+    )  # fmt: skip
 
 
 def echo_fidelity(circuit: Circuit, model: NoiseModel, *, idle: bool = False) -> float:
@@ -314,7 +333,9 @@ def echo_fidelity(circuit: Circuit, model: NoiseModel, *, idle: bool = False) ->
 def _played(
     operation: Operation, model: NoiseModel, frame: Frame | None
 ) -> list[Operation | Fault]:
-    if len(operation.qubits) == 1 or not is_played(operation.gate):
+    if not is_played(operation.gate):
+        return [operation]
+    if len(operation.qubits) == 1:
         return [operation, *_gate_faults(operation, model, 0.0)]
     before, after = frame(operation) if frame else ((), ())
     turned, coherent = _over_rotated(operation, model)
@@ -322,8 +343,6 @@ def _played(
 
 
 def _gate_faults(operation: Operation, model: NoiseModel, coherent: float) -> list[Fault]:
-    if not is_played(operation.gate):
-        return []
     n, quoted = len(operation.qubits), model.error(operation)
     relax, relaxed = _relaxation(operation, model) if model.relax_in_gates else ([], 0.0)
     if relaxed > quoted * _ROUNDED:

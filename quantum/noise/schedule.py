@@ -50,19 +50,19 @@ def schedule(
         late = min(ahead[qubit] for qubit in used) if used else 0.0
         for qubit in used:
             ahead[qubit] -= late
-        gates = [op for op in moment if not is_waiting(op.gate)]
-        for operation in gates:
+        gates = [(op, duration(op)) for op in moment if not is_waiting(op.gate)]
+        for operation, seconds in gates:
             # A turn about z of two qubits is no reason for one to wait for the other.
             held = operation.qubits if is_played(operation.gate) else ()
             start = max((ahead[q] for q in held), default=0.0)
             for qubit in held:
                 yield from hold(qubit, start)
-                ahead[qubit] = start + duration(operation)
+                ahead[qubit] = start + seconds
             yield operation
             begun.update(operation.qubits)
-        for qubit, until in _waits(moment, ahead):
+        for qubit, until in _waits(moment, ahead) if len(gates) < len(moment) else ():
             yield from hold(qubit, until)
-        length = max(map(duration, gates), default=0.0)
+        length = max((seconds for _, seconds in gates), default=0.0)
         for qubit in used:
             yield from hold(qubit, length)
             ahead[qubit] -= length

@@ -182,3 +182,19 @@ def test_a_qubit_that_does_not_start_in_zero_relaxes_from_the_beginning():
     model = NoiseModel(t1=T1)
     assert [f.qubits for f in add_noise(late, model).faults] == [(0,)]
     assert [f.qubits for f in add_noise(late, model, mixed=(1,)).faults] == [(1,), (0,)]
+
+
+def test_models_share_a_schedule_only_where_their_times_are_the_same():
+    """Qubit 2 waits in |1> for a slower pulse on 0 and for the gate on 0 and 1; the circuit is the same for all."""
+    pulses = tuple(Operation(Gate("x"), (q,)) for q in range(3))
+    circuit = Circuit(3, (pulses, (Operation(Gate("cz"), (0, 1)),)))
+    tables = (
+        (42, {}),
+        (142, {"qubits": {0: {"one_qubit_time": 125e-9}}}),
+        (342, {"couplers": {(0, 1): {"two_qubit_time": 342e-9}}}),
+    )
+    for nanoseconds, table in tables:
+        for t1 in (T1, T1 / 2):
+            expected = 1 - 2 * math.exp(-nanoseconds * 1e-9 / t1)
+            found = value(circuit, NoiseModel(t1=t1, **table), qubit=2)
+            assert found == pytest.approx(expected, rel=1e-9)
