@@ -18,8 +18,13 @@ FILES = (
     "tests/optics/test_user_input_rows.py",
     "tests/quantum/as_users_call.py",
 )
+# As in conftest.py: one MLIR context for all programs, and less to look through for the garbage collector.
 PROGRAM = """
-import sys, jax, pytest
+import functools, gc, sys, jax, pytest
+from jax._src.interpreters import mlir
+if jax.__version_info__[:2] == (0, 10):
+    mlir.make_ir_context = functools.cache(mlir.make_ir_context)
+gc.set_threshold(50_000, 20, 20)
 assert not jax.config.jax_enable_x64
 assert jax.config.jax_numpy_rank_promotion == "allow"
 code = pytest.main(["-q", "-x", "--noconftest", "-p", "no:cacheprovider", *sys.argv[1:]])
