@@ -63,11 +63,10 @@ def test_the_first_piece_alone_gives_a_picture_with_the_final_numbers_of_it(outc
 
 
 def test_without_a_gap_all_three_agree():
-    config = dataclasses.replace(
-        TINY, n_classes=(2,), depths=(1,), repeats=1, gap=Imperfections(), camera=False
-    )
+    # Classes and depth of `outcome`, whose programs are compiled.
+    config = dataclasses.replace(TINY, n_classes=(4,), repeats=1, gap=Imperfections(), camera=False)
     scores = ffm_depth.run(config).arrays
-    ideal, in_silico, ffm = (scores[f"accuracy.{m}.depth1"][0] for m in ffm_depth.METHODS)
+    ideal, in_silico, ffm = (scores[f"accuracy.{m}.depth2"][0] for m in ffm_depth.METHODS)
     assert ideal == in_silico
     assert (
         abs(ideal - ffm) <= 5
@@ -87,14 +86,14 @@ def test_pieces_of_an_interrupted_run_are_used():
         def save(self, label, arrays, seconds):
             self.kept[label] = arrays
 
-    config = dataclasses.replace(TINY, n_classes=(2,), depths=(1,), repeats=1)
+    config = dataclasses.replace(TINY, n_classes=(4,), repeats=1)
     pieces = Pieces()
     first = ffm_depth.run(config, Context(pieces=pieces))
-    assert list(pieces.kept) == ["classes2.depth1.repeat0"]
-    pieces.kept["classes2.depth1.repeat0"]["accuracy"] = np.array([1.0, 2.0, 3.0])
+    assert list(pieces.kept) == ["classes4.depth2.repeat0"]
+    pieces.kept["classes4.depth2.repeat0"]["accuracy"] = np.array([1.0, 2.0, 3.0])
     again = ffm_depth.run(config, Context(pieces=pieces))
-    assert again.metrics["accuracy.ffm.depth1"].value == 3.0
-    assert first.metrics["accuracy.ffm.depth1"].value != 3.0
+    assert again.metrics["accuracy.ffm.depth2"].value == 3.0
+    assert first.metrics["accuracy.ffm.depth2"].value != 3.0
 
 
 def test_published_numbers_are_the_sheet_s_and_never_called_comparable_on_other_data():
