@@ -17,6 +17,7 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "spins": ("qutip==5.3.1", "dynamiqs==0.3.7"),
     "sax": ("sax==0.18.2",),  # wants an older jax
     "networks": ("torchoptics==1.0.2", "neurophox==0.1.0a4"),  # torch and TensorFlow
+    "transformers": ("torch==2.13.0", "transformers==5.24.0"),
 }
 _HOME = {
     "qutip": "spins",
@@ -24,6 +25,8 @@ _HOME = {
     "sax": "sax",
     "torchoptics": "networks",
     "neurophox": "networks",
+    "transformers": "transformers",
+    "torch": "transformers",
 }
 # A peer may run in this interpreter where it is installed here; these two never can.
 _APART = ("sax", "neurophox", "chromatix")
