@@ -42,6 +42,7 @@ EXPERIMENTS: dict[str, str] = {
     "nmr_echo": "experiments.molecules.nmr_echo",
     "nmr_circuits": "experiments.molecules.nmr_circuits",
     "nmr_geometry": "experiments.molecules.nmr_geometry",
+    "language_model": "experiments.learning_systems.language_model",
     "nesterov_ode": "experiments.learning_systems.nesterov_ode",
     "attention_scaling": "experiments.learning_systems.attention_scaling",
     "gated_delta": "experiments.learning_systems.gated_delta",
