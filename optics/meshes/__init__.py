@@ -1,7 +1,7 @@
 """Meshes of interferometers, columns of couplers and phases that make any matrix.
 
 Reading order: `mzi`, `columns`, `mesh`, `decomposition` (unitary to phases), `takagi` and `symmetric` (cores that are
-their own transpose), `s_matrix`. Imports `optics._checks`, `_dark` and `_numbers` only.
+their own transpose), `s_matrix`, `touchstone`. Imports `optics._checks`, `_dark` and `_numbers` only.
 """
 
 # Order of dependency, which ruff would sort away.
