@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from nn._checks import check_at_least, check_divides
 from nn.kernels.attention import dense_attention
+from nn.kernels.online_attention import online_attention
 from nn.layers.caches import TokenCache, make_cache
 from nn.layers.feed_forward import split_key
 from nn.layers.linear import AbstractLinear, make_dense
@@ -92,7 +93,7 @@ class Attention(eqx.Module):
         if cache is not None:
             cache, entries, key_positions = cache.extend(k=k, v=v)
             k, v = entries["k"], entries["v"]
-        mixed = dense_attention(
+        mixed = attend(
             q,
             k,
             v,
@@ -153,6 +154,28 @@ class Attention(eqx.Module):
         ring = self.window is not None and self.window < capacity
         slots = self.window if ring and self.window is not None else capacity
         return make_cache(batch, slots, ring=ring, dtype=dtype, k=shape, v=shape)
+
+
+def attend(
+    q: Float[Array, "batch n heads head_dim"],
+    k: Float[Array, "batch keys kv_heads head_dim"],
+    v: Float[Array, "batch keys kv_heads value_dim"],
+    **options: Any,
+) -> Float[Array, "batch n heads value_dim"]:
+    """Softmax attention with all weights stored for few queries, and in blocks for many; the same numbers.
+
+    Args:
+        q: Queries.
+        k: Keys.
+        v: Values.
+        **options: What both take, see `nn.kernels.dense_attention`.
+    """
+    kernel = online_attention if q.shape[1] >= _MANY else dense_attention
+    return kernel(q, k, v, **options)
+
+
+# From here on blocks were faster on a CPU, by 2.7 forward and 1.9 with the gradient at 128 queries, 10 and 7 at 1,024.
+_MANY = 128
 
 
 def make_attention(

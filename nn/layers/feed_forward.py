@@ -88,6 +88,6 @@ def make_gelu_mlp(
     )
 
 
-def split_key(key: PRNGKeyArray | None, n: int) -> list[PRNGKeyArray | None]:
+def split_key(whole: PRNGKeyArray | None, n: int) -> list[PRNGKeyArray | None]:
     """n keys of one, or as many None."""
-    return [None] * n if key is None else list(jax.random.split(key, n))
+    return [None] * n if whole is None else list(jax.random.split(whole, n))

@@ -24,9 +24,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from nn._checks import check_at_least, check_choice
-from nn.kernels.attention import dense_attention
 from nn.kernels.indexed_attention import index_scores, select_keys
 from nn.kernels.selection import Selection, gathered_attention
+from nn.layers.attention import attend
 from nn.layers.caches import TokenCache, make_cache
 from nn.layers.feed_forward import split_key
 from nn.layers.indexer import Indexer, make_indexer
@@ -163,7 +163,7 @@ class LatentAttention(eqx.Module):
 
 def _attention(q, k, v, choice: Selection | None, places, scale):
     if choice is None:
-        return dense_attention(q, k, v, scale=scale, **places)
+        return attend(q, k, v, scale=scale, **places)
     return gathered_attention(q, k, v, choice, scale=scale)[0]
 
 

@@ -161,19 +161,21 @@ def make_decoder(config: DecoderConfig, *, key: PRNGKeyArray, dtype: Any = jnp.f
             feed = make_mixture(config.width, config.mixture, key=feed_key, dtype=dtype)
         return Block(norms[0], mixer, norms[1], feed)
 
-    return frame(config, lambda key: make_stack(make_block, config.n_layers, key=key), key, dtype)
+    return frame(
+        config, lambda key: make_stack(make_block, config.n_layers, key=key), dtype, key=key
+    )
 
 
 def frame(
-    config: Any, make_body: Any, key: PRNGKeyArray, dtype: Any, *, norm_from_one: bool = False
+    config: Any, make_body: Any, dtype: Any, *, key: PRNGKeyArray, norm_from_one: bool = False
 ) -> Decoder:
     """A decoder around blocks of any kind.
 
     Args:
         config: Has `vocabulary`, `width`, `norm_eps` and `tied`.
         make_body: key -> stack of blocks.
-        key: PRNG key.
         dtype: Type of the weights.
+        key: PRNG key.
         norm_from_one: Whether the weights of the last norm are counted from one.
     """
     table_key, body_key, head_key = jax.random.split(key, 3)

@@ -129,7 +129,7 @@ def make_hybrid(config: HybridConfig, *, key: PRNGKeyArray, dtype: Any = jnp.flo
 
     n_periods = config.n_layers // config.period
     make_body = lambda key: make_stack(make_period, n_periods, key=key)  # noqa: E731
-    return frame(config, make_body, key, dtype, norm_from_one=True)
+    return frame(config, make_body, dtype, key=key, norm_from_one=True)
 
 
 _FEED = {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}

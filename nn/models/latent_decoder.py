@@ -119,7 +119,7 @@ def make_latent_decoder(
         )
         return Stack(stacks, len(stacks))
 
-    return frame(config, make_body, key, dtype)
+    return frame(config, make_body, dtype, key=key)
 
 
 def _parts(config: LatentConfig) -> list[tuple[bool, int]]:

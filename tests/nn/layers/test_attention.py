@@ -49,6 +49,21 @@ def test_all_tokens_see_each_other_where_none_is_later():
         layer(X, make_cache(2, 5, k=(2, 4), v=(2, 4)))
 
 
+def test_many_tokens_are_mixed_in_blocks_to_the_same():
+    """A chunk behind a cache is short and takes the other kernel; a window of 100 spans both."""
+    layer = make_attention(
+        4, heads=2, kv_heads=1, rotary=Rotary(2), window=100, key=KEY, dtype=jnp.float64
+    )
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(1, 140, 4)))
+    apply = jax.jit(lambda x, cache=None: layer(x, cache))
+    whole, _ = apply(x)
+    first, cache = apply(x[:, :130], layer.init_cache(1, 140, jnp.float64))
+    rest, _ = apply(x[:, 130:], cache)
+    assert "while" in str(jax.make_jaxpr(layer.__call__)(x)), "blocks pass in a loop"
+    assert "while" not in str(jax.make_jaxpr(layer.__call__)(x[:, :9]))
+    np.testing.assert_allclose(jnp.concatenate([first, rest], axis=1), whole, atol=1e-13)
+
+
 def test_heads_that_do_not_divide_are_named():
     with pytest.raises(
         ValueError, match="`kv_heads` must divide `heads`, but is 3, and heads is 4"
