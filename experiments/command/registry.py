@@ -46,6 +46,7 @@ EXPERIMENTS: dict[str, str] = {
     "nesterov_ode": "experiments.learning_systems.nesterov_ode",
     "attention_scaling": "experiments.learning_systems.attention_scaling",
     "gated_delta": "experiments.learning_systems.gated_delta",
+    "sparse_attention": "experiments.learning_systems.sparse_attention",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.benchmarks.bench_propagation",

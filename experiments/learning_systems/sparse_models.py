@@ -1,0 +1,317 @@
+"""Texts whose answers lie far back, and small decoders with one kind of attention each, trained on them.
+
+Three tasks in equal parts. Needle: noise, in it a mark and a symbol; at the end the mark again, and the symbol is asked
+for. Recall: pairs of key and value, all keys different; then the keys in another order, and each value is asked for.
+Copy: a row of random symbols, then the row again, symbol by symbol. All need attention to one token far away; copying
+needs it by place, for symbols repeat. Every text counts the same in the loss, however many answers it holds.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.harness.fields import at_least
+from nn.kernels import BranchSizes
+from nn.layers.attention import Attention, make_attention
+from nn.layers.block_mixture_attention import BlockMixtureAttention
+from nn.layers.feed_forward import make_swiglu
+from nn.layers.indexed_attention import IndexedAttention, IndexReport
+from nn.layers.indexer import make_indexer
+from nn.layers.native_sparse_attention import make_native_sparse_attention
+from nn.layers.normalisation import make_rms_norm
+from nn.layers.rotary import Rotary
+from nn.layers.stack import Block, Stack, make_stack
+from nn.models import Decoder, DecoderConfig
+from nn.models.decoder import frame
+from nn.training import adamw, cross_entropy, draw_rows, train
+
+Kind = Literal["dense", "index", "blocks", "branches"]
+TASKS = ("needle", "recall", "copy")
+
+
+class Texts(NamedTuple):
+    """Texts with their answers.
+
+    Attributes:
+        tokens: Tokens, (text, length).
+        counts: Which tokens, from the second on, are answers.
+        task: Number of the task.
+    """
+
+    tokens: np.ndarray
+    counts: np.ndarray
+    task: np.ndarray
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A small decoder and what it may read.
+
+    Attributes:
+        length: Tokens of a text, a multiple of 4.
+        width: Size of a token's vector.
+        n_layers: Blocks of the decoder.
+        heads: Heads.
+        hidden: Hidden size of the feed-forward layers.
+        k: Keys that the index keeps.
+        index_heads: Heads of the index.
+        index_dim: Size of an index key.
+        block: Keys in a block of the mixture, and of NSA, whose compressed keys stand for as many, one after the other.
+        n_mixed: Blocks of the mixture, a query's own among them.
+        n_chosen: Blocks that NSA chooses, a query's own among them.
+        window: Keys in NSA's window.
+        batch_size: Texts in a step.
+        learning_rate: Largest step.
+        n_steps: Steps of every model; counts of steps that are multiples of 25 compile least.
+        n_sparse: Of these, the last ones, in which the indexed model attends to chosen keys only.
+        n_index: Steps in which the index alone learns, between.
+    """
+
+    length: int = 64
+    width: int = 64
+    n_layers: int = 2
+    heads: int = 4
+    hidden: int = 128
+    k: int = 24
+    index_heads: int = 4
+    index_dim: int = 16
+    block: int = 8
+    n_mixed: int = 3
+    n_chosen: int = 2
+    window: int = 4
+    batch_size: int = 24
+    learning_rate: float = 3e-3
+    n_steps: int = 400
+    n_sparse: int = 100
+    n_index: int = 100
+
+    def __post_init__(self):
+        at_least(self, 8, "length")
+        at_least(self, 1, "n_sparse", "n_index", "batch_size", "n_layers", "heads", "k")
+        if self.length % 4:
+            raise ValueError(f"`length` must be a multiple of 4, but is {self.length}.")
+        if self.n_steps <= self.n_sparse:
+            raise ValueError(
+                f"`n_steps` must be above `n_sparse`, {self.n_sparse}, but is {self.n_steps}."
+            )
+
+    @property
+    def branches(self) -> BranchSizes:
+        """Branches of NSA."""
+        return BranchSizes(self.block, self.block, self.block, self.n_chosen, 0, 1, self.window)
+
+    def keys_read(self, kind: Kind) -> int:
+        """Keys that the last token of a text attends to; the index scores all, in a smaller space."""
+        sizes = self.branches
+        return {
+            "dense": self.length,
+            "index": min(self.k, self.length),
+            "blocks": min(self.n_mixed * self.block, self.length),
+            "branches": sizes.count_compressed(self.length)
+            + self.n_chosen * self.block
+            + self.window,
+        }[kind]
+
+    @property
+    def decoder(self) -> DecoderConfig:
+        """The decoder around the attention; two tokens beside the symbols are the mark and the beginning of a row."""
+        return DecoderConfig(
+            self.length // 2 + 2, self.width, self.n_layers, self.heads, self.heads,
+            self.width // self.heads, self.hidden,
+        )  # fmt: skip
+
+
+def make_texts(n_texts: int, sizes: Sizes, seed: int) -> Texts:
+    """Random texts of the three tasks in turn."""
+    rng = np.random.default_rng(seed)
+    n, symbols = sizes.length, sizes.length // 2
+    mark, start = symbols, symbols + 1
+    tokens = rng.integers(0, symbols, (n_texts, n))
+    counts = np.zeros((n_texts, n), bool)
+    task = np.arange(n_texts) % 3
+    for text, answers, kind in zip(tokens, counts, task, strict=True):
+        if kind == 0:
+            place = rng.integers(0, n - 3)
+            text[[place, n - 2]], text[n - 1] = mark, text[place + 1]
+            answers[-1] = True
+        elif kind == 1:  # keys are the lower half of the symbols, values the upper
+            keys = rng.permutation(symbols // 2)[: n // 4]
+            values = rng.integers(symbols // 2, symbols, len(keys))
+            order = rng.permutation(len(keys))
+            text[:] = np.stack([[*keys, *keys[order]], [*values, *values[order]]], 1).reshape(-1)
+            answers[n // 2 + 1 :: 2] = True
+        else:
+            text[0] = start
+            text[n // 2 :] = text[: n // 2]
+            answers[n // 2 + 1 :] = True
+    return Texts(tokens.astype(np.int32), counts[:, 1:], task)
+
+
+def make_model(kind: Kind, sizes: Sizes, key: Any) -> Decoder:
+    """A decoder with random weights; the indexed one begins as a dense one (`give_index`)."""
+    config, dim = sizes.decoder, sizes.width // sizes.heads
+
+    def make_block(key):
+        mixer_key, feed_key = jax.random.split(key)
+        plain = {"heads": sizes.heads, "head_dim": dim, "rotary": Rotary(dim), "key": mixer_key}
+        mixer = (
+            make_native_sparse_attention(
+                sizes.width, kv_heads=sizes.heads, sizes=sizes.branches, **plain
+            )
+            if kind == "branches"
+            else make_attention(sizes.width, **plain)
+        )
+        if kind == "blocks" and isinstance(mixer, Attention):
+            mixer = BlockMixtureAttention(mixer, sizes.block, sizes.n_mixed)
+        norms = [make_rms_norm(sizes.width) for _ in range(2)]
+        feed = make_swiglu(sizes.width, sizes.hidden, key=feed_key)
+        return Block(norms[0], mixer, norms[1], feed)
+
+    return frame(
+        config, lambda key: make_stack(make_block, config.n_layers, key=key), key, jnp.float32
+    )
+
+
+def give_index(model: Decoder, k: int | None, *, heads: int, dim: int, key: Any) -> Decoder:
+    """The decoder with a new index in each attention, its first half with rotary positions; k None attends to all."""
+    attention = model.body.blocks.mixer
+    keys = jax.random.split(key, model.body.n_blocks)
+    width = model.embedding.weight.shape[1]
+    rotary = Rotary(dim // 2, attention.rotary.base)
+    indexer = eqx.filter_vmap(
+        lambda key: make_indexer(width, heads=heads, dim=dim, rotary=rotary, key=key)
+    )(keys)
+    return eqx.tree_at(
+        lambda m: m.body.blocks.mixer, model, IndexedAttention(attention, indexer, k)
+    )
+
+
+def with_k(model: Decoder, k: int | None) -> Decoder:
+    """The indexed decoder with another number of keys."""
+    mixer = model.body.blocks.mixer
+    return eqx.tree_at(
+        lambda m: m.body.blocks.mixer, model, IndexedAttention(mixer.attention, mixer.indexer, k)
+    )
+
+
+def index_reports(body: Stack, x: Any, k: int | None = None) -> tuple[Any, IndexReport]:
+    """Runs the stacked blocks, and what the index of each tells, along a first axis."""
+    arrays, rest = eqx.partition(body.blocks, eqx.is_array)
+
+    def step(x, arrays):
+        block = eqx.combine(arrays, rest)
+        report = block.mixer.report(block.mixer_norm(x), k)
+        return block(x)[0], report
+
+    return jax.lax.scan(step, x, arrays)
+
+
+def answer_loss(model: Decoder, batch: Any, key: Any):
+    """Mean over texts of the mean loss of their answers."""
+    del key
+    tokens, counts, _ = batch
+    return _mean_answers(cross_entropy(model(tokens[:, :-1]), tokens[:, 1:]), counts).mean()
+
+
+def index_only_loss(model: Decoder, batch: Any, key: Any):
+    """Loss of the index, the mean over blocks."""
+    del key
+    return index_reports(model.body, model.embedding(batch[0][:, :-1]))[1].loss.mean()
+
+
+def both_losses(model: Decoder, batch: Any, key: Any):
+    """Loss of the answers and of the index; neither moves what the other does."""
+    return answer_loss(model, batch, key) + index_only_loss(model, batch, key)
+
+
+def measure(model: Decoder, batch: Any):
+    """Share of right answers and mean loss of each text."""
+    tokens, counts, _ = batch
+    logits, targets = model(tokens[:, :-1]), tokens[:, 1:]
+    right = (logits.argmax(axis=-1) == targets).astype(jnp.float32)
+    return _mean_answers(right, counts), _mean_answers(cross_entropy(logits, targets), counts)
+
+
+def measure_index(model: Decoder, batch: Any):
+    """Shares of attention's weight, (text, block), on the chosen keys, the best and the last, at the answers."""
+    tokens, counts, _ = batch
+    _, report = index_reports(model.body, model.embedding(tokens[:, :-1]))
+    return tuple(
+        _mean_answers(part, jnp.broadcast_to(counts, part.shape)).T
+        for part in (report.recall, report.best, report.last)
+    )
+
+
+def _mean_answers(values, counts):
+    return jnp.where(counts, values, 0).sum(axis=-1) / counts.sum(axis=-1)
+
+
+class Trainer(NamedTuple):
+    """Draws and optimisers of one configuration; the same objects for all seeds, so that nothing compiles twice."""
+
+    sizes: Sizes
+    draw: Any
+    whole: Any
+    index: Any
+    sparse: Any
+
+
+@cache
+def make_trainer(sizes: Sizes) -> Trainer:
+    """Optimisers: for whole trainings, for the index, and for the stage with few keys at a third of the rate."""
+    rate = sizes.learning_rate
+    return Trainer(
+        sizes,
+        draw_rows(sizes.batch_size),
+        adamw(rate, sizes.n_steps),
+        adamw(rate, sizes.n_index, weight_decay=0.0),
+        adamw(rate / 3, sizes.n_sparse),
+    )
+
+
+def train_dense_and_indexed(trainer: Trainer, texts: Texts, key: Any, tick: Any) -> tuple[Any, ...]:
+    """A dense decoder, and the indexed one that leaves it `n_sparse` steps before the end."""
+    sizes, data = trainer.sizes, jax.tree.map(jnp.asarray, texts)
+    make_key, train_key, index_key = jax.random.split(key, 3)
+    common = {"key": train_key, "on_progress": tick, "steps_per_call": 25}
+    first = sizes.n_steps - sizes.n_sparse
+    half = train(
+        make_model("dense", sizes, make_key), answer_loss, data, trainer.draw, trainer.whole, first,
+        name="dense", **common,
+    )  # fmt: skip
+    indexed = give_index(
+        half.model, None, heads=sizes.index_heads, dim=sizes.index_dim, key=index_key
+    )
+    mine = eqx.tree_at(
+        lambda m: m.body.blocks.mixer.indexer,
+        jax.tree.map(lambda _: False, indexed),
+        jax.tree.map(lambda _: True, indexed.body.blocks.mixer.indexer),
+    )
+    indexed = train(
+        indexed, index_only_loss, data, trainer.draw, trainer.index, sizes.n_index,
+        trainable=mine, name="index", **common,
+    ).model  # fmt: skip
+    indexed = train(
+        with_k(indexed, sizes.k), both_losses, data, trainer.draw, trainer.sparse, sizes.n_sparse,
+        name="indexed", **common,
+    ).model  # fmt: skip
+    dense = train(
+        half.model, answer_loss, data, trainer.draw, trainer.whole, sizes.n_steps,
+        start=half.state, name="dense", **common,
+    )  # fmt: skip
+    return dense.model, indexed
+
+
+def train_one(kind: Kind, trainer: Trainer, texts: Texts, key: Any, tick: Any) -> Decoder:
+    """A decoder of blocks or branches, trained from the beginning."""
+    make_key, train_key, _ = jax.random.split(key, 3)
+    data = jax.tree.map(jnp.asarray, texts)
+    return train(
+        make_model(kind, trainer.sizes, make_key), answer_loss, data, trainer.draw, trainer.whole,
+        trainer.sizes.n_steps, key=train_key, on_progress=tick, steps_per_call=25, name=kind,
+    ).model  # fmt: skip

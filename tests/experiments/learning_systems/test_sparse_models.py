@@ -1,0 +1,74 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.learning_systems.sparse_models import (
+    TASKS,
+    Sizes,
+    give_index,
+    index_reports,
+    make_model,
+    make_texts,
+    with_k,
+)
+
+SIZES = Sizes(length=16, width=8, heads=2, hidden=8, k=16, block=4, n_mixed=2, index_dim=4)
+
+
+def test_every_answer_stands_in_the_text_once_more():
+    texts = make_texts(60, SIZES, 0)
+    mark, start = 8, 9
+    for tokens, counts, task in zip(*texts, strict=True):
+        places = np.flatnonzero(counts) + 1
+        if TASKS[task] == "needle":
+            assert places.tolist() == [15]
+            first = np.flatnonzero(tokens == mark)[0]
+            assert tokens[15] == tokens[first + 1]
+            assert tokens[14] == mark
+        elif TASKS[task] == "recall":
+            pairs = dict(zip(tokens[0:8:2], tokens[1:8:2], strict=True))
+            assert len(pairs) == 4
+            assert places.tolist() == [9, 11, 13, 15]
+            assert [pairs[tokens[p - 1]] for p in places] == tokens[places].tolist()
+        else:
+            assert tokens[0] == tokens[8] == start
+            assert places.tolist() == [*range(9, 16)]
+            np.testing.assert_array_equal(tokens[places], tokens[places - 8])
+    assert np.bincount(texts.task).tolist() == [20, 20, 20]
+    assert not np.array_equal(make_texts(60, SIZES, 1).tokens, texts.tokens)
+
+
+def test_an_index_is_given_to_every_block_and_with_all_keys_nothing_changes():
+    model = make_model("dense", SIZES, jax.random.key(0))
+    tokens = jnp.asarray(make_texts(3, SIZES, 0).tokens)
+
+    @jax.jit
+    def run(tokens):
+        indexed = give_index(model, 16, heads=2, dim=4, key=jax.random.key(1))
+        _, report = index_reports(with_k(indexed, 3).body, model.embedding(tokens))
+        first = (
+            indexed.body.unrolled()
+            .blocks[0]
+            .mixer.report(indexed.body.unrolled().blocks[0].mixer_norm(model.embedding(tokens)), 3)
+        )
+        return model(tokens), indexed(tokens), report, first.recall
+
+    dense, all_keys, report, first = run(tokens)
+    np.testing.assert_allclose(all_keys, dense, atol=2e-6)
+    assert report.recall.shape == (2, 3, 16)
+    np.testing.assert_allclose(report.recall[0], first, atol=1e-6)
+    assert (report.recall <= report.best + 1e-6).all()
+
+
+def test_keys_that_the_last_token_reads():
+    # NSA: 4 compressed keys, 2 blocks of 4, a window of 4.
+    kinds = {"dense": 16, "index": 16, "blocks": 8, "branches": 16}
+    assert {kind: SIZES.keys_read(kind) for kind in kinds} == kinds
+
+
+def test_sizes_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match="`length` must be a multiple of 4, but is 18"):
+        Sizes(length=18)
+    with pytest.raises(ValueError, match="`n_steps` must be above `n_sparse`, 100, but is 100"):
+        Sizes(n_steps=100)
