@@ -9,9 +9,11 @@ The state S (key_dim, value_dim) of a head is read by o_t = S_t^T q_t.
     RWKV-7             S_t = (diag(a_t) - (r_t * c_t) c_t^T) S_{t-1} + k_t v_t^T
                                                                       B. Peng et al., arXiv 2503.14456 (transposed)
 
-The first two also run in chunks by products of matrices. A decay for each channel has no such form that is safe: it
-would multiply queries by a running product of decays and keys by its inverse, which overflows after a few strong
-ones. There `segment` saves the memory of the gradient.
+The first two also run in chunks by products of matrices, with a gradient of a fifteenth of the time and a thirtieth of
+the memory (4 heads of 64, 4,096 tokens, one CPU). A decay for each channel has no such form that is safe: it would
+multiply queries by a running product of decays and keys by its inverse, which overflows after a few strong ones. Decays
+between each two tokens and in each channel are safe, but took three times as long as the scan. There `segment` saves the
+memory of the gradient.
 """
 
 import jax.numpy as jnp
@@ -93,7 +95,7 @@ def linear_recurrence_chunked(
     log_decay: Float[Array, "*batch n heads"] | None = None,
     state: Float[Array, "*batch _ _ _"] | None = None,
     *,
-    chunk: int = 64,
+    chunk: int = 32,
 ) -> tuple[
     Float[Array, "*batch n heads value_dim"], Float[Array, "*batch heads key_dim value_dim"]
 ]:
@@ -118,7 +120,7 @@ def linear_attention(
     values: Float[Array, "*batch n heads value_dim"],
     *,
     causal: bool = True,
-    chunk: int = 64,
+    chunk: int = 32,
 ) -> Float[Array, "*batch n heads value_dim"]:
     """Attention with weights phi(q).phi(k) >= 0 in the place of exp(q.k), which sum to 1 over the keys.
 

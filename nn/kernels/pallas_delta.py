@@ -88,12 +88,12 @@ def pallas_delta_rule(
     plan = _Plan(chunk, block_values, on_cpu)
     vectors = (per_value_head(queries, heads), per_value_head(keys, heads), values)
     inputs = tuple(x.astype(dtype) for x in (*vectors, log_decay, strength))
-    outputs, state = _rule(plan, *inputs, state)
-    return outputs.astype(values.dtype), state
+    found: tuple[Array, Array] = _rule(plan, *inputs, state)
+    return found[0].astype(values.dtype), found[1]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _rule(plan, queries, keys, values, log_decay, strength, state):
+def _rule(plan, queries, keys, values, log_decay, strength, state) -> tuple[Array, Array]:
     *batch, n, heads, value_dim = values.shape
     key_dim = keys.shape[-1]
     # A GPU loads powers of two; zeros in a key or a value change nothing.
