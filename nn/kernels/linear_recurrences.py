@@ -12,8 +12,8 @@ The state S (key_dim, value_dim) of a head is read by o_t = S_t^T q_t.
 The first two also run in chunks by products of matrices, with a gradient of a fifteenth of the time and a thirtieth of
 the memory (4 heads of 64, 4,096 tokens, one CPU). A decay for each channel has no such form that is safe: it would
 multiply queries by a running product of decays and keys by its inverse, which overflows after a few strong ones. Decays
-between each two tokens and in each channel are safe, but took three times as long as the scan. There `segment` saves the
-memory of the gradient.
+between each two tokens and in each channel are safe, but took three times as long as the scan. There `segment` saves
+the memory of the gradient.
 """
 
 import jax.numpy as jnp
