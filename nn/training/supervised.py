@@ -33,7 +33,7 @@ def cross_entropy(
 def next_token_loss(
     model: Callable[..., Any],
     tokens: Int[Array, "batch window"],
-    key: PRNGKeyArray | None = None,
+    _key: PRNGKeyArray | None = None,
     *,
     counts: Bool[Array, "batch targets"] | None = None,
 ) -> Float[Array, ""]:
@@ -42,10 +42,9 @@ def next_token_loss(
     Args:
         model: tokens -> logits (batch, length, vocabulary).
         tokens: Windows; the last token of each is a target only.
-        key: Not used: the loss draws nothing. There so that `train` can call it.
+        _key: Not used: the loss draws nothing. There so that `train` can call it.
         counts: Which targets count; None counts all. Where none does the loss is 0.
     """
-    del key
     losses = cross_entropy(model(tokens[:, :-1]), tokens[:, 1:])
     if counts is None:
         return losses.mean()

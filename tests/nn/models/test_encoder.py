@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nn.models.encoder import EncoderConfig, make_encoder, tensor_table
+from nn.models.encoder import EncoderConfig, load_encoder, make_encoder, tensor_table
+from nn.weights import MINILM, MINILM_TOKENIZER, open_packaged, read_tokenizer
 from tests.exact import language_model_laws as laws
 
 CONFIG = EncoderConfig(vocabulary=11, width=8, n_layers=2, heads=2, hidden=10, max_length=9)
@@ -66,3 +67,26 @@ def test_texts_that_are_too_long_or_empty_are_named(model):
     vectors = empty(model, COUNTS.at[1].set(False))
     np.testing.assert_array_equal(vectors[1], 0)
     assert np.isfinite(vectors).all()
+
+
+def test_minilm_knows_what_sentences_are_about():
+    pytest.importorskip("safetensors")
+    pytest.importorskip("tokenizers")
+    if not MINILM.is_installed:
+        pytest.skip(f"{MINILM.package} is not installed (`make models`)")
+    tokenizer = read_tokenizer(MINILM_TOKENIZER.find(), sha256=MINILM_TOKENIZER.sha256)
+    texts = [
+        "A kitten sleeps on the sofa.",
+        "The cat is lying on a couch.",
+        "Interest rates rose again today.",
+    ]
+    rows = [tokenizer.encode(text).ids for text in texts]
+    longest = max(map(len, rows))
+    tokens = np.array([row + [0] * (longest - len(row)) for row in rows])
+    counts = np.arange(longest)[None] < np.array([len(row) for row in rows])[:, None]
+    model = load_encoder(open_packaged(MINILM))
+    vectors = eqx.filter_jit(model.text_vectors)(jnp.asarray(tokens), jnp.asarray(counts))
+    cosines = np.asarray(vectors @ vectors.T)
+    np.testing.assert_allclose(np.diag(cosines), 1, atol=1e-6)
+    assert cosines[0, 1] > 0.5
+    assert np.abs(cosines[:2, 2]).max() < 0.1
