@@ -7,8 +7,8 @@ window on one side enters on the other. Here the response at a lag of m samples 
 
 as on a grid without end, by Gauss-Legendre nodes on 0 ... 1/2, for H is even. Cut to the lags between two windows it
 makes their convolution, to rounding, where every wave of the band travels: pitch above wavelength / sqrt(2). On finer
-grids the root at grazing waves leaves up to 5e-3 of a response that is white, and 7e-2 where the pitch is traced.
-Left out: distances beyond the range of the transfer function.
+grids the root at grazing waves leaves up to 5e-3 of the field of random pixels, and 7e-2 above 64 samples of a traced
+pitch. Left out: distances beyond the range of the transfer function.
 """
 
 import math

@@ -44,6 +44,8 @@ from optics.waves.sampling import (
     warn_if_swapped,
 )
 
+_CHEAP_FINE_BAND = 64  # samples; our choice
+
 # (padded shape, wavelength, pixel pitch, distance) -> transfer function in FFT order
 Kernel = Callable[[tuple[int, int], Number, Number, Number], Number]
 
@@ -176,8 +178,10 @@ def _plane_waves(axes, wavelength: Number, pitch: Number, distance: Number):
 def whole_band_kernel(shape: tuple[int, int], wavelength: Number, pitch: Number, distance: Number):
     """Transform of the response of an endless grid, cut to the lags of a grid padded twice; see `optics.waves.band`."""
     xp, numbers = host_or_traced(wavelength, pitch, distance)
-    fine = xp is np and needs_fine_nodes(numbers[1], numbers[0])
-    nodes, weights = band_nodes(max(shape) // 2, fine)
+    n = max(shape) // 2
+    # A traced pitch may be fine: where that is cheap it is taken for such, so that jit changes nothing.
+    fine = needs_fine_nodes(numbers[1], numbers[0]) if xp is np else n <= _CHEAP_FINE_BAND
+    nodes, weights = band_nodes(n, fine)
     axes = ((1, nodes[:, None]), (1, nodes[None, :]))
     transfer, _ = _plane_waves(axes, wavelength, pitch, distance)
     lags = (frequency_indices(shape[0]), frequency_indices(shape[1]))
