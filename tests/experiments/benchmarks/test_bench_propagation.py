@@ -1,10 +1,14 @@
 import dataclasses
+import importlib
 import sys
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from experiments.benchmarks import bench_propagation as bench
+from experiments.benchmarks.peers import engine
 from experiments.benchmarks.peers.engine import Engine, EngineSpec
 from experiments.benchmarks.peers.environments import EngineError, find_interpreter
 from experiments.benchmarks.timing import Times, prepare, workers
@@ -30,6 +34,22 @@ def test_every_own_method_does_the_same_work_and_is_timed(outcome):
         # Single precision: 6e-8 for each of about 30 operations between input and gradient.
         assert outcome.metrics[f"difference.gradient.{name}"].value < 2e-6
     assert outcome.metrics["difference.gradient.lightecho.fft"].value > 0  # other arithmetic
+
+
+def test_work_is_the_transfer_function_on_a_grid_padded_twice(tmp_path, monkeypatch):
+    # In this process; peers have no other kernel, so ours is made of it there, and only there.
+    monkeypatch.syspath_prepend(str(Path(engine.__file__).parent))
+    build = importlib.import_module("lightecho_worker").build
+    task = bench._write_task(TINY, 16, tmp_path)
+    arrays = dict(np.load(task["arrays"]))
+    with jax.numpy_rank_promotion("allow"):  # as in the worker
+        found = build(task | {"variant": "matrix"}, arrays).check()["intensity"]
+    f = np.fft.fftfreq(32, TINY.pixel_pitch)
+    wave = np.exp(-1j * np.pi * TINY.wavelength * task["distance"] * (f[:, None] ** 2 + f**2))
+    u = arrays["fields"]
+    for phase in arrays["phases"]:
+        u = np.fft.ifft2(wave * np.fft.fft2(u * np.exp(1j * phase), (32, 32)))[:, :16, :16]
+    np.testing.assert_allclose(found, np.abs(u) ** 2, atol=1e-5)
 
 
 def test_peak_memory_is_that_of_the_worker(outcome):
