@@ -60,7 +60,7 @@ class CausalConvolution(eqx.Module):
         for i, weight in enumerate(self.weight):
             y = y + seen[:, i : i + n] * weight[None, None]
         y = y if self.bias is None else y + self.bias[None, None]
-        return y, seen[:, n:]
+        return y, seen[:, n:].astype(window.dtype)
 
 
 def make_causal_convolution(

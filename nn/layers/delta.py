@@ -98,7 +98,9 @@ class GatedDelta(eqx.Module):
             read, state = gated_delta_rule_chunked(*inputs, start, chunk=self.chunk)
         gated = self.norm(read) * jax.nn.silu(z.reshape(read.shape))
         y = self.output(gated.reshape(*x.shape[:2], -1), key=keys[6])
-        return y, None if cache is None else RecurrentState(window, state)
+        if cache is None:
+            return y, None
+        return y, RecurrentState(window, state.astype(cache.state.dtype))
 
     def _convolve(self, q, k, v, window):
         """Queries, keys and values (batch, n, heads, dim) of heads, mixed with the tokens before."""

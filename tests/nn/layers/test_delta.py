@@ -51,6 +51,15 @@ def test_cached_in_any_pieces_is_the_whole(layer):
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-13)
 
 
+def test_a_cache_keeps_its_types_so_that_a_scan_can_carry_it(layer):
+    for cache_type in (jnp.float32, jnp.bfloat16):
+        cache = layer.init_cache(2, 1, cache_type)
+        for n in (1, 3):
+            _, after = eqx.filter_eval_shape(layer, X[:, :n], cache)
+            same = jax.tree.map(lambda a, b: (a.dtype, a.shape) == (b.dtype, b.shape), after, cache)
+            assert all(jax.tree.leaves(same))
+
+
 def test_a_later_token_changes_nothing_before_it(layer):
     before, after = apply(layer, X, None)[0], apply(layer, X.at[:, 5].add(1.0), None)[0]
     np.testing.assert_array_equal(before[:, :5], after[:, :5])
