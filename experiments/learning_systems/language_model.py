@@ -36,7 +36,7 @@ from nn.weights import SMOLLM2, gguf_tokenizer, open_packaged
 
 CLAIM = "A decoder of bytes trained here learns a text it is measured on, beside n-grams; SmolLM2 runs from its file."
 PAPER_FIGURE = (
-    "none (our comparison); SmolLM2: L. Ben Allal et al., arXiv 2502.02737, no figure compared"
+    "none (our comparison); SmolLM2: L. Ben Allal et al., arXiv:2502.02737, no figure compared"
 )
 EXPECTED_TIME = {"quick": "25 s", "laptop": "20 min", "paper": "1 h on one GPU"}
 # The sources of Python differ a little from version to version.

@@ -7,7 +7,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from nn.models import encoder as encoders
 from nn.models.decoder import Decoder, DecoderConfig, make_decoder, tensor_table
+from nn.models.encoder import Encoder, EncoderConfig, make_encoder
 from nn.weights import TensorFile, assign
 
 _ARCHITECTURES = ("llama", "qwen3")
@@ -26,6 +28,35 @@ def load_decoder(file: TensorFile, *, dtype: Any = jnp.float32) -> Decoder:
     config = gguf_config(file.metadata, file.shapes)
     hollow = eqx.filter_eval_shape(lambda key: make_decoder(config, key=key, dtype=dtype), _KEY)
     return assign(hollow, file, tensor_table(config, gguf=True))
+
+
+def load_encoder(
+    file: TensorFile, *, heads: int, norm_eps: float = 1e-12, dtype: Any = jnp.float32
+) -> Encoder:
+    """The encoder of a file with the names of transformers' BERT, such as MiniLM's (12 heads), without its pooler.
+
+    Args:
+        file: What `nn.weights.read_safetensors` opened.
+        heads: Heads; the shapes do not say it.
+        norm_eps: eps of all norms.
+        dtype: Type of the weights.
+
+    Raises:
+        ValueError: If a table of embeddings is missing, or a tensor does not fit; names them.
+    """
+    tables = [f"embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type")]
+    first = "encoder.layer.0.intermediate.dense.weight"
+    missing = [name for name in (*tables, first) if name not in file.shapes]
+    if missing:
+        raise ValueError(f"`file` must hold {', '.join(missing)}, but does not; is it a BERT?")
+    (vocabulary, width), (max_length, _), (kinds, _) = (file.shapes[name] for name in tables)
+    layers = {name.split(".")[2] for name in file.shapes if name.startswith("encoder.layer.")}
+    config = EncoderConfig(
+        vocabulary, width, len(layers), heads, file.shapes[first][0], max_length, kinds, norm_eps
+    )
+    hollow = eqx.filter_eval_shape(lambda key: make_encoder(config, key=key, dtype=dtype), _KEY)
+    unused = ("pooler.*", "embeddings.position_ids")
+    return assign(hollow, file, encoders.tensor_table(config), leftovers=unused)
 
 
 # Of a shape alone; nothing is drawn.

