@@ -17,7 +17,7 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "spins": ("qutip==5.3.1", "dynamiqs==0.3.7"),
     "sax": ("sax==0.18.2",),  # wants an older jax
     "networks": ("torchoptics==1.0.2", "neurophox==0.1.0a4"),  # torch and TensorFlow
-    "transformers": ("torch==2.13.0", "transformers==5.24.0"),
+    "transformers": ("torch==2.13.0", "transformers==5.24.0", "gguf==0.19.0", "accelerate==1.15.0"),
 }
 _HOME = {
     "qutip": "spins",
