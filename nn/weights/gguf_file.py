@@ -50,8 +50,8 @@ def read_gguf(path: Path | str, *, sha256: str | None = None) -> TensorFile:
     Raises:
         FileNotFoundError: If there is no such file.
         ModuleNotFoundError: If the package `gguf` is missing.
-        ValueError: If the file is truncated, no GGUF file, of an unknown version or byte order, has another digest, or
-            holds tensors of a type that `gguf` does not know or cannot turn into numbers; names them.
+        ValueError: If the file is truncated, no GGUF file, of an unknown version or byte order, has another digest,
+            holds a name twice, or tensors of a type that `gguf` does not know or cannot turn into numbers; names them.
     """
     path = open_path(path)
     gguf = import_package("gguf")
@@ -62,7 +62,15 @@ def read_gguf(path: Path | str, *, sha256: str | None = None) -> TensorFile:
     entries = dict(header.entry() for _ in range(header.n_entries))
     tensors = dict(header.tensor() for _ in range(header.n_tensors))
     kinds = _kinds(gguf, tensors)
+    if len(tensors) < header.n_tensors:
+        raise ValueError(
+            f"`path` must hold tensors of different names, but {path} names one twice."
+        )
     alignment = entries.get("general.alignment", 32)
+    if not (isinstance(alignment, int) and alignment > 0):
+        raise ValueError(
+            f"`path` must give general.alignment as a positive number of bytes, but {path} gives {alignment!r}."
+        )
     start = -(-header.at // alignment) * alignment
     sizes = {name: _n_bytes(gguf, kinds[name], name, tensor) for name, tensor in tensors.items()}
     for name, tensor in tensors.items():

@@ -20,6 +20,7 @@ def path(tmp_path_factory, tensors):
     path = tmp_path_factory.mktemp("weights") / "model.gguf"
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(2)
+    writer.add_custom_alignment(64)
     writer.add_rope_freq_base(1e5)
     writer.add_add_bos_token(False)
     writer.add_token_list(["a", "Ġé", "<end>"])
@@ -63,7 +64,7 @@ def test_tensors_of_every_type_are_those_of_the_package(path, tensors):
     assert file["bias"].tolist() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("kept", [0, 3, 10, 60, 150, 420, -25])
+@pytest.mark.parametrize("kept", [0, 3, 10, 60, 150, 420, -60])
 def test_a_truncated_file_is_named(path, tmp_path, kept):
     short = tmp_path / "short.gguf"
     short.write_bytes(path.read_bytes()[:kept])
@@ -79,6 +80,20 @@ def test_tensors_of_a_type_that_nobody_reads_are_named(path, tmp_path, number, w
     other = tmp_path / "other.gguf"
     other.write_bytes(data[:at] + number.to_bytes(4, "little") + data[at + 4 :])
     with pytest.raises(ValueError, match=rf"these are of others: blk\.3\.weight \({word}\)\."):
+        read_gguf(other)
+
+
+def test_a_damaged_header_is_told(path, tmp_path):
+    data, other = path.read_bytes(), tmp_path / "other.gguf"
+    other.write_bytes(data.replace(b"blk.3.weight", b"blk.2.weight"))
+    with pytest.raises(ValueError, match=r"of different names, but .* names one twice"):
+        read_gguf(other)
+    at = data.index(b"general.alignment") + 17 + 4
+    other.write_bytes(data[:at] + bytes(4) + data[at + 4 :])
+    with pytest.raises(ValueError, match=r"a positive number of bytes, but .* gives 0"):
+        read_gguf(other)
+    other.write_bytes(data.replace("Ġ".encode(), b"\xff\xff"))
+    with pytest.raises(ValueError, match=r"the text at byte \d+ of .* is no UTF-8"):
         read_gguf(other)
 
 
