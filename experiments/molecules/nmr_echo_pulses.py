@@ -105,10 +105,11 @@ def trains(
         sample.couplings_hz, 0, form, scaling=factors
     )
     times = train.duration * np.array(counts)
+    ideal = echo(average, sample.methyl, angle, times, method="real_sectors").values
     return {
         f"pulsed_times.{name}": times,
         f"pulsed.{name}": np.array(found),
-        f"average.{name}": np.asarray(echo(average, sample.methyl, angle, times).values),
+        f"average.{name}": np.asarray(ideal),
         f"factors.{name}": np.array(factors),
     }
 

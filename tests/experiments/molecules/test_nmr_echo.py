@@ -9,7 +9,7 @@ from experiments.molecules import nmr_echo as experiment
 from tests.exact.drawn import error_bars
 
 TINY = experiment.Config(
-    angles=(2.0,), points=9, fine=2, biphenyl_points=3, n_states=2, readings=("once",), n_steps=(0, 1, 2, 4),
+    angles=(2.0,), points=9, fine=2, biphenyl_points=2, n_states=2, readings=("once",), n_steps=(0, 1, 2, 4),
     toluene_spins=(0, 1, 2, 4, 6, 7), biphenyl_spins=(0, 1, 2, 9, 10), shortened=(4, 8), whole_steps=(),
 )  # fmt: skip
 
