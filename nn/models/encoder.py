@@ -24,7 +24,7 @@ from nn.layers.attention import Attention, make_attention
 from nn.layers.embedding import Embedding, make_embedding
 from nn.layers.feed_forward import GeluMLP, make_gelu_mlp, split_key
 from nn.layers.normalisation import LayerNorm, make_layer_norm
-from nn.weights import TensorFile, TensorSource, assign
+from nn.weights import TensorSource
 
 
 @dataclass(frozen=True)
@@ -185,28 +185,6 @@ def make_encoder(config: EncoderConfig, *, key: PRNGKeyArray, dtype: Any = jnp.f
         eqx.filter_vmap(make_block)(jax.random.split(keys[3], config.n_layers)),
         config.n_layers,
     )
-
-
-# Sizes of all-MiniLM-L6-v2, as its release states them.
-MINILM_CONFIG = EncoderConfig(vocabulary=30_522, width=384, n_layers=6, heads=12, hidden=1536)
-
-
-def load_encoder(
-    file: TensorFile, config: EncoderConfig = MINILM_CONFIG, *, dtype: Any = jnp.float32
-) -> Encoder:
-    """The encoder whose weights a file holds.
-
-    Args:
-        file: What `nn.weights.read_safetensors` or `open_packaged(MINILM)` opened.
-        config: Sizes; the file does not state its heads.
-        dtype: Type of the weights.
-
-    Raises:
-        ValueError: If a tensor does not fit; names all that do not.
-    """
-    hollow = eqx.filter_eval_shape(lambda: make_encoder(config, key=jax.random.key(0), dtype=dtype))
-    unused = ("pooler.*", "embeddings.position_ids")
-    return assign(hollow, file, tensor_table(config), leftovers=unused)
 
 
 _BLOCK = {

@@ -2,11 +2,10 @@
 
 Runs as a script in any environment with transformers and torch, so it imports nothing of this package:
     python transformers_worker.py TASKS.json
-The file holds {folder: {"model": "LlamaForCausalLM", "config": {...}, "inputs": FILE}}. With "folder" in the place of
-"config" the weights are those found there. The inputs are `tokens` (batch, n), with `counts` of the same shape for an
-encoder, or `pixels` (batch, channels, height, width). Into each folder go `model.safetensors`, as `save_pretrained`
-writes it, and `outputs.npz` with `full`, the output for the whole input, and for models of language `single`, token by
-token with their cache after a prompt of three.
+The file holds {folder: {"model": "LlamaForCausalLM", "config": {...}, "inputs": FILE}}. The inputs are `tokens`
+(batch, n), with `counts` of the same shape for an encoder, or `pixels` (batch, channels, height, width). Into each
+folder go `model.safetensors`, as `save_pretrained` writes it, and `outputs.npz` with `full`, the output for the whole
+input, and for models of language `single`, token by token with their cache after a prompt of three.
 """
 
 import json
@@ -61,11 +60,8 @@ if __name__ == "__main__":
     with open(sys.argv[1]) as file:
         tasks = json.load(file)
     for folder, task in tasks.items():
-        if "folder" in task:
-            model = getattr(transformers, task["model"]).from_pretrained(task["folder"]).eval()
-        else:
-            model = make(task["model"], task["config"])
-            model.save_pretrained(folder)
+        model = make(task["model"], task["config"])
+        model.save_pretrained(folder)
         with np.load(task["inputs"]) as arrays, torch.no_grad():
             found = outputs(model, dict(arrays))
         np.savez(f"{folder}/outputs.npz", **{name: array.numpy() for name, array in found.items()})

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nn.models.encoder import EncoderConfig, load_encoder, make_encoder, tensor_table
+from nn.models import load_encoder
+from nn.models.encoder import EncoderConfig, make_encoder, tensor_table
 from nn.weights import MINILM, MINILM_TOKENIZER, open_packaged, read_tokenizer
 from tests.exact import language_model_laws as laws
 
@@ -84,7 +85,7 @@ def test_minilm_knows_what_sentences_are_about():
     longest = max(map(len, rows))
     tokens = np.array([row + [0] * (longest - len(row)) for row in rows])
     counts = np.arange(longest)[None] < np.array([len(row) for row in rows])[:, None]
-    model = load_encoder(open_packaged(MINILM))
+    model = load_encoder(open_packaged(MINILM), heads=12)
     vectors = eqx.filter_jit(model.text_vectors)(jnp.asarray(tokens), jnp.asarray(counts))
     cosines = np.asarray(vectors @ vectors.T)
     np.testing.assert_allclose(np.diag(cosines), 1, atol=1e-6)

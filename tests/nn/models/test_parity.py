@@ -17,8 +17,7 @@ from experiments.benchmarks.peers.environments import EngineError, find_interpre
 from nn.layers.mixture import MixtureConfig
 from nn.layers.rotary import Llama3Scaling
 from nn.models import decoder, encoder, hybrid, latent_decoder, vit
-from nn.models.encoder import load_encoder
-from nn.weights import MINILM, assign, open_packaged, read_safetensors
+from nn.weights import assign, read_safetensors
 
 pytestmark = pytest.mark.interop
 
@@ -178,13 +177,6 @@ def folder(tmp_path_factory):
         }
         for name, case in CASES.items()
     }
-    if MINILM.is_installed:
-        (folder / "minilm").mkdir()
-        tasks[str(folder / "minilm")] = {
-            "model": "BertModel",
-            "folder": str(MINILM.find().parent),
-            "inputs": str(folder / "texts.npz"),
-        }
     (folder / "tasks.json").write_text(json.dumps(tasks))
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(
@@ -234,16 +226,3 @@ def test_transformers_gives_the_same(name, folder):
     assert found.dtype == jnp.float32
     # Both in single precision: each is off by some 1e-7 of the largest output, times the layers.
     np.testing.assert_allclose(found, theirs["full"], atol=1e-5 * scale)
-
-
-def test_minilm_gives_the_same(folder):
-    if not MINILM.is_installed:
-        pytest.skip(f"{MINILM.package} is not installed (`make models`)")
-    model = load_encoder(open_packaged(MINILM))
-    texts = INPUTS["texts"]
-    found = eqx.filter_jit(model)(jnp.asarray(texts["tokens"]), jnp.asarray(texts["counts"]))
-    with np.load(folder / "minilm" / "outputs.npz") as outputs:
-        theirs = outputs["full"][texts["counts"]]
-    np.testing.assert_allclose(
-        np.asarray(found)[texts["counts"]], theirs, atol=1e-5 * np.abs(theirs).max()
-    )
