@@ -27,6 +27,9 @@ from nn._checks import check_axis
 from nn.kernels.attention import visible
 from nn.kernels.selection import Selection, select_top
 
+# More than any processor's registers hold side by side.
+_KEYS_TOGETHER = 64
+
 
 def index_scores(
     q: Float[Array, "*batch q index_heads index_dim"],
@@ -48,7 +51,11 @@ def index_scores(
     check_axis(k, "k", -1, q.shape[-1], "Index keys have the size of the index queries.")
     check_axis(weights, "weights", -1, q.shape[-2], "One for each index head.")
     wide = jnp.promote_types(q.dtype, jnp.float32)
-    k = k.astype(wide)
+    n_keys = k.shape[-2]
+    # The last keys of a number that fills no registers are summed in another order, for one query alone, so that equal
+    # keys would have unequal scores, and the tie would go by chance to the last.
+    fill = [(0, 0)] * (k.ndim - 2) + [(0, -n_keys % _KEYS_TOGETHER), (0, 0)]
+    k = jnp.pad(k.astype(wide), fill)
 
     @jax.checkpoint
     def add(total, head):
@@ -58,7 +65,7 @@ def index_scores(
 
     start = jnp.zeros((*q.shape[:-2], k.shape[-2]), wide)
     heads = jnp.moveaxis(q, -2, 0), jnp.moveaxis(weights, -1, 0)
-    return jax.lax.scan(add, start, heads)[0]
+    return jax.lax.scan(add, start, heads)[0][..., :n_keys]
 
 
 def select_keys(

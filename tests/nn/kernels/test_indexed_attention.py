@@ -106,6 +106,22 @@ def test_token_by_token_behind_a_cache_chooses_the_same_where_scores_tie(index, 
         np.testing.assert_array_equal(selected_mask(choice, N)[:, 0], whole[:, t])
 
 
+def test_equal_keys_have_equal_scores_for_one_query_alone_and_among_all():
+    """67 keys in single precision, of three kinds: with the last few summed in another order, rounding broke ties."""
+    rng = np.random.default_rng(2)
+    kinds = rng.integers(0, 3, 67)
+    q, kind_keys, w = (
+        rng.normal(size=shape).astype(np.float32) for shape in ((67, 1, 24), (3, 24), (67, 1))
+    )
+    score = jax.jit(index_scores)
+    whole = np.asarray(score(jnp.asarray(q), jnp.asarray(kind_keys[kinds]), jnp.asarray(w)))
+    for t in (40, 65, 66):
+        alone = score(*(jnp.asarray(a) for a in (q[t : t + 1], kind_keys[kinds], w[t : t + 1])))[0]
+        for scores in (whole[t], np.asarray(alone)):
+            assert all(len(np.unique(scores[kinds == kind])) == 1 for kind in range(3))
+    assert (whole[[40, 65, 66]] != 0).any()
+
+
 def test_the_loss_is_the_divergence_from_summed_attention(scores, attention):
     expected = 0.0
     for b, t in np.ndindex(2, N):
