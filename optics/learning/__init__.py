@@ -1,9 +1,9 @@
 """Learning on hardware: what estimates a gradient, what makes steps of it, and what is true.
 
 Reading order: `protocols` (what rules ask of a network and a bench), `passes` (data and error through hardware),
-`truth` (for the experimenter alone), `reciprocity`; `rules` (a batch in, a gradient out), `superpixels`; `loop` (Adam,
-steps, calls), `method` (one interface for all), `methods` (more than a gradient), `fit`. Stands on `hardware` and
-`networks`.
+`truth` (for the experimenter alone), `relocations` (of ports), `reciprocity`; `rules` (a batch in, a gradient out),
+`superpixels`; `loop` (Adam, steps, calls), `method` (one interface for all), `methods` (more than a gradient), `fit`.
+Stands on `hardware` and `networks`.
 """
 
 # Order of dependency, which ruff would sort away.

@@ -19,7 +19,8 @@ said to have found (arXiv:2510.19550 as reported by public notes; forms, classes
 Pruning on the probe's side uses that the other spins are maximally mixed; of one random state it holds on average.
 Gates on the same pair are fused where all that lies between commutes with them; gates that share just the probe do,
 for its S_z is conserved. A gate stands for one two-qubit interaction with couplers between all spins; what a line of
-qubits adds in swaps is counted elsewhere (`swap_network`). Left out: fields (echoes have none), turns of the probe.
+qubits adds in swaps is counted elsewhere (`swap_network`). How long each gate lasts, and the circuit: `program_gates`.
+Left out: fields (echoes have none), turns of the probe.
 """
 
 import math
@@ -31,11 +32,8 @@ from itertools import groupby
 import numpy as np
 
 from quantum._checks import check_count, check_in_range
-from quantum.circuits.circuit import Circuit, Operation
-from quantum.circuits.gates import matrix_gate
-from quantum.compiling.trotter import ORDERS, packed, pair_matrix, round_robin, sweeps
+from quantum.compiling.trotter import ORDERS, round_robin, sweeps
 from quantum.nmr.average_hamiltonian import GRID_STEP
-from quantum.spins.hamiltonian import SpinHamiltonian
 
 Pair = tuple[int, int]
 _MOST_STEPS = 256
@@ -126,14 +124,6 @@ class EchoProgram:
 
 
 @dataclass(frozen=True)
-class PairGate:
-    """exp(-i I_i . T_ij . I_j duration) on the spins i, j; the duration is in seconds, rescaling included."""
-
-    spins: Pair
-    duration: float
-
-
-@dataclass(frozen=True)
 class ProgramPlan:
     """The discrete part of a program at one time: which sweeps there are, and which of them each gate adds up.
 
@@ -178,11 +168,6 @@ def first_order(
     return EchoProgram(
         (PairClass(pairs),), tuple(struck), budget, order=order, pruned=pruned, probe=probe
     )
-
-
-def second_order(n_spins: int, struck: Sequence[int], n_steps: int | float = 1, **options):
-    """`first_order` with symmetric steps."""
-    return first_order(n_spins, struck, n_steps, order=2, **options)
 
 
 def decomposed(
@@ -231,80 +216,6 @@ def plan(program: EchoProgram, time: float | int) -> ProgramPlan:
     if not (math.isfinite(time) and time > 0):
         raise ValueError(f"`time` must be positive, but is {time} s; programs only go out.")
     return _plan(_skeleton(program), program.steps_at(time))
-
-
-def durations(found: ProgramPlan, time, modulation, rescaling, time_scale: float | int, xp=np):
-    """Duration of each gate in seconds, rescaling included; `xp` is numpy or jax.numpy.
-
-    Args:
-        found: The plan at this time.
-        time: Time in seconds.
-        modulation: m_1, m_2, ...
-        rescaling: r and r' of each class, (classes, 2).
-        time_scale: t_0 in seconds.
-        xp: The array library.
-    """
-    sums, owners = gate_matrix(found)
-    shapes = modes(found.centres, len(modulation))
-    weights = sweep_weights(found.fractions, found.owners, shapes, modulation, len(rescaling), xp)
-    factors = 1 + rescaling[:, 0] + rescaling[:, 1] * (time / time_scale)
-    return time * (sums @ weights) * factors[owners]
-
-
-def modes(centres: Sequence[float] | np.ndarray, n_modes: int) -> np.ndarray:
-    """P_1, P_2, ... at 2 x - 1 for the place x of each sweep, (sweeps, modes)."""
-    return np.polynomial.legendre.legvander(2 * np.asarray(centres) - 1, n_modes)[..., 1:]
-
-
-def sweep_weights(fractions, owners, shapes, modulation, n_classes: int, xp=np):
-    """w_e of each sweep; they add up to 1 in every class that has any. Sweeps of fraction 0 are padding."""
-    raw = xp.asarray(fractions) * xp.exp(shapes @ xp.asarray(modulation))
-    member = xp.arange(n_classes)[:, None] == xp.asarray(owners)[None]
-    totals = xp.where(member, raw[None], 0).sum(axis=1)
-    return raw / xp.where(totals == 0, 1, totals)[xp.asarray(owners)]
-
-
-def gate_matrix(found: ProgramPlan) -> tuple[np.ndarray, np.ndarray]:
-    """Which sweeps each gate adds up, (gates, sweeps) of 0 and 1, and the class of each gate."""
-    sums = np.zeros((len(found.gates), len(found.owners)))
-    for row, (_, _, events) in enumerate(found.gates):
-        sums[row, list(events)] = 1
-    return sums, np.array([owner for _, owner, _ in found.gates], dtype=int)
-
-
-def pair_gates(program: EchoProgram, time: float | int) -> tuple[PairGate, ...]:
-    """Gates of one evolution U(t), in time order.
-
-    Args:
-        program: The program.
-        time: Time in seconds, positive.
-
-    Raises:
-        ValueError: If the time is not positive.
-    """
-    found = plan(program, time)
-    rescaling = np.array([group.rescaling for group in program.classes])
-    lasting = durations(found, time, program.modulation, rescaling, program.time_scale)
-    return tuple(PairGate(gate[0], float(d)) for gate, d in zip(found.gates, lasting, strict=True))
-
-
-def program_circuit(
-    program: EchoProgram, hamiltonian: SpinHamiltonian, time: float | int
-) -> Circuit:
-    """Circuit of U(t) of one molecule, for couplers between all qubits; gates are exact 4 x 4 matrices.
-
-    Raises:
-        ValueError: If the time is not positive, there are fields, or spins of the program are not there.
-    """
-    if np.any(np.asarray(hamiltonian.fields)):
-        raise ValueError("`hamiltonian` must have no fields, but has; programs hold pairs only.")
-    check_spins(program, hamiltonian.n_spins)
-    tensors = np.asarray(hamiltonian.couplings)
-    operations = [
-        Operation(matrix_gate(pair_matrix(tensors[gate.spins], gate.duration)), gate.spins)
-        for gate in pair_gates(program, time)
-    ]
-    return Circuit(hamiltonian.n_spins, packed(operations))
 
 
 def check_spins(program: EchoProgram, n_spins: int) -> None:

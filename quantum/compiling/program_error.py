@@ -24,14 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from quantum.compiling.echo_program import (
-    EchoProgram,
-    check_spins,
-    gate_matrix,
-    modes,
-    plan,
-    sweep_weights,
-)
+from quantum.compiling.echo_program import EchoProgram, check_spins, plan
+from quantum.compiling.program_gates import gate_matrix, modes, sweep_weights
 from quantum.nmr.methods import echo
 from quantum.nmr.strike import butterfly, check_times
 from quantum.spins.hamiltonian import PAULIS, SpinHamiltonian

@@ -207,6 +207,7 @@ def test_a_known_number_stays_known_inside_jit():
 
 # Public names with arrays that `takes_numbers` cannot wrap, each with the reason.
 WITHOUT = {
+    "optics.learning.relocations": "works on matrices that a bench has measured",
     "optics.learning.reciprocity": "takes what a bench has measured, complex fields by nature",
     "optics.resonators.small_matrices.polynomial_roots": "has a derivative of its own; `poles` bring complex numbers",
     "optics.media.free_space.FreeSpace.__call__": "takes the operator's precision for what declares none",

@@ -30,7 +30,7 @@ from optics.learning.protocols import (
     Network,
     require_bench,
 )
-from optics.learning.reciprocity import Relocation
+from optics.learning.relocations import Relocation
 
 FLAT_PHASE = math.pi
 

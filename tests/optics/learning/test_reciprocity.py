@@ -8,15 +8,17 @@ from jaxtyping import Array
 from optics.hardware import OpticalBench
 from optics.learning.reciprocity import (
     audit_layers,
-    displacement,
-    find_permutation,
     find_relocation,
     measure_overlap,
     predict_cosines,
+    white_probes,
+)
+from optics.learning.relocations import (
+    displacement,
+    find_permutation,
     relocations,
     residual,
     symmetry,
-    white_probes,
 )
 from tests.exact import small_bench
 

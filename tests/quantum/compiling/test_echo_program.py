@@ -11,11 +11,9 @@ from quantum.compiling.echo_program import (
     PairClass,
     decomposed,
     first_order,
-    pair_gates,
     plan,
-    program_circuit,
-    second_order,
 )
+from quantum.compiling.program_gates import pair_gates, program_circuit
 from quantum.compiling.swap_network import swap_network
 from quantum.compiling.trotter import pair_matrix, trotter_circuit
 from quantum.nmr.average_hamiltonian import reversible_hamiltonian
@@ -181,7 +179,9 @@ def test_bad_input_is_named(molecule):
     with pytest.raises(ValueError, match="`order` must be 1, 2 or 4"):
         first_order(6, STRUCK, order=3)
     with pytest.raises(ValueError, match="`share` must be 1 in every class for order 2"):
-        decomposed(second_order(6, STRUCK), np.asarray(molecule.couplings), shares=(2, 1, 1))
+        decomposed(
+            first_order(6, STRUCK, order=2), np.asarray(molecule.couplings), shares=(2, 1, 1)
+        )
     with pytest.raises(ValueError, match="`time` must be positive"):
         pair_gates(first_order(6, STRUCK), -TIME)
     with pytest.raises(ValueError, match="`bounds` must fall"):
