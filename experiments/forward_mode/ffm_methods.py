@@ -110,25 +110,32 @@ REFERENCES = tuple(
 
 
 def run(config: Config, context: Context = ALONE) -> Outcome:
-    """Tunes each method on a seed of its own, then trains it on every repeat; each is a piece of its own."""
+    """Tunes each method on a seed of its own, then trains all on every repeat; each is a piece of its own."""
     task = load_task(config.dataset, config.n_classes, config.n_train, config.n_test, config.seed)
     metrics: dict[str, Measurement] = {}
     arrays: dict[str, np.ndarray] = {}
-    for name in config.methods or METHODS:
-        tuned = context.sub_run(f"{name}.tuning", lambda n=name: _tune(config, context, task, n))
+    names = config.methods or tuple(METHODS)
+    tunings = context.map(_tune, {f"{n}.tuning": (config, context, task, n) for n in names})
+    settings = {}
+    for name in names:
+        tuned = tunings[f"{name}.tuning"]
         chosen = int(np.argmin(tuned["loss"] - tuned["accuracy"]))
         arrays[f"tuning.accuracy.{name}"] = tuned["accuracy"]
-        setting = METHODS[name].trials(config.trials)[chosen]
+        settings[name] = METHODS[name].trials(config.trials)[chosen]
         arrays[f"setting.{name}"] = np.array(
-            ", ".join(f"{key} {value:g}" for key, value in setting.items())
+            ", ".join(f"{key} {value:g}" for key, value in settings[name].items())
         )
-        pieces = [
-            context.sub_run(
-                f"{name}.repeat{repeat}",
-                lambda n=name, r=repeat, s=setting: _train(config, context, task, n, s, r),
-            )
-            for repeat in range(config.repeats)
-        ]
+    repeats = range(config.repeats)
+    trained = context.map(
+        _train,
+        {
+            f"{name}.repeat{r}": (config, context, task, name, setting, r)
+            for name, setting in settings.items()
+            for r in repeats
+        },
+    )
+    for name in names:
+        pieces = [trained[f"{name}.repeat{r}"] for r in repeats]
         for quantity in ("accuracy", "loss"):
             curves = np.stack([piece[quantity] for piece in pieces])
             arrays[f"{quantity}.{name}"] = curves

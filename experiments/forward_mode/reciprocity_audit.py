@@ -22,21 +22,20 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.forward_mode.reciprocity_audit_core import MeasuredCore, core_gradients
-from experiments.harness.context import ALONE, Context
+from experiments.harness.context import ALONE, Context, stacked
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, new_figure
 from optics.hardware import Imperfections, OpticalBench, make_twin, preset
 from optics.learning import true_gradient
 from optics.learning.reciprocity import (
-    Relocation,
     audit_layers,
     find_relocation,
     measure_overlap,
     predict_cosines,
-    relocations,
     white_probes,
 )
+from optics.learning.relocations import Relocation, relocations
 from optics.learning.rules.forward_mode import forward_pass
 from optics.media import Geometry
 from optics.meshes import make_symmetric_core
@@ -115,19 +114,10 @@ REFERENCES = (
 
 def run(config: Config, context: Context = ALONE) -> Outcome:
     """Audits and trains on each draw of each family; a family is a piece."""
-    arrays = {}
-    with context.progress("hardware", len(FAMILIES) * config.repeats) as ticker:
-        for family in FAMILIES:
-
-            def compute(family=family):
-                rows = []
-                for draw in range(config.repeats):
-                    rows.append(_one(config, family, draw))
-                    ticker.advance(note=family)
-                return {k: np.stack([row[k] for row in rows]) for k in rows[0]}
-
-            piece = context.sub_run(family, compute)
-            arrays |= {f"{family}.{name}": values for name, values in piece.items()}
+    pieces = context.map(_family, {family: (config, context, family) for family in FAMILIES})
+    arrays = {
+        f"{family}.{k}": values for family in FAMILIES for k, values in pieces[family].items()
+    }
     metrics = {}
     # Whatever the modulator adds is judged by itself.
     seen = [family for family in FAMILIES if family != "preset"]
@@ -169,6 +159,15 @@ def _jackknife(statistic, n: int) -> Measurement:
     if n < 3:  # too few to leave one out
         return Measurement(statistic(np.arange(n)), None, n=n)
     return Measurement.of(jackknife(statistic, n), n=n)
+
+
+def _family(config: Config, context: Context, family: str) -> dict[str, np.ndarray]:
+    rows = []
+    with context.progress(family, config.repeats) as ticker:
+        for draw in range(config.repeats):
+            rows.append(_one(config, family, draw))
+            ticker.advance()
+    return stacked(rows)
 
 
 def _one(config: Config, family: str, draw: int) -> dict[str, np.ndarray]:

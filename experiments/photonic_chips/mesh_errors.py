@@ -16,6 +16,7 @@ code keeps the best epoch by test accuracy; a cosine for the learning rate. Draw
 table is one draw a setting. Scales other than `paper` start from the weights trained in the model, to save time.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,7 +29,7 @@ from matplotlib.figure import Figure
 
 from experiments.data import datasets
 from experiments.data.tasks import Task, load_task
-from experiments.harness.context import ALONE, Context
+from experiments.harness.context import ALONE, Context, called
 from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
@@ -63,6 +64,9 @@ METHODS: dict[str, Callable[[float], AbstractMethod]] = {
     "ffm": lambda rate: GradientMethod(MeshForwardMode(), learning_rate=rate),
 }
 SLOW = ("dat_small", "dat_large", "ffm")
+# Of the networks, by kind: what the model says, and what its weights do on a chip.
+KINDS = ("mesh", "folded")
+IDEALS = ("in_silico", "folded_ideal")
 BASELINES = ("in_silico", "folded_in_silico")
 
 
@@ -159,63 +163,101 @@ REFERENCES = published(like_conditions=True)
 
 def run(config: Config, context: Context = ALONE) -> Outcome:
     """Trains in the model, then on chips with errors of every size."""
+    draws = [Draw(config, data, n) for data in config.datasets for n in range(config.repeats)]
+    kinds = KINDS if "ffm" in config.methods else KINDS[:1]
+    models = context.map(
+        _model, {f"{d.label}.{kind}.model": (d, context, kind) for d in draws for kind in kinds}
+    )
+    phases = {label: piece["phase"] for label, piece in models.items()}
+    work: dict[str, tuple] = {}
+    for d, errors in itertools.product(draws, config.errors):
+        place = f"{d.label}.{setting(*errors)}"
+        for kind, name in zip(kinds, BASELINES, strict=False):
+            work[f"{place}.{name}"] = (
+                _untrained,
+                d,
+                errors,
+                kind,
+                phases[f"{d.label}.{kind}.model"],
+            )
+        for method in d.methods():
+            phase = phases[f"{d.label}.{_kind(method)}.model"]
+            work[f"{place}.{method}"] = (_trained, d, context, errors, method, phase)
+    pieces = models | context.map(called, work)
     found: dict[str, list[float]] = {}
-    for data in config.datasets:
-        task = load_task(data, 10, config.n_train, config.n_test, config.seed)
-        for draw in range(config.repeats):
-            for name, score in _draw(config, context, task, data, draw).items():
-                found.setdefault(name, []).append(score)
+    for d in draws:
+        ours = {f"{kind}.model": f"none.{i}" for kind, i in zip(kinds, IDEALS, strict=False)}
+        for errors in config.errors:
+            names = (*BASELINES[: len(kinds)], *d.methods())
+            ours |= {f"{setting(*errors)}.{name}": f"{setting(*errors)}.{name}" for name in names}
+        for label, name in ours.items():
+            score = float(pieces[f"{d.label}.{label}"]["accuracy"])
+            found.setdefault(f"{d.data}.{name}", []).append(score)
     metrics = {name: Measurement.from_samples(values, "%") for name, values in found.items()}
     return Outcome("mesh_errors", config, metrics, {}, published(config.as_published))
 
 
-def _draw(config: Config, context: Context, task: Task, data: str, draw: int) -> dict[str, float]:
-    """Accuracies of one start and one chip of each setting."""
-    key = jax.random.fold_in(jax.random.key(config.seed), draw)
-    start_key, batch_key, chip_key = jax.random.split(key, 3)
-    place = f"{data} {draw + 1}/{config.repeats}"
+@dataclass(frozen=True)
+class Draw:
+    """One start, and one chip of each setting."""
 
-    def piece(label, method, start, bench=None):
-        """One training, kept in case the run is interrupted."""
+    config: Config
+    data: str
+    number: int
 
-        def compute():
-            network = _train(
-                config, context, f"{place}: {label}", start, method, task, batch_key, bench
-            )
-            score = _accuracy(config, network, task, bench)
-            return {"phase": np.asarray(network.phase), "accuracy": np.array(score)}
+    @property
+    def label(self) -> str:
+        """Begins the labels of its pieces."""
+        return f"{self.data}.draw{self.number}"
 
-        saved = context.sub_run(f"{data}.draw{draw}.{label}", compute)
-        network = eqx.tree_at(lambda n: n.phase, start, jnp.asarray(saved["phase"]))
-        return network, float(saved["accuracy"])
+    def methods(self) -> tuple[str, ...]:
+        """What is trained on these chips."""
+        few = self.number >= self.config.slow_repeats
+        return tuple(m for m in self.config.methods if not (few and m in SLOW))
 
-    starts = {"mesh": _start(config, make_mesh, start_key)}
-    if "ffm" in config.methods:
-        starts["folded"] = _start(config, make_symmetric_core, start_key)
-    trained, found = {}, {}
-    for kind, ideal in zip(starts, ("in_silico", "folded_ideal"), strict=False):
-        method = GradientMethod(InSilico(), learning_rate=config.learning_rate)
-        trained[kind], found[f"{data}.none.{ideal}"] = piece(f"{kind}.model", method, starts[kind])
-    for errors in config.errors:
-        name = setting(*errors)
-        benches = {kind: _bench(starts[kind].core, errors, chip_key) for kind in starts}
-        for kind, baseline in zip(starts, BASELINES, strict=False):
-            score = _accuracy(config, trained[kind], task, benches[kind])
-            found[f"{data}.{name}.{baseline}"] = score
-        for method in config.methods:
-            if draw >= config.slow_repeats and method in SLOW:
-                continue
-            kind = "folded" if method == "ffm" else "mesh"
-            start = (trained if config.warm_start else starts)[kind]
-            made = METHODS[method](config.chip_rate)
-            score = piece(f"{name}.{method}", made, start, benches[kind])[1]
-            found[f"{data}.{name}.{method}"] = score
-    return found
+    def keys(self):
+        """Of the start, the batches and the chips."""
+        return jax.random.split(
+            jax.random.fold_in(jax.random.key(self.config.seed), self.number), 3
+        )
+
+    def start(self, kind: str, phase: np.ndarray | None = None) -> MeshNetwork:
+        """The network before training, or with phases that a training left."""
+        make = make_symmetric_core if kind == "folded" else make_mesh
+        keys = jax.random.split(self.keys()[0], self.config.n_layers)
+        network = make_mesh_network([make(self.config.side**2, key=k) for k in keys], 10)
+        if phase is None:
+            return network
+        return eqx.tree_at(lambda n: n.phase, network, jnp.asarray(phase))
+
+    def task(self) -> Task:
+        """Images of its data set."""
+        config = self.config
+        return load_task(self.data, 10, config.n_train, config.n_test, config.seed)
 
 
-def _start(config: Config, make: Callable, key) -> MeshNetwork:
-    keys = jax.random.split(key, config.n_layers)
-    return make_mesh_network([make(config.side**2, key=k) for k in keys], 10)
+def _kind(method: str) -> str:
+    return "folded" if method == "ffm" else "mesh"
+
+
+def _model(draw: Draw, context: Context, kind: str) -> dict[str, np.ndarray]:
+    method = GradientMethod(InSilico(), learning_rate=draw.config.learning_rate)
+    return _train(draw, context, f"{kind}.model", draw.start(kind), method)
+
+
+def _untrained(draw: Draw, errors: tuple[float, float], kind: str, phase: np.ndarray):
+    """Weights of the model on the chip, as they are."""
+    bench = _bench(draw.start(kind).core, errors, draw.keys()[2])
+    score = _accuracy(draw.config, draw.start(kind, phase), draw.task(), bench)
+    return {"accuracy": np.array(score)}
+
+
+def _trained(draw: Draw, context: Context, errors, method: str, phase: np.ndarray):
+    config, start = draw.config, draw.start(_kind(method))
+    bench = _bench(start.core, errors, draw.keys()[2])
+    start = draw.start(_kind(method), phase) if config.warm_start else start
+    title = f"{setting(*errors)}.{method}"
+    return _train(draw, context, title, start, METHODS[method](config.chip_rate), bench)
 
 
 def _bench(core, errors: tuple[float, float], key) -> MeshBench:
@@ -231,21 +273,27 @@ def _encoder(side: int):
     return lambda images: encode_low_frequencies(images, side)
 
 
-def _train(config: Config, context: Context, title, start, method, task, key, bench=None):
+def _train(
+    draw: Draw, context: Context, title: str, start: MeshNetwork, method: AbstractMethod, bench=None
+) -> dict[str, np.ndarray]:
+    config, task = draw.config, draw.task()
     n_steps = config.model_steps if bench is None else config.chip_steps
-    with context.progress(title, n_steps) as ticker:
-        return fit(
+    place = f"{draw.data} {draw.number + 1}/{config.repeats}: {title}"
+    with context.progress(place, n_steps) as ticker:
+        network = fit(
             start,
             method,
             task.x_train,
             task.y_train,
             encode=_encoder(config.side),
-            key=key,
+            key=draw.keys()[1],
             bench=bench,
             n_steps=n_steps,
             batch_size=config.batch_size,
             on_progress=lambda n, loss: ticker.advance(n, f"loss {loss:.3f}"),
         ).network
+    score = _accuracy(config, network, task, bench)
+    return {"phase": np.asarray(network.phase), "accuracy": np.array(score)}
 
 
 def _accuracy(config: Config, network, task, bench=None) -> float:

@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 
 from experiments.data import datasets
 from experiments.data.tasks import Task, load_task
-from experiments.harness.context import ALONE, Context
+from experiments.harness.context import ALONE, Context, called
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -130,16 +130,17 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
     )
     task = load_task(config.dataset, available, config.n_train, config.n_test, config.seed)
     task = many.shrink_task(task, config.chips.side)
-    pieces = {
-        n: context.sub_run(f"chiplets{n}", lambda n=n: _count(config, context, task, n))
-        for n in config.counts
+    work: dict[str, tuple] = {
+        f"chiplets{n}": (_count, config, context, task, n) for n in config.counts
     }
     if task.n_classes <= config.most_one_vs_rest:
+        work["one_vs_rest"] = (_one_vs_rest, config, context, task)
+    found = context.map(called, work | {"linear": (_linear, task)})
+    pieces = {n: found[f"chiplets{n}"] for n in config.counts}
+    if "one_vs_rest" in found:
         n = task.n_classes
-        piece = context.sub_run("one_vs_rest", lambda: _one_vs_rest(config, context, task))
-        pieces[n] = pieces.get(n, {}) | piece
-    linear = context.sub_run("linear", lambda: {"score": _linear(task)})
-    metrics = {"accuracy.linear": Measurement(float(linear["score"]), unit="%")}
+        pieces[n] = pieces.get(n, {}) | found["one_vs_rest"]
+    metrics = {"accuracy.linear": Measurement(float(found["linear"]["score"]), unit="%")}
     for n, piece in sorted(pieces.items()):
         metrics |= {
             _name(key, n): Measurement.from_samples(values, "" if key[:2] in ("tr", "co") else "%")
@@ -229,7 +230,7 @@ def _one_vs_rest(config: Config, context: Context, task: Task) -> dict[str, np.n
     return _coded(config, context, task, "one-vs-rest", codes, keys, names)
 
 
-def _linear(task: Task) -> np.ndarray:
+def _linear(task: Task) -> dict[str, np.ndarray]:
     """Test accuracy in percent of logistic regression, its penalty chosen on every fifth training image."""
     from sklearn.linear_model import LogisticRegression
 
@@ -241,7 +242,8 @@ def _linear(task: Task) -> np.ndarray:
     }
     best = max(fits, key=lambda c: fits[c].score(x[held], y[held]))
     final = LogisticRegression(C=best, max_iter=3000, tol=1e-3).fit(x, y)
-    return np.array(100 * final.score(np.asarray(task.x_test), np.asarray(task.y_test)))
+    score = final.score(np.asarray(task.x_test), np.asarray(task.y_test))
+    return {"score": np.array(100 * score)}
 
 
 def _bookkeeping(config: Config, n: int) -> dict[str, Measurement]:

@@ -121,18 +121,18 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
     task = load_task(config.dataset, n_classes, config.n_train, config.n_test, config.seed)
     task = many.shrink_task(task, config.chips.side)
     arrays: dict[str, np.ndarray] = {}
+    pieces = context.map(
+        _train_and_test,
+        {
+            f"{kind}{depth}": (config, context, task, kind, depth)
+            for depth in config.depths
+            # One chiplet is no cascade: all arrangements are the same.
+            for kind in (ARRANGEMENTS if depth > 1 else ("broad",))
+        },
+    )
     for depth in config.depths:
-        # One chiplet is no cascade: all arrangements are the same.
-        kinds = ARRANGEMENTS if depth > 1 else ("broad",)
-        pieces = {
-            kind: context.sub_run(
-                f"{kind}{depth}",
-                lambda k=kind, d=depth: _train_and_test(config, context, task, k, d),
-            )
-            for kind in kinds
-        }
         for arrangement in ARRANGEMENTS:
-            piece = pieces[arrangement if depth > 1 else "broad"]
+            piece = pieces[f"{arrangement if depth > 1 else 'broad'}{depth}"]
             arrays |= {f"{key}.{arrangement}.depth{depth}": v for key, v in piece.items()}
     return Outcome("taichi_depth", config, _metrics(config, arrays), arrays, REFERENCES)
 
