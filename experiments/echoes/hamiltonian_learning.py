@@ -57,7 +57,7 @@ from quantum.inference import (
     phase_model,
     with_phase,
 )
-from quantum.inference.phase_response import curves, middle_coupler, phase_response
+from quantum.inference.phase_response import curves, half_width, middle_coupler, phase_response
 
 CLAIM = "Noiseless costs of TOC, OTOC and OTOC(2) vanish at the true phase alone; with shots none always wins."
 PAPER_FIGURE = (
@@ -259,13 +259,6 @@ def _minimum(config: Config, model: ForwardModel, cost: np.ndarray, measured: np
     lowest = np.argsort(cost)[:N_STARTS]
     squares = Gaussian(measured, np.full(measured.size, config.shots**-0.5))
     return fit(model, squares, config.grid()[lowest][:, None])
-
-
-def half_width(phases: np.ndarray, cost: np.ndarray, truth: float) -> float:
-    """Mean distance in rad from the truth to where the cost first reaches half of its mean, to either side."""
-    high = cost > cost[:-1].mean() / 2
-    turned = np.mod(phases - truth, 2 * np.pi)
-    return float((turned[high].min() + 2 * np.pi - turned[high].max()) / 2)
 
 
 def _stacked(sets: list[np.ndarray]) -> np.ndarray:

@@ -33,12 +33,11 @@ It then takes the place of both molecules, in the blind measurements too, with e
 import hashlib
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from experiments.harness.context import ALONE, Context
+from experiments.harness.context import ALONE, Context, called
 from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -46,10 +45,10 @@ from experiments.molecules.nmr_geometry_figure import plot
 from quantum.inference import Gaussian, emulate, fit, parametric_bootstrap, read_curve
 from quantum.inference.curve_emulator import CurveEmulator
 from quantum.inference.normalised_curve import fit_normalised, profile_normalised
-from quantum.nmr import dimethylbiphenyl_ruler, echo, toluene_ruler
+from quantum.nmr import echo, toluene_ruler, turning_dimethylbiphenyl
 from quantum.nmr.molecular_ruler import DIMETHYLBIPHENYL_LABELS, double_quantum
 from quantum.nmr.stretched_molecule import read_stretched
-from quantum.spins import ANGSTROM, candidates, torsion_weights
+from quantum.spins import ANGSTROM, candidates
 
 CLAIM = (
     "Noisy echoes give a distance and a dihedral angle blind, with errors that mean what they say "
@@ -181,20 +180,29 @@ REFERENCES = (
 def run(config: Config, context: Context = ALONE) -> Outcome:
     """Emulates the curves, measures blind, learns, and only then compares."""
     metrics, arrays = {}, {}
+    steps = {"emulator": _emulated, "blind": _measure}
+    made = context.map(
+        called,
+        {
+            f"{n}.{step}": (do, config, n, context)
+            for n in config.names
+            for step, do in steps.items()
+        },
+    )
+    work = {}
     for name in config.names:
-        table = context.sub_run(f"{name}.emulator", lambda n=name: _emulated(config, n, context))
+        table, sealed = made[f"{name}.emulator"], made[f"{name}.blind"]
         emulator = CurveEmulator(*_box(config, name), table["coefficients"])
-        sealed = context.sub_run(f"{name}.blind", lambda n=name: _measure(config, n, context))
         metrics[f"{name}.emulation"] = Measurement(float(table["error"]))
         arrays |= {f"{name}.{k}": v for k, v in {**table, **sealed}.items()}
+        for data, sigma in zip(sealed["data"], config.noise, strict=True):
+            work[f"{name}.learned.noise_{sigma:g}"] = (config, name, emulator, data, sigma)
+    learned = context.map(_learn, work)
+    for name in config.names:
         for row, sigma in enumerate(config.noise):
-            public = {"data": sealed["data"][row], "sigma": sigma}
-            learned = context.sub_run(
-                f"{name}.learned.noise_{sigma:g}",
-                lambda p=public, e=emulator, n=name: _learn(config, n, e, **p),
-            )
-            arrays |= {f"{name}.{k}.{row}": v for k, v in learned.items()}
-            metrics |= _compare(name, f"noise_{sigma:g}", learned, sealed["truth"])
+            found = learned[f"{name}.learned.noise_{sigma:g}"]
+            arrays |= {f"{name}.{k}.{row}": v for k, v in found.items()}
+            metrics |= _compare(name, f"noise_{sigma:g}", found, made[f"{name}.blind"]["truth"])
     if config.curve:
         metrics |= _measured(config)
     references = () if config.molecule else REFERENCES
@@ -221,7 +229,12 @@ def _times(config: Config, name: str) -> np.ndarray:
 def _curve(config: Config, name: str, times: np.ndarray, point: np.ndarray) -> np.ndarray:
     """The exact echo: a distance in A (and butterfly angle), or phi_0 in degrees of dimethylbiphenyl."""
     if name == "dmbp":
-        couplings, struck = _dmbp_couplings(config, float(point[0]))
+        couplings, struck = turning_dimethylbiphenyl(
+            math.radians(float(point[0])),
+            config.torsion_height,
+            config.temperature,
+            config.dmbp_spins,
+        )
         average = double_quantum(couplings, 1 / math.pi, 1 / 3, "xy+yx")
         return _exact(average, struck, config.butterfly_angle, times)
     angle = float(point[1]) if len(point) > 1 else config.butterfly_angle
@@ -238,25 +251,6 @@ def _curve(config: Config, name: str, times: np.ndarray, point: np.ndarray) -> n
 def _exact(average, struck, angle: float, times: np.ndarray, probe: int = 0) -> np.ndarray:
     found = echo(average, struck, angle, times, method="real_sectors", probe=probe)
     return np.asarray(found.values)
-
-
-def _dmbp_couplings(config: Config, degrees: float):
-    rulers, table = _turns(48)
-    weights = np.asarray(
-        torsion_weights(
-            np.arange(48) * 2 * math.pi / 48, math.radians(degrees), config.torsion_height, config.temperature,
-        )
-    )  # fmt: skip
-    kept = [rulers.labels.index(label) for label in config.dmbp_spins]
-    struck = tuple(k for k, spin in enumerate(kept) if spin in rulers.struck())
-    return np.tensordot(weights, table, 1)[np.ix_(kept, kept)], struck
-
-
-@lru_cache(maxsize=2)
-def _turns(n: int):
-    """Couplings of all 15 spins at n dihedral angles round a turn."""
-    rulers = [dimethylbiphenyl_ruler(2 * math.pi * k / n) for k in range(n)]
-    return rulers[0], np.stack([ruler.couplings_hz() for ruler in rulers])
 
 
 def _emulated(config: Config, name: str, context: Context) -> dict[str, np.ndarray]:

@@ -35,7 +35,7 @@ from quantum.circuits.pauli import PauliString
 from quantum.circuits.random_circuits import DEFAULT_ORDER, random_circuit
 from quantum.circuits.tolerance import ACCEPTED
 
-CLIFFORD_ANGLES = (0.5 * math.pi, math.pi)
+_ANGLE = 0.5 * math.pi  # of one-qubit gates, as in the 2021 experiment
 
 
 def is_clifford_gate(gate: Gate) -> bool:
@@ -91,9 +91,8 @@ def clifford_echo_circuit(
     seed: int,
     order: str = DEFAULT_ORDER,
     two_qubit: Gate | None = None,
-    angles: tuple[float, ...] = CLIFFORD_ANGLES[:1],
 ) -> Circuit:
-    """Clifford variant of `random_circuit`: axes at multiples of pi/2, iSWAP without its controlled phase by default.
+    """Clifford variant of `random_circuit`: turns and axes at multiples of pi/2, iSWAP without its phase by default.
 
     Args:
         lattice: The qubits.
@@ -101,19 +100,19 @@ def clifford_echo_circuit(
         seed: Seed of the draw.
         order: Coupler groups walked through in turn.
         two_qubit: Clifford gate on the couplers, fsim(pi/2, 0) by default.
-        angles: One-qubit angles in rad, multiples of pi/2; pi/2 by default, as in the 2021 experiment.
 
     Raises:
-        ValueError: If a gate would not be Clifford.
+        ValueError: If the gate is not Clifford.
     """
     gate = two_qubit or iswap_like(0.0)
-    for kind, candidate in [("two_qubit", gate), *(("angles", phased_x(a, 0)) for a in angles)]:
-        if not is_clifford_gate(candidate):
-            shown = f"{candidate.name}{candidate.parameters}"
-            raise ValueError(
-                f"`{kind}` must be Clifford, but is {shown} with angles in rad; take multiples of pi/2."
-            )
-    drawn = random_circuit(lattice, n_cycles, seed=seed, order=order, two_qubit=gate, angles=angles)
+    if not is_clifford_gate(gate):
+        raise ValueError(
+            f"`two_qubit` must be Clifford, but is {gate.name}{gate.parameters} with angles in rad; take multiples of "
+            "pi/2."
+        )
+    drawn = random_circuit(
+        lattice, n_cycles, seed=seed, order=order, two_qubit=gate, angles=(_ANGLE,)
+    )
     return Circuit(
         drawn.n_qubits,
         tuple(tuple(map(_to_quarter_axis, moment)) for moment in drawn.moments),

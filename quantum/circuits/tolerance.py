@@ -62,13 +62,11 @@ def is_diagonal(matrix: np.ndarray, tolerance: float = ACCEPTED) -> bool:
     return bool(np.abs(matrix - np.diag(np.diag(matrix))).max() < tolerance)
 
 
-def split_product(
-    matrix: np.ndarray, tolerance: float = ACCEPTED
-) -> tuple[np.ndarray, np.ndarray] | None:
+def split_product(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Factors A and B, unitary, of A x B = U for a (4, 4) unitary U, or None where it is no product."""
     table = np.asarray(matrix, dtype=complex).reshape(2, 2, 2, 2).transpose(0, 2, 1, 3)
     left, values, right = np.linalg.svd(table.reshape(4, 4))
-    if values[1] > 2 * tolerance:
+    if values[1] > 2 * ACCEPTED:
         return None
     # The one singular value left is |A| |B| = 2, a root of 2 for each factor.
     first, second = (np.sqrt(2) * v.reshape(2, 2) for v in (left[:, 0], right[0]))

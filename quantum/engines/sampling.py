@@ -17,7 +17,7 @@ from quantum._checks import check_count
 from quantum.circuits.lattice import check_qubit
 from quantum.circuits.pauli import Observable, PauliString
 from quantum.engines.conversions import as_circuit, as_ours
-from quantum.engines.dispatch import Precision, state
+from quantum.engines.dispatch import state
 from quantum.estimates import Estimate
 
 
@@ -99,7 +99,6 @@ def sample(
     seed: int,
     qubits: Sequence[int] | None = None,
     engine: str = "auto",
-    precision: Precision = "single",
 ) -> Counts:
     """Bit strings read after a circuit that starts from |0...0>.
 
@@ -109,7 +108,6 @@ def sample(
         seed: Seed; the same one gives the same counts.
         qubits: Qubits that are read, in the order of the bits; all by default.
         engine: One that keeps a state, see `dispatch.ENGINES`.
-        precision: "single" or "double", of the state.
 
     Raises:
         ValueError: If a qubit is not the circuit's, there are no shots, or the engine keeps no state.
@@ -118,7 +116,7 @@ def sample(
     read = tuple(range(ours.n_qubits)) if qubits is None else tuple(qubits)
     for qubit in read:
         check_qubit(qubit, "qubits", ours.n_qubits)
-    final = state(ours, engine=engine, precision=precision)
+    final = state(ours, engine=engine)
     return draw(np.square(np.abs(final), dtype=float), read, n_shots, seed=seed)
 
 

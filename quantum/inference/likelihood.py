@@ -242,15 +242,12 @@ class Identifiability:
         return tuple(say_combination(v, self.names) for v in self.directions[self.rank :])
 
 
-def identify(
-    fisher: np.ndarray, names: Sequence[str], tolerance: float | int = _RANK_TOLERANCE
-) -> Identifiability:
+def identify(fisher: np.ndarray, names: Sequence[str]) -> Identifiability:
     """Rank of a Fisher matrix and its directions, with every parameter in units of its own error.
 
     Args:
         fisher: F, (parameters, parameters).
         names: Parameters.
-        tolerance: Eigenvalues below this fraction of the largest count as zero.
 
     Raises:
         ValueError: If the matrix is not square and finite, or there is not a name for each parameter.
@@ -265,7 +262,7 @@ def identify(
     unit = 1 / np.where(own > 0, own, 1)
     values, vectors = np.linalg.eigh(unit[:, None] * matrix * unit)
     values, vectors = values[::-1], vectors[:, ::-1]
-    rank = int(np.count_nonzero(values > tolerance * max(values[0], 0)))
+    rank = int(np.count_nonzero(values > _RANK_TOLERANCE * max(values[0], 0)))
     return Identifiability(tuple(names), values, (unit[:, None] * vectors).T, rank)
 
 

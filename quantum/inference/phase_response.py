@@ -130,6 +130,19 @@ def curves(harmonics: np.ndarray, phases: np.ndarray) -> np.ndarray:
     return np.real(_folded(harmonics) @ waves)
 
 
+def half_width(phases: np.ndarray, cost: np.ndarray, truth: float | int) -> float:
+    """Mean distance in rad from the truth to where a cost first reaches half of its mean, to either side.
+
+    Args:
+        phases: Equally spaced over the whole period, both ends included, rad.
+        cost: Cost at each.
+        truth: True phase, rad.
+    """
+    high = cost > cost[:-1].mean() / 2
+    turned = np.mod(phases - truth, 2 * np.pi)
+    return float((turned[high].min() + 2 * np.pi - turned[high].max()) / 2)
+
+
 def phase_model(harmonics: np.ndarray) -> ForwardModel:
     """Model of one parameter, `xi` in rad from 0 to 2 pi, that predicts C of every circuit."""
     folded = _folded(harmonics)

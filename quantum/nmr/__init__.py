@@ -15,7 +15,7 @@ from quantum.nmr.reversal import examine
 from quantum.nmr.average_hamiltonian import GRID_STEP, secular_hamiltonian, reversible_hamiltonian
 from quantum.nmr.strike import butterfly
 from quantum.nmr.methods import Typicality, echo
-from quantum.nmr.molecular_ruler import toluene_ruler, dimethylbiphenyl_ruler
+from quantum.nmr.molecular_ruler import toluene_ruler, turning_dimethylbiphenyl
 
 __all__ = [
     "PulseSequence",
@@ -32,5 +32,5 @@ __all__ = [
     "Typicality",
     "echo",
     "toluene_ruler",
-    "dimethylbiphenyl_ruler",
+    "turning_dimethylbiphenyl",
 ]

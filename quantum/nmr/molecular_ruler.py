@@ -10,12 +10,15 @@ families of one number with names for their spins. The echo is `methods.echo`, f
 Molecules (spin 0 is 13C, then protons):
 - toluene, 8 protons: para H, H2/H3 (beside the probe), H4/H5 (beside the methyl carbon), methyl. Its distance r_om
   between H2 and H4 is stretched by pulling the ring apart between ortho and meta carbons.
-- 3',5'-dimethylbiphenyl, 14 protons: the dihedral angle between its rings.
+- 3',5'-dimethylbiphenyl, 14 protons: the dihedral angle between its rings, fixed or turning in a potential (`torsion`).
 
 Left out: J couplings, offsets (averaged away by the cycles), couplings beyond the average Hamiltonian, vibrations.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -26,10 +29,12 @@ from quantum.spins import molecule
 from quantum.spins.dipolar import DIMETHYLBIPHENYL_SAUPE, TOLUENE_SAUPE, molecule_couplings
 from quantum.spins.hamiltonian import SpinHamiltonian
 from quantum.spins.molecule import Molecule
+from quantum.spins.torsion import torsion_weights
 
 DIMETHYLBIPHENYL_LABELS = (
     "C", "H2", "H3", "H4", "H5", "H6", "H2'", "H4'", "H6'", *(f"M{k}" for k in range(6))
 )  # fmt: skip
+_TURNS = 48  # dihedral angles of an average, which converges geometrically
 # Form of the proton part to the variant of `nmr` that has it; factors are given apart.
 _VARIANTS = {form: name for name, (form, *_) in average_hamiltonian.VARIANTS.items()}
 
@@ -80,6 +85,40 @@ def dimethylbiphenyl_ruler(dihedral: float | int) -> Ruler:
     check_in_range(dihedral, "dihedral", -1e3, 1e3, "rad")
     spins = molecule.dimethylbiphenyl(float(dihedral)).spins()
     return Ruler(spins, DIMETHYLBIPHENYL_SAUPE, DIMETHYLBIPHENYL_LABELS)
+
+
+def turning_dimethylbiphenyl(
+    minimum: float | int,
+    height: float | int,
+    temperature: float | int,
+    labels: Sequence[str] = DIMETHYLBIPHENYL_LABELS,
+) -> tuple[Float[np.ndarray, "spins spins"], tuple[int, ...]]:
+    """Couplings of 3',5'-dimethylbiphenyl in Hz averaged over the turn of its rings, and the struck spins among them.
+
+    Args:
+        minimum: phi_0 of `torsion` in radians.
+        height: B of `torsion` in J/mol.
+        temperature: Kelvin.
+        labels: Spins that are kept, of `DIMETHYLBIPHENYL_LABELS`, the probe "C" first.
+
+    Raises:
+        ValueError: If a label is unknown, or as `torsion_weights`.
+    """
+    for label in labels:
+        check_choice(label, "labels", DIMETHYLBIPHENYL_LABELS)
+    first, table = _turns()
+    angles = np.arange(_TURNS) * 2 * math.pi / _TURNS
+    weights = np.asarray(torsion_weights(angles, minimum, height, temperature))
+    kept = [first.labels.index(label) for label in labels]
+    struck = tuple(k for k, spin in enumerate(kept) if spin in first.struck())
+    return np.tensordot(weights, table, 1)[np.ix_(kept, kept)], struck
+
+
+@lru_cache(maxsize=1)
+def _turns() -> tuple[Ruler, np.ndarray]:
+    """Couplings of all 15 spins at dihedral angles round a turn."""
+    rulers = [dimethylbiphenyl_ruler(2 * math.pi * k / _TURNS) for k in range(_TURNS)]
+    return rulers[0], np.stack([ruler.couplings_hz() for ruler in rulers])
 
 
 def double_quantum(

@@ -111,8 +111,6 @@ def reweighted(
     n_trajectories: int,
     *,
     seed: int,
-    engine: str = "auto",
-    precision: Precision = "single",
 ) -> Ensemble:
     """Noisy expectation values under several noise models for the price of one.
 
@@ -125,8 +123,6 @@ def reweighted(
         observable: What is measured.
         n_trajectories: Trajectories to draw, at least 2.
         seed: Seed of the draw.
-        engine: "batch" or the name of an engine; "auto" takes batch for few qubits.
-        precision: "single" or "double".
 
     Raises:
         ValueError: If gates or places of faults differ, the first has no noise, or a model holds an error that the
@@ -140,7 +136,7 @@ def reweighted(
             "`circuits` must be one circuit with noise in the same places, but differ or have none."
         )
     _, drawn = draw_errors(seen[0], n_trajectories, seed=seed)
-    values = trajectory_values(seen[0], [{}, *drawn], observable, engine, precision)
+    values = trajectory_values(seen[0], [{}, *drawn], observable, "auto", "single")
     tables = [error_tables(circuit) for circuit in seen]
     found, deviations = [], []
     for table in tables:

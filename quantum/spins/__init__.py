@@ -11,7 +11,7 @@ Reading order: `nuclides`, `xyz_file`, `rotors` (about which line a group turns)
 # ruff: noqa: I001, RUF022
 from quantum.spins.molecule import ANGSTROM, make_molecule, read_xyz, toluene, dimethylbiphenyl
 from quantum.spins.dipolar import TOLUENE_SAUPE, DIMETHYLBIPHENYL_SAUPE, molecule_couplings
-from quantum.spins.torsion import candidates, torsion_weights
+from quantum.spins.torsion import candidates
 from quantum.spins.hamiltonian import SpinHamiltonian, make_hamiltonian
 from quantum.spins.action import real_frame
 from quantum.spins.krylov import evolve_krylov
@@ -26,7 +26,6 @@ __all__ = [
     "DIMETHYLBIPHENYL_SAUPE",
     "molecule_couplings",
     "candidates",
-    "torsion_weights",
     "SpinHamiltonian",
     "make_hamiltonian",
     "real_frame",

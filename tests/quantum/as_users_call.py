@@ -36,9 +36,10 @@ from quantum.nmr.spectrum import free_induction, spectrum_lines
 from quantum.noise import NoiseModel, linear_xeb, noisy_expectation
 from quantum.noise.extrapolation import extrapolate_to_zero, richardson
 from quantum.noise.readout import tensored_readout
-from quantum.spins import make_hamiltonian, make_molecule, molecule_couplings, torsion_weights
+from quantum.spins import make_hamiltonian, make_molecule, molecule_couplings
 from quantum.spins.coupling_table import make_coupling_table
 from quantum.spins.hamiltonian import dense
+from quantum.spins.torsion import torsion_weights
 
 # One table in hertz, as it is typed, read or measured.
 HZ = [[0, 1], [1, 0]]

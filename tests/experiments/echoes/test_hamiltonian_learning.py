@@ -94,14 +94,6 @@ def test_curves_are_those_of_the_literal_circuit():
     assert curves(harmonics, np.array([2.2]))[2, 0] == pytest.approx(wanted, abs=1e-12)
 
 
-def test_half_width_is_where_the_cost_reaches_half_of_its_mean():
-    phases = np.linspace(0, 2 * np.pi, 4001)
-    # 1 - cos has the mean 1 and reaches 1/2 at 60 degrees, also across the end of the period.
-    for truth in (1.0, 0.2, 6.0):
-        found = experiment.half_width(phases, 1 - np.cos(phases - truth), truth)
-        assert found == pytest.approx(np.pi / 3, abs=2e-3)
-
-
 def test_a_correlator_that_does_not_feel_the_phase_is_left_out():
     found = experiment.run(dataclasses.replace(TINY, n_cycles=(4, 8), n_sets=2, n_circuits=2))
     assert "phase.otoc2.t8" in found.metrics

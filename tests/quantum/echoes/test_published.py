@@ -79,6 +79,9 @@ def test_the_layout_of_a_file_is_its_places_on_the_chip(tmp_path):
     assert layout.lattice == LATTICE
     assert layout.lattice.sites[layout.measured] == (7, 9)
     assert layout.n_cycles == DEPTH
+    first = dataclasses.replace(ECHO, order=1)
+    elsewhere = write(tmp_path, published_text(first), folder="elsewhere")
+    assert published.read_layout(elsewhere, depth=DEPTH, order=1) == layout
 
 
 def test_the_order_of_the_coupler_groups_is_read_off():

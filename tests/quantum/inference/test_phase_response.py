@@ -14,6 +14,7 @@ from quantum.inference.fitting import fit
 from quantum.inference.likelihood import Gaussian
 from quantum.inference.phase_response import (
     curves,
+    half_width,
     middle_coupler,
     n_harmonics,
     phase_model,
@@ -120,3 +121,11 @@ def test_the_phase_of_a_gate_is_found_by_its_matrix():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_half_width_is_where_the_cost_reaches_half_of_its_mean():
+    phases = np.linspace(0, 2 * np.pi, 4001)
+    # 1 - cos has the mean 1 and reaches 1/2 at 60 degrees, also across the end of the period.
+    for truth in (1.0, 0.2, 6.0):
+        found = half_width(phases, 1 - np.cos(phases - truth), truth)
+        assert found == pytest.approx(np.pi / 3, abs=2e-3)

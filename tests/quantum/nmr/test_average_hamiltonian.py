@@ -9,6 +9,7 @@ from scipy.linalg import expm
 
 from quantum.nmr import average_hamiltonian, exact_echo, pulse_sequence
 from quantum.nmr.dipolar_sequences import tardis_1_like, tardis_2_like
+from quantum.spins.coupling_table import make_coupling_table
 from quantum.spins.dipolar import TOLUENE_SAUPE, couplings, molecule_couplings
 from quantum.spins.hamiltonian import SpinHamiltonian, dense, make_hamiltonian, spin_product
 from quantum.spins.molecule import ORTHO_META, toluene
@@ -19,6 +20,19 @@ METHYL = (6, 7, 8)
 def drawn_couplings(n, seed, scale=500.0):
     table = np.random.default_rng(seed).normal(size=(n, n)) * scale
     return np.triu(table, 1) + np.triu(table, 1).T
+
+
+@pytest.mark.parametrize(
+    "name", ["homonuclear", "heteronuclear", "secular_hamiltonian", "reversible_hamiltonian"]
+)
+def test_nuclides_are_told_by_the_table_or_by_name(name):
+    make, hz = getattr(average_hamiltonian, name), drawn_couplings(4, 3)
+    nuclides = ("1H", "13C", "1H", "13C")
+    known = make(make_coupling_table(hz, nuclides), probe=1)
+    told = make(hz, probe=1, isotopes=nuclides)
+    np.testing.assert_array_equal(told.couplings, known.couplings)
+    # Without nuclides only spin 1 is rare: its pair with spin 3 is another one.
+    assert not np.array_equal(make(hz, probe=1).couplings[1, 3], known.couplings[1, 3])
 
 
 def drawn_echo(seed, n):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from quantum.compiling.nmr_circuit import ProductFormula
+from quantum.compiling.nmr_circuit import ProductFormula, nearest_only
 from quantum.nmr import methods
 from quantum.nmr.average_hamiltonian import reversible_hamiltonian, secular_hamiltonian
 from quantum.nmr.dipolar_sequences import scale_factors, tardis_2_like
@@ -50,6 +50,23 @@ def test_random_states_give_the_echo_within_their_errors(average, exact):
     assert found.stderr[1:].max() < 0.02
 
 
+def test_a_circuit_of_nearest_neighbours_is_the_echo_of_those_couplings():
+    near = nearest_only(secular_hamiltonian(TABLE))
+    found = echo(near, (1, 3), 1.4, [8e-4], method=ProductFormula(20, layout="nearest"))
+    wanted = echo(near, (1, 3), 1.4, [8e-4], method="matrices")
+    np.testing.assert_allclose(found.values, wanted.values, atol=5e-4)  # of 20 steps 1.3e-4
+    assert wanted.values[0] < 0.95
+
+
+def test_a_series_that_leaves_out_more_is_coarser(average):
+    asked = {"times": TIMES, "struck": STRUCK, "angle": 1.4}
+    fine, coarse = (
+        echo(average, **asked, method=Typicality(4, 1, "double", tolerance)).values
+        for tolerance in (1e-12, 1e-2)
+    )
+    assert 1e-7 < np.abs(fine - coarse).max() < 0.1
+
+
 def test_a_circuit_gives_the_echo_to_second_order_in_the_step(average, exact):
     found = [echo(average, STRUCK, 1.4, TIMES, method=ProductFormula(n, 2)) for n in (8, 16)]
     errors = [np.abs(curve.values - exact).max() for curve in found]
@@ -85,6 +102,25 @@ def test_pulses_give_the_echo_of_their_average(pulsed):
     np.testing.assert_allclose(found.values, wanted.values, atol=2e-3)
     assert abs(wanted.values[2] - 1) > 0.2
     np.testing.assert_array_equal(found.stderr, 0)
+
+
+def test_an_uneven_field_is_the_mean_over_its_strengths(pulsed):
+    secular, cycle, times = pulsed
+    found, *parts = (
+        echo(secular, (1, 3), 1.4, times, method=Pulses(cycle, scales)).values
+        for scales in ((0.9, 1.05), (0.9,), (1.05,))
+    )
+    np.testing.assert_allclose(found, np.mean(parts, axis=0), atol=1e-12)
+    assert np.abs(parts[0] - parts[1]).max() > 1e-3
+
+
+def test_single_precision_of_states_is_good_to_its_digits(pulsed):
+    secular, cycle, times = pulsed
+    single, double = (
+        echo(secular, (1, 3), 1.4, times, method=PulsedStates(cycle, 2, precision=p)).values
+        for p in ("single", "double")
+    )
+    assert 0 < np.abs(single - double).max() < 1e-4
 
 
 def test_the_orders_of_an_echo_are_an_option_of_the_sectors(average, exact):

@@ -6,7 +6,12 @@ import pytest
 from scipy.linalg import expm
 
 from quantum.nmr.exact_echo import echo_by_real_sectors
-from quantum.nmr.molecular_ruler import dimethylbiphenyl_ruler, double_quantum, toluene_ruler
+from quantum.nmr.molecular_ruler import (
+    dimethylbiphenyl_ruler,
+    double_quantum,
+    toluene_ruler,
+    turning_dimethylbiphenyl,
+)
 from quantum.spins.hamiltonian import dense, make_hamiltonian, spin_product
 from quantum.spins.molecule import ANGSTROM
 
@@ -165,3 +170,15 @@ def test_bad_input_is_named():
         echo_by_real_sectors(make_hamiltonian(tensor), (1,), 1.0, np.zeros(1))
     with pytest.raises(ValueError, match="`hamiltonian` must have 2 to 12 spins, but has 13"):
         echo_by_real_sectors(make_hamiltonian(np.zeros((13, 13, 3, 3))), (1,), 1.0, np.zeros(1))
+
+
+def test_rings_behind_high_barriers_stay_in_the_four_minima():
+    kept, minimum = [0, 1, 6, 8, 9], 2 * math.pi * 5 / 48
+    labels = ("C", "H2", "H2'", "H6'", "M0")
+    found, struck = turning_dimethylbiphenyl(minimum, 1e6, 10, labels)
+    assert struck == (4,)
+    angles = (minimum, -minimum, math.pi + minimum, math.pi - minimum)
+    wanted = np.mean([dimethylbiphenyl_ruler(a).couplings_hz() for a in angles], axis=0)
+    np.testing.assert_allclose(found, wanted[np.ix_(kept, kept)], atol=1e-6)
+    with pytest.raises(ValueError, match="`labels` must be one of C, H2"):
+        turning_dimethylbiphenyl(minimum, 1e6, 10, ("C", "H9"))

@@ -106,11 +106,11 @@ def test_a_phase_shift_turns_the_propagator_about_z():
     for j in (1, 2):
         couplings[0, j, 2, 2] = couplings[j, 0, 2, 2] = 300 * j
     secular = make_hamiltonian(couplings, np.outer(rng.normal(size=3), [0, 0, 200.0]))
-    protons = spin_product(3, {1: 2}) + spin_product(3, {2: 2})
-    turn = expm(-1j * 0.7 * protons)
-    shifted = propagator(MIXED.shifted(0.7), secular, CHANNELS)
-    expected = turn @ propagator(MIXED, secular, CHANNELS) @ turn.conj().T
-    np.testing.assert_allclose(shifted, expected, atol=1e-12)
+    for channel, spins in (("H", (1, 2)), ("C", (0,))):
+        turn = expm(-1j * 0.7 * sum(spin_product(3, {k: 2}) for k in spins))
+        shifted = propagator(MIXED.shifted(0.7, channel), secular, CHANNELS)
+        expected = turn @ propagator(MIXED, secular, CHANNELS) @ turn.conj().T
+        np.testing.assert_allclose(shifted, expected, atol=1e-12)
 
 
 def test_sequences_join_repeat_and_weaken(tensors):

@@ -146,6 +146,14 @@ def test_a_noise_model_of_aer_becomes_tables():
     assert np.trace(SuperOp(error).data).real / 4 == pytest.approx(1 - 0.75 * 0.3)
 
 
+def test_the_two_qubit_gate_is_chosen():
+    name = "two_qubit_parallel_{}_gate_xeb_pauli_error_per_gate".format
+    known = {name("cz"): {("a", "b"): [0.02]}, name("sqrt_iswap"): {("b", "a"): [0.01]}}
+    models = [from_cirq(known, ["a", "b"], gate) for gate in ("cz", "sqrt_iswap")]
+    found = [model.on(0, 1).two_qubit_error for model in models]
+    assert found == [0.02, 0.01]
+
+
 @pytest.mark.interop
 def test_the_error_of_a_gate_on_its_own_qubits_replaces_that_on_all():
     theirs = AerModel()

@@ -8,7 +8,7 @@ from jax.test_util import check_grads
 from scipy.spatial.transform import Rotation
 
 from quantum.spins.dipolar import TOLUENE_SAUPE, check_saupe, couplings, molecule_couplings
-from quantum.spins.molecule import GYROMAGNETIC, dimethylbiphenyl, toluene
+from quantum.spins.molecule import GYROMAGNETIC, dimethylbiphenyl, make_molecule, toluene
 
 PROTON = GYROMAGNETIC["1H"]
 # Computed once by other code for this geometry; rounded to 1 Hz. Pairs by their labels, C is 0, methyl 6.
@@ -109,6 +109,23 @@ def test_turning_groups_are_averaged_independently_of_each_other():
         np.testing.assert_allclose(
             rows, np.broadcast_to(rows[:1], rows.shape), rtol=1e-9, atol=1e-9
         )
+
+
+def test_spins_stand_anywhere_among_their_atoms():
+    """Shuffled atoms, groups with their carbon, and a nuclide that turns the other way."""
+    molecule, rng = dimethylbiphenyl(0.9), np.random.default_rng(6)
+    saupe, order = drawn_saupe(rng), rng.permutation(28)
+    wanted = np.array(molecule_couplings(molecule, saupe))
+    wanted[0] *= GYROMAGNETIC["15N"] / GYROMAGNETIC["13C"]
+    wanted[:, 0] = wanted[0]
+    names, place = ["15N", *molecule.isotopes[1:]], np.argsort(order).tolist()
+    groups = [[place[k] for k in (*group, c)] for group, c in zip(molecule.rotors, (26, 27), strict=True)]  # fmt: skip
+    shuffled = make_molecule(molecule.positions[order], [names[k] for k in order], groups)
+    spins = order[list(shuffled.spin_places())]
+    assert spins[0] == 0
+    assert list(spins) != sorted(spins)
+    found = molecule_couplings(shuffled, saupe)
+    np.testing.assert_allclose(found, wanted[np.ix_(spins, spins)], rtol=1e-7, atol=1e-6)
 
 
 def test_more_angles_change_nothing():

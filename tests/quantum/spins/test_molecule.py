@@ -86,6 +86,20 @@ def test_the_dihedral_angle_is_that_between_the_rings():
     assert np.all(carbons[:, 2] > places[6, 2])
 
 
+def test_the_rings_of_dimethylbiphenyl_stand_as_the_labels_say():
+    bonds = Bonds(ring=1.4e-10, to_methyl=1.5e-10, between_rings=1.48e-10)
+    molecule = dimethylbiphenyl(0.3, bonds)
+    places = np.asarray(molecule.positions)
+    # 13C and its ring hang down from the origin, the other ring stands up from its own first carbon.
+    assert places[:6, 2].max() == 0
+    assert places[[*range(6, 15), *range(20, 28)], 2].min() >= 1.48e-10 * (1 - 1e-12)
+    assert distance(molecule, 0, 20) == pytest.approx(1.48)
+    # H7 is para to the bond between the rings, H6 and H8 ortho: H6 at +y, turned by the angle about +z.
+    np.testing.assert_allclose(places[7, :2], 0, atol=1e-16)
+    assert math.atan2(-places[6, 0], places[6, 1]) == pytest.approx(0.3)
+    np.testing.assert_allclose(places[8, :2], -places[6, :2], atol=1e-16)
+
+
 def test_the_product_of_ratios_gives_the_constants_of_the_sheet():
     from scipy.constants import hbar, mu_0
 
