@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.harness.context import Context
+from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -93,12 +93,11 @@ SCALES = {
 }  # fmt: skip
 
 
-def run(config: Config, context: Context | None = None) -> Outcome:
+def run(config: Config, context: Context = ALONE) -> Outcome:
     """Measures errors against alikeness of keys, then time and memory against chunk size."""
-    session = context or Context()
-    exact = session.map(_digits, {f"digits.{form}": (config, form) for form in forms(config)})
+    exact = context.map(_digits, {f"digits.{form}": (config, form) for form in forms(config)})
     names = ("token", *(f"chunk{c}" for c in config.chunks))
-    cost = session.map(_cost, {f"cost.{name}": (config, name) for name in names})
+    cost = context.map(_cost, {f"cost.{name}": (config, name) for name in names})
     metrics, arrays = {}, {}
     for form in forms(config):
         found = exact[f"digits.{form}"]
