@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from nn.models import encoder as encoders
 from nn.models.decoder import Decoder, DecoderConfig, make_decoder, tensor_table
 from nn.models.encoder import Encoder, EncoderConfig, make_encoder
-from nn.weights import TensorFile, assign
+from nn.weights import assign
+from nn.weights.tensor_file import TensorFile
 
 _ARCHITECTURES = ("llama", "qwen3")
 

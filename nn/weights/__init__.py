@@ -6,16 +6,13 @@ they are first used.
 
 # Order of dependency, which ruff would sort away.
 # ruff: noqa: RUF022
-from nn.weights.assign import AssignmentError, AssignmentReport, TensorSource, assign
+from nn.weights.assign import AssignmentError, TensorSource, assign
 from nn.weights.gguf_file import read_gguf
 from nn.weights.packages import MINILM, MINILM_TOKENIZER, SMOLLM2, open_packaged
 from nn.weights.safetensors_file import read_safetensors
-from nn.weights.tensor_file import TensorFile, check_sha256
 from nn.weights.tokenizer import gguf_tokenizer, read_tokenizer
 
 __all__ = [
-    "TensorFile",
-    "check_sha256",
     "read_safetensors",
     "read_gguf",
     "SMOLLM2",
@@ -25,7 +22,6 @@ __all__ = [
     "gguf_tokenizer",
     "read_tokenizer",
     "AssignmentError",
-    "AssignmentReport",
     "TensorSource",
     "assign",
 ]

@@ -2,9 +2,8 @@
 
 Runs as a script in an environment with transformers, torch, gguf and accelerate, so it imports nothing of this package:
     python pretrained_worker.py TASK.json ANSWER.npz
-The task is {"gguf": FILE, "texts": [[token, ...], ...]} for a decoder, answered with `nats0`, `nats1`, ... of each
-token after the first; or {"encoder": FOLDER, "tokens": [[...]], "counts": [[...]]}, answered with `hidden`, the last
-hidden states. Single precision, one thread.
+The task is {"gguf": FILE, "texts": [[token, ...], ...]}, answered with `nats0`, `nats1`, ... of each token after the
+first. Single precision, one thread.
 """
 
 import json
@@ -13,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModel, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
 
-def decoder_losses(task):
+def losses(task):
     """-log p of each next token, text by text."""
     file = Path(task["gguf"])
     model = AutoModelForCausalLM.from_pretrained(
@@ -26,19 +25,9 @@ def decoder_losses(task):
     for i, text in enumerate(task["texts"]):
         tokens = torch.tensor(text)
         logits = model(tokens[None]).logits[0]
-        losses = torch.nn.functional.cross_entropy(logits[:-1], tokens[1:], reduction="none")
-        found[f"nats{i}"] = losses.numpy()
+        nats = torch.nn.functional.cross_entropy(logits[:-1], tokens[1:], reduction="none")
+        found[f"nats{i}"] = nats.numpy()
     return found
-
-
-def encoder_states(task):
-    """Last hidden states of a batch of texts."""
-    model = AutoModel.from_pretrained(task["encoder"], dtype=torch.float32)
-    given = {
-        "input_ids": torch.tensor(task["tokens"]),
-        "attention_mask": torch.tensor(task["counts"]).long(),
-    }
-    return {"hidden": model(**given).last_hidden_state.numpy()}
 
 
 if __name__ == "__main__":
@@ -46,5 +35,5 @@ if __name__ == "__main__":
     with open(sys.argv[1]) as file:
         task = json.load(file)
     with torch.no_grad():
-        found = decoder_losses(task) if "gguf" in task else encoder_states(task)
+        found = losses(task)
     np.savez(sys.argv[2], **found)

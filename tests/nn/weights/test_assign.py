@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from nn.layers import make_dense
-from nn.weights import AssignmentError, AssignmentReport, TensorSource, assign
-from nn.weights.assign import halves_from_pairs
+from nn.weights import AssignmentError, TensorSource, assign
+from nn.weights.assign import AssignmentReport, halves_from_pairs
 
 RNG = np.random.default_rng(0)
 TABLE = {
