@@ -6,6 +6,7 @@ line do not know each other:
     kernels                          attention and linear recurrences, functions of arrays
     layers | weights                 the linear map, mixers and their caches | files of weights and how they are read
     training | models | generation   the one loop, losses | decoders, encoders, low-rank updates | sampling of tokens
+    compression                      beside those three: four-bit formats, rounding that keeps the outputs
 """
 
 # Part of lightecho. By this line `lightecho.py` knows that no other distribution has overwritten the file.
@@ -14,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nn import generation, kernels, layers, models, training, weights
+    from nn import compression, generation, kernels, layers, models, training, weights
 
 # In the order of dependency, which ruff would sort away.
 # ruff: noqa: RUF022
@@ -25,6 +26,7 @@ __all__ = [
     "training",
     "models",
     "generation",
+    "compression",
 ]
 
 

@@ -44,6 +44,7 @@ EXPERIMENTS: dict[str, str] = {
     "nmr_geometry": "experiments.molecules.nmr_geometry",
     "language_model": "experiments.learning_systems.language_model",
     "nesterov_ode": "experiments.learning_systems.nesterov_ode",
+    "quantization": "experiments.learning_systems.quantization",
     "attention_scaling": "experiments.learning_systems.attention_scaling",
     "gated_delta": "experiments.learning_systems.gated_delta",
     "sparse_attention": "experiments.learning_systems.sparse_attention",

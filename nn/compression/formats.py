@@ -78,7 +78,7 @@ def encode(
     units = jnp.round(jnp.ldexp(jnp.minimum(size, 2 * format.largest), m - exponent))
     code = (exponent + format.bias - 1) * 2**m + units.astype(jnp.int32)
     top = _code_of(format.largest, format)
-    beyond = format.nan_code if overflow == "nan" else top
+    beyond = top if overflow == "saturate" or format.nan_code is None else format.nan_code
     code = jnp.where((code > top) | jnp.isinf(x), beyond, code)
     if format.nan_code is not None:
         code = jnp.where(jnp.isnan(x), format.nan_code, code)

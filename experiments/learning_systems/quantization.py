@@ -1,0 +1,281 @@
+"""Four bits a weight: signal to noise by format and scale rule, and what GPTQ and AWQ save on a real encoder.
+
+Three parts. Random numbers of three laws (normal, Laplace, Student t with three degrees of freedom, whose outliers
+carry much of the power) in each format, with the rule by which integers get their scale said. GPTQ against plain
+rounding on inputs whose spectrum falls as i^-exponent: what it saves depends on the exponent alone. And, where its
+package is installed (`make models`), all 36 maps of the MiniLM encoder rounded by each method after calibration on some
+texts, with errors of outputs and of the vectors of other texts. Sources: OCP MX v1.0 (2023); E. Frantar et al., arXiv
+2210.17323 (GPTQ); J. Lin et al., arXiv 2306.00978 (AWQ). No number of theirs is compared: their models are larger.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.data import corpora
+from experiments.harness.context import ALONE, Context, called
+from experiments.harness.fields import at_least
+from experiments.harness.measurement import Measurement, Reference
+from experiments.harness.outcome import Outcome
+from experiments.harness.plotting import GREY, label, new_figure, style
+from nn.compression import awq, gptq, gram_matrix, output_error, to_int4, to_mxfp4, to_nvfp4
+from nn.compression.blocks import signal_to_noise_db
+from nn.layers import AbstractLinear, Dense, linear_maps, replace_linear
+from nn.models.encoder import EncoderConfig, make_encoder, tensor_table
+from nn.weights import MINILM, MINILM_TOKENIZER, assign, open_packaged, read_tokenizer
+
+CLAIM = "At 4.5 bits integers tie with NVFP4 or pass it by their scale rule; GPTQ saves what the inputs allow."
+PAPER_FIGURE = "none (our comparison)"
+EXPECTED_TIME = {"quick": "20 s", "laptop": "3 min", "paper": "10 min"}
+TOLERANCES = {"snr.*": 0.1, "gptq_gain.*": 0.3}
+REFERENCES: tuple[Reference, ...] = ()
+
+FORMATS = {
+    "nvfp4": to_nvfp4,
+    "mxfp4_floor": to_mxfp4,
+    "mxfp4_round_up": partial(to_mxfp4, rule="round_up"),
+    "int4_32": partial(to_int4, block=32),
+    "int4_32_8": partial(to_int4, block=32, rule="amax/8"),
+    "int4_32_zero_point": partial(to_int4, block=32, rule="zero_point"),
+    "int4_128": partial(to_int4, block=128),
+}
+LAWS = ("normal", "laplace", "student3")
+METHODS = ("rounding", "rounding_nvfp4", "awq", "gptq", "gptq_ordered")
+_MINILM = EncoderConfig(30522, 384, 6, 12, 1536)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings.
+
+    Attributes:
+        n_rows: Rows of 1,024 random numbers for each law.
+        exponents: Exponents of the spectrum of the inputs of the toy map, power i^-exponent.
+        n_seeds: Toy maps for each exponent.
+        n_inputs: Inputs of a toy map.
+        n_outputs: Outputs of a toy map.
+        group: Inputs that share a scale.
+        n_texts: Texts to calibrate the encoder with, and as many others to judge it by; 0 leaves it out.
+        n_tokens: Tokens of a text that are used.
+        seed: Seed of all that is drawn.
+    """
+
+    n_rows: int = 2000
+    exponents: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0)
+    n_seeds: int = 5
+    n_inputs: int = 256
+    n_outputs: int = 64
+    group: int = 32
+    n_texts: int = 64
+    n_tokens: int = 64
+    seed: int = 0
+
+    def __post_init__(self):
+        at_least(self, 1, "n_rows", "n_seeds", "n_outputs", "group", "n_tokens")
+        at_least(self, 0, "exponents", "n_texts")
+        at_least(self, 2, "n_inputs")
+
+
+SCALES = {
+    "quick": Config(n_rows=400, n_seeds=3, n_texts=0),
+    "laptop": Config(),
+    "paper": Config(n_rows=4000, n_seeds=20, n_texts=256, n_tokens=128),
+}
+
+
+def run(config: Config, context: Context = ALONE) -> Outcome:
+    """Formats, the toy map, and the encoder where it is installed."""
+    pieces: dict[str, tuple] = {law: (_signal_to_noise, config, law) for law in LAWS}
+    pieces |= {f"exponent {e:g}": (_toy, config, e) for e in config.exponents}
+    found = context.map(called, pieces)
+    metrics: dict[str, Measurement] = {}
+    arrays: dict[str, np.ndarray] = {"exponents": np.asarray(config.exponents)}
+    for law in LAWS:
+        for name in FORMATS:
+            metrics[f"snr.{law}.{name}"] = Measurement.from_samples(found[law][name], "dB")
+    for exponent in config.exponents:
+        errors = found[f"exponent {exponent:g}"]
+        arrays |= {f"toy{exponent:g}.{name}": array for name, array in errors.items()}
+        gain = errors["rounding"] / errors["gptq"]
+        metrics[f"gptq_gain.exponent{exponent:g}"] = Measurement.from_samples(gain)
+    if config.n_texts and MINILM.is_installed:
+        real = context.sub_run("encoder", partial(_encoder, config, context))
+        arrays |= {f"encoder.{name}": array for name, array in real.items()}
+        for method in METHODS:
+            metrics[f"encoder_output_error.{method}"] = Measurement.from_samples(
+                real[f"error.{method}"]
+            )
+            metrics[f"encoder_cosine_loss.{method}"] = Measurement.from_samples(
+                1 - real[f"cosine.{method}"]
+            )
+    elif config.n_texts:
+        context.log("no MiniLM here (`make models` installs it): the encoder is left out")
+    return Outcome("quantization", config, metrics, arrays, REFERENCES)
+
+
+def _signal_to_noise(config: Config, law: str) -> dict[str, np.ndarray]:
+    """dB of each format, in four parts of the rows."""
+    rng = np.random.default_rng((config.seed, LAWS.index(law)))
+    shape = (4, -(-config.n_rows // 4), 1024)
+    draw = {"normal": rng.normal, "laplace": rng.laplace, "student3": partial(rng.standard_t, 3)}
+    x = jnp.asarray(draw[law](size=shape), jnp.float32)
+    return {
+        name: np.array([signal_to_noise_db(part, quantise(part).values()) for part in x])
+        for name, quantise in FORMATS.items()
+    }
+
+
+def _toy(config: Config, exponent: float) -> dict[str, np.ndarray]:
+    """Output errors of random maps for inputs of a falling spectrum, by rounding and by GPTQ."""
+    errors: dict[str, list] = {"rounding": [], "gptq": []}
+    for seed in range(config.n_seeds):
+        rng = np.random.default_rng((config.seed, seed))
+        weight = jnp.asarray(rng.normal(size=(config.n_inputs, config.n_outputs)), jnp.float32)
+        turn = np.linalg.qr(rng.normal(size=(config.n_inputs, config.n_inputs)))[0]
+        power = np.arange(1, config.n_inputs + 1.0) ** -exponent
+        gram = jnp.asarray((turn * power) @ turn.T, jnp.float32)
+        plain = to_int4(weight.T, config.group).values().T
+        errors["rounding"].append(output_error(weight, plain, gram))
+        errors["gptq"].append(
+            output_error(weight, gptq(weight, gram, config.group).values().T, gram)
+        )
+    return {name: np.asarray(found) for name, found in errors.items()}
+
+
+class _Watched(AbstractLinear):
+    """A map that keeps what it is given; for eager use only."""
+
+    inner: Dense
+    seen: list = eqx.field(static=True)
+    n_in: int = eqx.field(static=True)
+    n_out: int = eqx.field(static=True)
+
+    def __call__(self, x, *, key=None):
+        self.seen.append(np.asarray(x).reshape(-1, self.n_in))
+        return self.inner(x, key=key)
+
+
+def _watch(seen: dict[str, list], name: str, linear: AbstractLinear) -> AbstractLinear:
+    assert isinstance(linear, Dense)
+    return _Watched(inner=linear, seen=seen[name], n_in=linear.n_in, n_out=linear.n_out)
+
+
+def _encoder(config: Config, context: Context) -> dict[str, np.ndarray]:
+    """Each method on all maps of MiniLM: error of each map's output, and cosine of each other text's vector."""
+    hollow = eqx.filter_eval_shape(lambda: make_encoder(_MINILM, key=jax.random.key(0)))
+    model = assign(
+        hollow,
+        open_packaged(MINILM),
+        tensor_table(_MINILM),
+        leftovers=("pooler.*", "*position_ids"),
+    )
+    tokens, counts = _texts(config)
+    learn, judge = (slice(0, config.n_texts), slice(config.n_texts, None))
+    known = _inputs(model, tokens[learn], counts[learn])
+    vectors = eqx.filter_jit(lambda model, t, c: model.text_vectors(t, c))
+    exact = vectors(model, tokens[judge], counts[judge])
+    results = {}
+    with context.progress("methods", len(METHODS)) as ticker:
+        for method in METHODS:
+            errors = []
+
+            def rounded(name, linear, method=method, errors=errors):
+                weights = []
+                for layer, weight in enumerate(linear.weight):
+                    inputs = jnp.asarray(known[layer][name.removeprefix("blocks.")])
+                    gram = gram_matrix(inputs)
+                    weights.append(_rounded(method, weight, inputs, gram, config.group))
+                    errors.append(float(output_error(weight, weights[-1], gram)))
+                return eqx.tree_at(lambda dense: dense.weight, linear, jnp.stack(weights))
+
+            other = replace_linear(model, rounded)
+            found = vectors(other, tokens[judge], counts[judge])
+            results[f"error.{method}"] = np.asarray(errors)
+            results[f"cosine.{method}"] = np.asarray(jnp.sum(found * exact, axis=-1))
+            ticker.advance(note=method)
+    return results
+
+
+def _rounded(method: str, weight, inputs, gram, group: int):
+    if method == "awq":
+        return awq(
+            weight, jnp.abs(inputs).mean(axis=0), gram, partial(to_int4, block=group)
+        ).weight()
+    if method.startswith("gptq"):
+        return gptq(weight, gram, group, ordered=method.endswith("ordered")).values().T
+    quantise = to_nvfp4 if method.endswith("nvfp4") else partial(to_int4, block=group)
+    return quantise(weight.T).values().T
+
+
+def _inputs(model, tokens, counts) -> list[dict[str, np.ndarray]]:
+    """What each map of each block is given by the calibration texts."""
+    places = model.positions[: tokens.shape[1]] + model.kinds[:1]
+    x = model.norm(model.words(tokens) + places[None])
+    arrays, rest = eqx.partition(model.blocks, eqx.is_array)
+    found = []
+    for layer in range(model.n_blocks):
+        block = eqx.combine(jax.tree.map(lambda a, layer=layer: a[layer], arrays), rest)
+        seen: dict[str, list] = {name: [] for name, _ in linear_maps(block)}
+        watched = replace_linear(block, partial(_watch, seen))
+        x = watched(x, counts)
+        found.append({name: np.concatenate(parts) for name, parts in seen.items()})
+    return found
+
+
+def _texts(config: Config):
+    """Tokens and which of them count, of paragraphs of the corpus that is there."""
+    name = "shakespeare" if corpora.available("shakespeare") else "python"
+    text = bytes(corpora.load_corpus(name).train).decode("utf-8", "ignore")
+    paragraphs = [part for part in text.split("\n\n") if len(part) > 200][: 2 * config.n_texts]
+    tokenizer = read_tokenizer(MINILM_TOKENIZER.find(), sha256=MINILM_TOKENIZER.sha256)
+    tokenizer.enable_truncation(config.n_tokens)
+    tokenizer.enable_padding(length=config.n_tokens)
+    coded = tokenizer.encode_batch(paragraphs)
+    tokens = jnp.asarray([c.ids for c in coded], jnp.int32)
+    return tokens, jnp.asarray([c.attention_mask for c in coded]).astype(bool)
+
+
+@style()
+def plot(outcome: Outcome) -> Figure:
+    """Signal to noise by format and law, what GPTQ saves against the spectrum, and the encoder's errors."""
+    metrics, config = outcome.metrics, outcome.config
+    has_encoder = f"encoder_cosine_loss.{METHODS[0]}" in metrics
+    figure = new_figure(2, 5.2 if has_encoder else 2.8)
+    panels = figure.subplots(2 if has_encoder else 1, 2).ravel()
+    at = np.arange(len(FORMATS))
+    for i, law in enumerate(LAWS):
+        values = [metrics[f"snr.{law}.{name}"].value for name in FORMATS]
+        panels[0].plot(values, at, "o", color=f"C{i}", label=law)
+    panels[0].set_yticks(at, [name.replace("_", " ") for name in FORMATS])
+    panels[0].set(xlabel=label("signal to noise", "dB"))
+    panels[0].legend(fontsize="x-small")
+    gains = [metrics[f"gptq_gain.exponent{e:g}"] for e in config.exponents]
+    panels[1].errorbar(
+        config.exponents, [g.value for g in gains], [g.sd or 0 for g in gains], fmt="o-", capsize=2
+    )
+    panels[1].axhline(1, color=GREY, lw=0.8)
+    panels[1].set(
+        xlabel="spectrum of the inputs falls as i^-exponent",
+        ylabel="rounding over GPTQ",
+        yscale="log",
+    )
+    if has_encoder:
+        for panel, kind, text in (
+            (panels[2], "output_error", "MiniLM: error of a map's output"),
+            (panels[3], "cosine_loss", "MiniLM: 1 - cosine of a text's vector"),
+        ):
+            found = [metrics[f"encoder_{kind}.{method}"] for method in METHODS]
+            panel.barh(
+                range(len(METHODS)),
+                [m.value for m in found],
+                xerr=[m.stderr or 0 for m in found],
+                color="C0",
+            )
+            panel.set_yticks(range(len(METHODS)), [m.replace("_", " ") for m in METHODS])
+            panel.set(xlabel=text)
+    return figure

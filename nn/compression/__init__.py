@@ -1,0 +1,12 @@
+"""Fewer bits: formats of four and eight, blocks with scales, and rounding that keeps the outputs.
+
+Reading order: `formats` (codes), `blocks` (NVFP4, MXFP4, integers), `gptq`, `awq`.
+"""
+
+# Order of dependency, which ruff would sort away.
+# ruff: noqa: RUF022
+from nn.compression.awq import awq
+from nn.compression.blocks import to_int4, to_mxfp4, to_nvfp4
+from nn.compression.gptq import gptq, gram_matrix, output_error
+
+__all__ = ["to_int4", "to_mxfp4", "to_nvfp4", "gptq", "gram_matrix", "output_error", "awq"]
