@@ -40,10 +40,14 @@ def test_first_stage_is_in_silico_training_and_later_ones_freeze_from_the_front(
     phases, reports = _run(Layerwise(0.05, first_share=0.5), net, bench, 8)
     loss = estimate(InSilico(), net, None, *inputs()).loss
     assert float(reports[0].loss) == pytest.approx(float(loss), rel=1e-12)
-    moves = np.abs(np.diff(phases, axis=0)).max(axis=(2, 3)) > 0
+    sizes = np.abs(np.angle(np.exp(1j * np.diff(phases, axis=0)))).max(axis=(2, 3))
+    moves = sizes > 0
     # 8 steps: 4 for all layers, 2 without the first, 2 for the last.
     expected = [[True, True, True]] * 4 + [[False, True, True]] * 2 + [[False, False, True]] * 2
     np.testing.assert_array_equal(moves, expected)
+    # Adam begins anew in every stage: its first step is the rate itself, the second of two 0.1 + 0.9 / 2 of it at most.
+    np.testing.assert_allclose(sizes[[0, 4, 6], 2], 0.05, rtol=1e-3)
+    assert np.all((sizes[[5, 7], 2] > 0.4 * 0.05) & (sizes[[5, 7], 2] < 0.551 * 0.05))
 
 
 def test_last_stage_starts_from_the_field_measured_behind_the_frozen_layers():
