@@ -32,6 +32,8 @@ class Times(NamedTuple):
         peaks: Peak memory of the process, MiB.
         absent: A line for each engine that did not run.
         truth: What the reference gave.
+        cpu_seconds: CPU seconds of all threads of each step, (round, step); nearly free of what else runs.
+        temporaries: Memory that the compiled program plans beside arguments and results, MiB, where an engine says so.
     """
 
     seconds: dict[str, np.ndarray]
@@ -41,6 +43,8 @@ class Times(NamedTuple):
     peaks: dict[str, float]
     absent: list[str]
     truth: dict[str, np.ndarray]
+    cpu_seconds: dict[str, np.ndarray]
+    temporaries: dict[str, float]
 
 
 def load_average(context: Context) -> Measurement:
@@ -76,11 +80,13 @@ def time_in_turn(
         tolerance: Relative difference from the reference that still counts as the same work.
         excluded: Engines not to be started, with the reason.
     """
-    times = Times({}, {}, {}, {}, {}, [], {})
+    times = Times({}, {}, {}, {}, {}, [], {}, {}, {})
     turns: dict[str, list[list[float]]] = {}
+    cpu: dict[str, list[list[float]]] = {}
 
     def drop(spec: EngineSpec, error: EngineError) -> None:
         turns.pop(spec.name, None)
+        cpu.pop(spec.name, None)
         times.absent.append(f"{spec.name}, {size}: not run, {error}")
         context.log(times.absent[-1])
 
@@ -95,21 +101,23 @@ def time_in_turn(
                 if not times.truth:
                     times.truth.update(found)
                 times.differences[spec.name] = differences(found, times.truth, tolerance)
-                turns[spec.name] = []
+                turns[spec.name], cpu[spec.name] = [], []
             except EngineError as error:
                 drop(spec, error)
         with context.progress(f"rounds, {size}", rounds) as ticker:
             for _ in range(rounds):
                 for engine in [e for e in engines if e.spec.name in turns]:
                     try:
-                        turn = engine.ask("round", steps=steps)["seconds"]
-                        turns[engine.spec.name].append(turn)
+                        turn = engine.ask("round", steps=steps)
+                        turns[engine.spec.name].append(turn["seconds"])
+                        cpu[engine.spec.name].append(turn["cpu_seconds"])
                     except EngineError as error:
                         drop(engine.spec, error)
                 ticker.advance()
         for engine in [e for e in engines if e.spec.name in turns]:
             times.peaks[engine.spec.name] = engine.ask("finish")["peak_mib"]
     times.seconds.update({name: np.array(rounds) for name, rounds in turns.items()})
+    times.cpu_seconds.update({name: np.array(rounds) for name, rounds in cpu.items()})
     return times
 
 
@@ -130,6 +138,8 @@ def prepare(engine: Engine, task: dict, times: Times, path: Path) -> dict[str, n
     name = engine.spec.name
     start = engine.ask("prepare", task=task | {"variant": engine.spec.variant})
     times.imports[name], times.first_calls[name] = start["import_s"], start["first_s"]
+    if start.get("temporary_mib") is not None:
+        times.temporaries[name] = start["temporary_mib"]
     engine.ask("check", to=str(path))
     with np.load(path) as found:
         return dict(found)

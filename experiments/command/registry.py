@@ -55,6 +55,7 @@ BENCHMARKS: dict[str, str] = {
     "bench_mesh": "experiments.benchmarks.bench_mesh",
     "bench_otoc": "experiments.benchmarks.bench_otoc",
     "bench_nmr": "experiments.benchmarks.bench_nmr",
+    "bench_language_kernels": "experiments.benchmarks.bench_language_kernels",
 }
 INTERFACE = (
     "CLAIM",

@@ -1,6 +1,8 @@
-"""What docs/conventions.md says that Cirq, Qiskit, Aer and Stim do, run with the versions that are installed."""
+"""What docs/conventions.md says that Cirq, Qiskit, Aer, Stim and JAX do, run with the versions that are installed."""
 
 import cirq
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import qiskit
@@ -91,3 +93,15 @@ def test_both_refuse_unitaries_in_single_precision():
         cirq.MatrixGate(rough)
     with pytest.raises(ValueError, match="not unitary"):
         UnitaryGate(rough)
+
+
+def test_a_query_that_sees_nothing_gets_the_mean_of_all_values_from_jax():
+    q, v = jnp.ones((1, 2, 1, 4), jnp.float32), jnp.arange(8, dtype=jnp.float32).reshape(1, 2, 1, 4)
+    mask = jnp.array([[True, False], [False, False]])[None, None]
+
+    def second(v):
+        return jax.nn.dot_product_attention(q, v, v, mask=mask)[0, 1].sum()
+
+    value, gradient = jax.value_and_grad(second)(v)
+    assert value == v.sum() / 2
+    np.testing.assert_array_equal(gradient, np.full(v.shape, 0.5))

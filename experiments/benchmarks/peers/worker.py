@@ -2,9 +2,9 @@
 
 Runs as a script in any environment with numpy, so it imports nothing of this package. Commands and
 answers are JSON lines on standard input and output:
-    {"do": "prepare", "task": {..., "arrays": FILE}}  ->  {"import_s", "first_s", "versions"}
+    {"do": "prepare", "task": {..., "arrays": FILE}}  ->  {"import_s", "first_s", "versions", "temporary_mib"}
     {"do": "check", "to": FILE}                       ->  {}; what `check` of the engine gives, in FILE
-    {"do": "round", "steps": N}                       ->  {"seconds": [...]}
+    {"do": "round", "steps": N}                       ->  {"seconds": [...], "cpu_seconds": [...]}
     {"do": "finish"}                                  ->  {"peak_mib"}
 A failure is answered with {"error": one line}.
 """
@@ -24,8 +24,8 @@ def serve(build):
     Args:
         build: Makes the engine from (task, arrays): an object with `step()`, one training step that
             returns when it is done; `check()`, a dictionary of arrays that all engines have to agree on,
-            such as loss, gradient and intensity at the initial phases; and `versions`. It imports its
-            packages itself, so that this is timed.
+            such as loss, gradient and intensity at the initial phases; `versions`; and perhaps `temporary_mib`,
+            known once it has made a step. It imports its packages itself, so that this is timed.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not end up among the answers
@@ -54,6 +54,7 @@ def _prepare(build, command):
         "import_s": ready - start,
         "first_s": time.perf_counter() - ready,
         "versions": engine.versions,
+        "temporary_mib": getattr(engine, "temporary_mib", None),
     }
 
 
@@ -62,14 +63,24 @@ def _answer(engine, command):
         np.savez(command["to"], **engine.check())
         return {}
     if command["do"] == "round":
-        return {"seconds": [_timed(engine.step) for _ in range(command["steps"])]}
+        wall, cpu = zip(*[_timed(engine.step) for _ in range(command["steps"])], strict=True)
+        return {"seconds": wall, "cpu_seconds": cpu}
     return {"peak_mib": peak_memory() / 2**20}
 
 
 def _timed(step):
-    start = time.perf_counter()
+    cpu, wall = time.process_time(), time.perf_counter()
     step()
-    return time.perf_counter() - start
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def on_one_core():
+    """Keeps this process to one core, where the system can, so that every package makes one thread.
+
+    To be called before they are imported.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def peak_memory():

@@ -67,7 +67,13 @@ class Stub:
         if do == "check":
             np.savez(details["to"], loss=np.ones(1), gradient=np.ones(4), intensity=np.ones(4))
         seconds = [0.25] * details.get("steps", 0)
-        return {"import_s": 1.0, "first_s": 2.0, "seconds": seconds, "peak_mib": 3.0}
+        return {
+            "import_s": 1.0,
+            "first_s": 2.0,
+            "seconds": seconds,
+            "cpu_seconds": seconds,
+            "peak_mib": 3.0,
+        }
 
     def close(self):
         pass
@@ -103,7 +109,7 @@ def _prepared(spec):
     with workers() as (folder, engines):
         engine = Engine(spec, 60)
         engines.append(engine)
-        nothing = Times({}, {}, {}, {}, {}, [], {})
+        nothing = Times({}, {}, {}, {}, {}, [], {}, {}, {})
         prepare(engine, bench._write_task(TINY, 16, folder), nothing, folder / "check.npz")
 
 
