@@ -28,7 +28,7 @@ from nn.kernels.block_attention import (
 from nn.kernels.indexed_attention import index_scores, select_keys
 from nn.kernels.selection import gathered_attention
 
-BLOCK = 128  # of `online_attention`, its default
+BLOCK = 128  # of `online_attention`; half of its default, so that a window leaves out more
 CHUNK = 32  # of `gated_delta_rule_chunked`, its default
 
 
@@ -81,14 +81,17 @@ class Form:
 
 def _online(sizes: Sizes, n: int, complete: bool, windowed: bool = False):
     window = sizes.window if windowed and not complete else None
-    return lambda q, k, v, log_decay, strength: online_attention(q, k, v, window=window)
+    return lambda q, k, v, log_decay, strength: online_attention(
+        q, k, v, window=window, block_queries=BLOCK, block_keys=BLOCK
+    )
 
 
 def _online_products(sizes: Sizes, n: int, windowed: bool = False) -> float:
     """Blocks of queries and keys that meet."""
-    block = min(BLOCK, n)
+    n_blocks = -(-n // BLOCK)
+    block = -(-n // n_blocks)
     met = 0
-    for i in range(-(-n // block)):
+    for i in range(n_blocks):
         first = max(0, i * block - sizes.window + 1) // block if windowed else 0
         met += i + 1 - first
     return 2.0 * sizes.heads * met * block**2 * sizes.head_dim

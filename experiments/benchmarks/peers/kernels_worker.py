@@ -35,7 +35,8 @@ class Kernel:
         """One call; the first compiles."""
         if self._compiled is None:
             self._compiled = self._run.lower(*self._arguments).compile()
-            self.temporary_mib = self._compiled.memory_analysis().temp_size_in_bytes / 2**20
+            memory = self._compiled.memory_analysis()
+            self.temporary_mib = None if memory is None else memory.temp_size_in_bytes / 2**20
         return self._wait(self._compiled(*self._arguments))
 
     def check(self):

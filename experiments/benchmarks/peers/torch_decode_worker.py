@@ -57,7 +57,7 @@ def build(task, arrays):
         intermediate_size=task["hidden"],
         tie_word_embeddings=False,
         rms_norm_eps=1e-6,
-        rope_theta=10_000.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
         eos_token_id=None,
         pad_token_id=0,
         bos_token_id=None,

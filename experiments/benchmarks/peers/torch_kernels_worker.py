@@ -5,6 +5,8 @@ its compiled kernels are missing; "fused", `torch.nn.functional.scaled_dot_produ
 Axes are turned before the clock starts, so that each has them as it wants.
 """
 
+from functools import partial
+
 from worker import on_one_core, serve
 
 
@@ -45,32 +47,29 @@ def build(task, arrays):
     import torch  # pyright: ignore
 
     torch.set_num_threads(1)
-    versions = {"torch": torch.__version__}
+    versions = {"torch": str(torch.__version__)}
     tensors = [torch.from_numpy(arrays[name]) for name in task["operands"]]
     pull = torch.from_numpy(arrays["pull"]) if task["gradient"] else None
-    turned = lambda x: x.transpose(1, 2)  # noqa: E731
+    same, turned = lambda x: x, lambda x: x.transpose(1, 2)
+    shown = turned if task["variant"] == "fused" else same
     if task["variant"] == "fused":
         tensors = [turned(x).contiguous() for x in tensors]
         pull = None if pull is None else turned(pull).contiguous()
-        shown = turned
-
-        def attend(q, k, v):
-            return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        attend = partial(torch.nn.functional.scaled_dot_product_attention, is_causal=True)
     else:
         import transformers  # pyright: ignore
         from transformers.models.qwen3_next import modeling_qwen3_next  # pyright: ignore
 
         versions["transformers"] = transformers.__version__
-        rule = modeling_qwen3_next.torch_chunk_gated_delta_rule
-        shown = lambda x: x  # noqa: E731
-
-        def attend(q, k, v, log_decay, strength):
-            # It scales queries, which ours does not.
-            return rule(q * q.shape[-1] ** 0.5, k, v, log_decay, strength)[0]
-
+        attend = partial(_delta_rule, modeling_qwen3_next.torch_chunk_gated_delta_rule)
     for tensor in tensors:
         tensor.requires_grad_(pull is not None)
     return Kernel(attend, tensors, pull, shown, versions)
+
+
+def _delta_rule(rule, q, k, v, log_decay, strength):
+    # It scales queries, which ours does not.
+    return rule(q * q.shape[-1] ** 0.5, k, v, log_decay, strength)[0]
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def test_figure_has_a_curve_for_each_form_in_each_panel(outcome):
     assert [len(panel.lines) for panel in panels] == [3, 3, 3]
 
 
-@pytest.mark.parametrize("n", [128, 1000, 2048])
+@pytest.mark.parametrize("n", [128, 1024, 2048])
 def test_products_of_a_window_are_those_of_blocks_with_something_to_see(n):
     sizes = Sizes(2, 16, 300, 64, 4, 2, 8)
     at = jnp.arange(n)
