@@ -307,10 +307,9 @@ def _steps(
 
 def _times(model: NoiseModel) -> NoiseModel:
     """The times of gates alone: models that differ in their errors have one schedule."""
-    qubits, couplers = (
-        {key: {n: row[n] for n in row if n.endswith("_qubit_time")} for key, row in table.items()}
-        for table in (model.qubits, model.couplers)
-    )
+    times = lambda row: {n: v for n, v in row.items() if n.endswith("_qubit_time")}  # noqa: E731
+    qubits = {key: times(row) for key, row in model.qubits.items()}
+    couplers = {key: times(row) for key, row in model.couplers.items()}
     return NoiseModel(
         one_qubit_time=model.one_qubit_time, two_qubit_time=model.two_qubit_time, qubits=qubits, couplers=couplers,
     )  # fmt: skip
