@@ -173,7 +173,7 @@ def make_model(kind: Kind, sizes: Sizes, key: Any) -> Decoder:
         return Block(norms[0], mixer, norms[1], feed)
 
     return frame(
-        config, lambda key: make_stack(make_block, config.n_layers, key=key), key, jnp.float32
+        config, lambda key: make_stack(make_block, config.n_layers, key=key), jnp.float32, key=key
     )
 
 
