@@ -7,6 +7,7 @@ import pytest
 from optics.hardware import OpticalBench
 from optics.learning import evaluate, fit
 from optics.learning.methods import Layerwise
+from optics.learning.methods.layerwise import _measure_frozen
 from optics.learning.passes import measure_data_pass
 from optics.learning.rules import InSilico
 from optics.networks.activations import saturable
@@ -38,8 +39,10 @@ def test_first_stage_is_in_silico_training_and_later_ones_freeze_from_the_front(
     net = network(3)
     bench = OpticalBench(GEOMETRY, twin(slm_gain=-0.4))
     phases, reports = _run(Layerwise(0.05, first_share=0.5), net, bench, 8)
-    loss = estimate(InSilico(), net, None, *inputs()).loss
+    field, labels = inputs()
+    loss = estimate(InSilico(), net, None, field, labels).loss
     assert float(reports[0].loss) == pytest.approx(float(loss), rel=1e-12)
+    assert float(reports[0].correct) == np.mean(net.readout.correct(net(field), labels))
     sizes = np.abs(np.angle(np.exp(1j * np.diff(phases, axis=0)))).max(axis=(2, 3))
     moves = sizes > 0
     # 8 steps: 4 for all layers, 2 without the first, 2 for the last.
@@ -63,6 +66,19 @@ def test_last_stage_starts_from_the_field_measured_behind_the_frozen_layers():
         return net.readout.loss(net.layer(data.loaded[1], net.phase[1]), labels)
 
     assert float(reports[0].loss) == pytest.approx(float(by_hand(net, bench)), rel=1e-12)
+
+
+def test_frozen_layers_are_measured_as_in_a_data_pass_each_at_its_own_time():
+    net = network(3, activation=saturable)
+    bench = OpticalBench(GEOMETRY, twin(reference_drift=0.5, field_noise=0.05))
+    field = inputs()[0]
+    found, data = eqx.filter_jit(
+        lambda: (
+            _measure_frozen(net, bench, field, 2, key=KEY, time=5),
+            measure_data_pass(net, bench, field, key=KEY, time=5),
+        )
+    )()
+    np.testing.assert_allclose(found, data.loaded[2], rtol=1e-10)
 
 
 def test_a_deep_network_without_errors_follows_the_model():
