@@ -34,6 +34,9 @@ ARGUMENTS = {
     ],
     "check_finite": [(np.array([1.0, bad]), "field") for bad in (0.0, math.nan, math.inf)],
     "check_shape": [(np.zeros(shape), "field", (2, 3)) for shape in ((2, 3), (4, 2, 3), (3, 2))],
+    "check_at_least": [(value, 2, "n", *rest) for value in (1, 2) for rest in ((), ("Raise it.",))],
+    "check_divides": [(part, 6, "group", "n") for part in (0, 3, 4)],
+    "check_axis": [(np.zeros((2, 3)), "x", -1, size) for size in (3, 4)],
     "check_array": [
         (values, "points", ("n", 2), "m", "give pairs")
         for values in (np.zeros((3, 2)), np.zeros(3), np.full((1, 2), np.nan), np.full((1, 2), 1j))

@@ -62,7 +62,7 @@ def gptq(
     check_axis(gram, "gram", 1, n_in, "One column for each input of `weight`.")
     check_finite(weight, "weight")
     check_finite(gram, "gram")
-    check_positive(damping, "damping", "Inputs that never occur would have no inverse.")
+    check_positive(damping, "damping", hint="Inputs that never occur would have no inverse.")
     check_choice(rule, "rule", DIVISORS)
     order = jnp.argsort(-jnp.diag(gram)) if ordered else jnp.arange(n_in)
     factor = _inverse_factor(gram[order][:, order], damping)

@@ -62,7 +62,7 @@ class MixtureConfig:
         check_divides(self.n_groups, self.n_experts, "n_groups", "n_experts")
         check_in_range(self.n_groups_chosen, "n_groups_chosen", 1, self.n_groups)
         most = self.n_experts // self.n_groups * self.n_groups_chosen
-        check_in_range(self.n_chosen, "n_chosen", 1, most, "So many experts may be chosen.")
+        check_in_range(self.n_chosen, "n_chosen", 1, most, hint="So many experts may be chosen.")
         check_at_least(self.shared_hidden, 0, "shared_hidden")
 
 

@@ -81,7 +81,7 @@ def nesterov_flow(
         ModuleNotFoundError: If diffrax is missing.
         RuntimeError: If more steps are needed; from diffrax.
     """
-    check_positive(r, "r", "Without friction the ball never rests.")
+    check_positive(r, "r", hint="Without friction the ball never rests.")
     check_positive(start_time, "start_time")
     check_finite(x0, "x0")
     if x0.dtype != jnp.float64:
