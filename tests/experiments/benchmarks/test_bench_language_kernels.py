@@ -8,6 +8,7 @@ from experiments.benchmarks.peers import environments
 from experiments.benchmarks.peers.decode_task import decoder_weights
 from experiments.benchmarks.peers.environments import EngineError, find_interpreter
 from experiments.harness.context import Context
+from experiments.harness.measurement import Measurement
 from tests.experiments.forked import scripts
 
 TINY = dataclasses.replace(
@@ -31,6 +32,9 @@ def test_ours_and_jax_do_the_same_work_and_are_timed(outcome):
         assert (outcome.arrays[f"cpu.{name}"] > 0).all()
         assert found[f"first_call.{name}"].value > 0
     assert found["temporary_memory.attention_gradient.16.jax"].value > 0
+    memory = [found[f"temporary_memory.attention_gradient.16.{n}"].value for n in ("online", "jax")]
+    share = found["memory_ratio.attention_gradient.16.jax"].value
+    assert share == pytest.approx(memory[0] / memory[1])
     assert found["rate.product"].value > 0
     assert outcome.arrays["not_run"].size == 0
 
@@ -56,7 +60,18 @@ def test_every_aim_is_for_an_engine_that_runs():
         dims = bench.Config().delta_dims if "delta" in task else (64,)
         names |= {f"{task}.{dim}.{engine.name}" for dim in dims for engine in engines[1:]}
         names |= {f"{task}.{engine.name}" for engine in engines[1:] if task == "decode"}
-    assert set(bench.AIMS) <= names
+    assert set(bench.AIMS) - {"decode.scanned_transformers"} <= names
+    assert set(bench.MEMORY_AIMS) <= names
+
+
+def test_an_aim_is_missed_where_a_ratio_lies_above_it():
+    found = {
+        "ratio.attention_forward.64.torch": Measurement(1.21),
+        "ratio.attention_forward.64.jax": Measurement(0.19),
+        "memory_ratio.delta_gradient.64.scan": Measurement(0.13),
+    }
+    missed = ["ratio.attention_forward.64.torch", "memory_ratio.delta_gradient.64.scan"]
+    assert bench.missed_aims(found) == missed
 
 
 def test_weights_keep_the_size_of_what_passes_and_are_those_of_every_engine():
