@@ -13,19 +13,16 @@ import jax
 import jax.numpy as jnp
 
 from nn.kernels import (
+    BranchSizes,
+    block_mixture_attention,
     dense_attention,
     gated_delta_rule,
     gated_delta_rule_chunked,
+    index_scores,
     online_attention,
+    select_keys,
 )
-from nn.kernels.block_attention import (
-    BranchSizes,
-    block_mixture_attention,
-    compression_windows,
-    count_blocks,
-    native_sparse_attention,
-)
-from nn.kernels.indexed_attention import index_scores, select_keys
+from nn.kernels.block_attention import compression_windows, count_blocks, native_sparse_attention
 from nn.kernels.selection import gathered_attention
 
 BLOCK = 128  # of `online_attention`; half of its default, so that a window leaves out more

@@ -4,9 +4,17 @@ Reading order: `formats` (codes), `blocks` (NVFP4, MXFP4, integers), `gptq`, `aw
 """
 
 # Order of dependency, which ruff would sort away.
-# ruff: noqa: RUF022
-from nn.compression.awq import awq
+# ruff: noqa: I001, RUF022
 from nn.compression.blocks import to_int4, to_mxfp4, to_nvfp4
 from nn.compression.gptq import gptq, gram_matrix, output_error
+from nn.compression.awq import awq
 
-__all__ = ["to_int4", "to_mxfp4", "to_nvfp4", "gptq", "gram_matrix", "output_error", "awq"]
+__all__ = [
+    "to_int4",
+    "to_mxfp4",
+    "to_nvfp4",
+    "gptq",
+    "gram_matrix",
+    "output_error",
+    "awq",
+]

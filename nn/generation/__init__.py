@@ -1,8 +1,13 @@
 """Text out of a model: how a token is drawn, and the loop that reads and writes."""
 
 # Order of dependency, which ruff would sort away.
-# ruff: noqa: RUF022
-from nn.generation.decoding import Generated, generate
-from nn.generation.sampling import Sampling, make_sampling, restrict, sample
+# ruff: noqa: I001, RUF022
+from nn.generation.sampling import make_sampling, restrict, sample
+from nn.generation.decoding import generate
 
-__all__ = ["Sampling", "make_sampling", "restrict", "sample", "Generated", "generate"]
+__all__ = [
+    "make_sampling",
+    "restrict",
+    "sample",
+    "generate",
+]

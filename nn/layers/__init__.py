@@ -3,4 +3,10 @@
 # Order of dependency, which ruff would sort away.
 from nn.layers.linear import AbstractLinear, Dense, linear_maps, make_dense, replace_linear
 
-__all__ = ["AbstractLinear", "Dense", "linear_maps", "make_dense", "replace_linear"]
+__all__ = [
+    "AbstractLinear",
+    "Dense",
+    "linear_maps",
+    "make_dense",
+    "replace_linear",
+]

@@ -5,4 +5,10 @@
 from nn.models.decoder import Decoder, DecoderConfig, make_decoder
 from nn.models.pretrained import load_decoder, load_encoder
 
-__all__ = ["Decoder", "DecoderConfig", "make_decoder", "load_decoder", "load_encoder"]
+__all__ = [
+    "Decoder",
+    "DecoderConfig",
+    "make_decoder",
+    "load_decoder",
+    "load_encoder",
+]

@@ -2,12 +2,10 @@
 
 # Order of dependency, which ruff would sort away.
 # ruff: noqa: RUF022
-from nn.training.loop import Trained, TrainState, adamw, draw_rows, draw_windows, train
+from nn.training.loop import adamw, draw_rows, draw_windows, train
 from nn.training.supervised import cross_entropy, evaluate, next_token_loss
 
 __all__ = [
-    "Trained",
-    "TrainState",
     "adamw",
     "draw_rows",
     "draw_windows",

@@ -5,23 +5,21 @@ they are first used.
 """
 
 # Order of dependency, which ruff would sort away.
-# ruff: noqa: RUF022
+# ruff: noqa: I001, RUF022
 from nn.weights.assign import AssignmentError, TensorSource, assign
-from nn.weights.gguf_file import read_gguf
-from nn.weights.packages import MINILM, MINILM_TOKENIZER, SMOLLM2, open_packaged
 from nn.weights.safetensors_file import read_safetensors
+from nn.weights.packages import MINILM, MINILM_TOKENIZER, SMOLLM2, open_packaged
 from nn.weights.tokenizer import gguf_tokenizer, read_tokenizer
 
 __all__ = [
-    "read_safetensors",
-    "read_gguf",
-    "SMOLLM2",
-    "MINILM",
-    "MINILM_TOKENIZER",
-    "open_packaged",
-    "gguf_tokenizer",
-    "read_tokenizer",
     "AssignmentError",
     "TensorSource",
     "assign",
+    "read_safetensors",
+    "MINILM",
+    "MINILM_TOKENIZER",
+    "SMOLLM2",
+    "open_packaged",
+    "gguf_tokenizer",
+    "read_tokenizer",
 ]

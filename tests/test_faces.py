@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 
+import nn
 import quantum
 
-ROOT = Path(__file__).parents[2]
-WINGS = [path.parent.name for path in sorted((ROOT / "quantum").glob("*/__init__.py"))]
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("quantum", "nn")
+WINGS = [
+    (package, path.parent.name)
+    for package in PACKAGES
+    for path in sorted((ROOT / package).glob("*/__init__.py"))
+]
 
 
 @cache
@@ -31,12 +37,14 @@ def taken(module: ast.AST):
 
 @cache
 def below(module: str) -> frozenset[str]:
-    """Modules of quantum that a module imports, directly or through others."""
+    """Modules of its package that a module imports, directly or through others."""
     path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
     if not path.exists():
         return frozenset()
     named = {part for pair in taken(tree(path)) for part in (pair[0], ".".join(pair))}
-    direct = {name for name in named if name.startswith("quantum.")}
+    direct = {
+        name for name in named if name.split(".")[0] == module.split(".")[0] and name != module
+    }
     return frozenset(direct.union(*(below(name) for name in direct)))
 
 
@@ -52,26 +60,29 @@ def user_imports() -> frozenset[tuple[str, str]]:
     return frozenset(pair for text in texts for pair in taken(ast.parse(text)))
 
 
-@pytest.mark.parametrize("wing", WINGS)
-def test_a_face_is_a_short_list_in_order_of_dependency(wing):
-    module = tree(ROOT / "quantum" / wing / "__init__.py")
+@pytest.mark.parametrize(("package", "wing"), WINGS)
+def test_a_face_is_a_short_list_in_order_of_dependency(package, wing):
+    module = tree(ROOT / package / wing / "__init__.py")
     names = taken(module)
     listed = next(node.value for node in module.body if isinstance(node, ast.Assign))
     assert [name for _, name in names] == ast.literal_eval(listed)
-    assert 5 <= len(names) <= 15
+    assert 4 <= len(names) <= 15
     for place, (source, _) in enumerate(names):
         assert not below(source) & {later for later, _ in names[place + 1 :] if later != source}
 
 
-@pytest.mark.parametrize("wing", WINGS)
-def test_users_take_every_name_and_take_it_from_the_face(wing):
-    for source, name in taken(tree(ROOT / "quantum" / wing / "__init__.py")):
-        assert (f"quantum.{wing}", name) in user_imports(), f"nobody takes {name}"
-        assert (source, name) not in user_imports(), f"take {name} from quantum.{wing}"
+@pytest.mark.parametrize(("package", "wing"), WINGS)
+def test_users_take_every_name_and_take_it_from_the_face(package, wing):
+    for source, name in taken(tree(ROOT / package / wing / "__init__.py")):
+        assert (f"{package}.{wing}", name) in user_imports(), f"nobody takes {name}"
+        assert (source, name) not in user_imports(), f"take {name} from {package}.{wing}"
 
 
 def test_the_package_shows_its_wings():
-    assert set(quantum.__all__) == {*WINGS, "estimates"}
+    assert set(quantum.__all__) == {wing for package, wing in WINGS if package == "quantum"} | {
+        "estimates"
+    }
+    assert set(nn.__all__) == {wing for package, wing in WINGS if package == "nn"}
     assert quantum.echoes.make_echo.__module__ == "quantum.echoes.otoc"
     with pytest.raises(AttributeError, match="no attribute 'make_echo'; its wings are"):
         quantum.make_echo  # noqa: B018
