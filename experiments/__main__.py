@@ -329,6 +329,7 @@ def _stop_signals() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield stopped
         return
+    said, sys.unraisablehook = sys.unraisablehook, _interrupts_aside(sys.unraisablehook)
     timed = hasattr(signal, "setitimer")
     numbers = (signal.SIGINT, signal.SIGTERM, *([signal.SIGALRM] if timed else []))
     former = {number: signal.signal(number, stop) for number in numbers}
@@ -336,8 +337,19 @@ def _stop_signals() -> Iterator[list[int]]:
         yield stopped
     finally:
         _raise_no_more()
+        sys.unraisablehook = said
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def _interrupts_aside(say: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Python shows what it cannot raise; an interrupt inside a callback of JAX comes again and needs no traceback."""
+
+    def aside(what: Any) -> None:
+        if not issubclass(what.exc_type, KeyboardInterrupt):
+            say(what)
+
+    return aside
 
 
 def _raise_no_more() -> None:

@@ -20,7 +20,7 @@ def load_decoder(file: TensorFile, *, dtype: Any = jnp.float32) -> Decoder:
     """The decoder of a GGUF file, its blocks stacked.
 
     Args:
-        file: What `nn.weights.read_gguf` opened.
+        file: What `nn.weights.open_packaged` or `nn.weights.gguf_file.read_gguf` opened.
         dtype: Type of the weights; four bits are turned into numbers once, here.
 
     Raises:

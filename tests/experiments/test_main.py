@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from experiments.__main__ import _interrupts_aside
 from tests.experiments import pendulum
 from tests.experiments.forked import Command
 
@@ -343,6 +345,14 @@ def test_an_interrupt_that_something_swallows_comes_again(tmp_path):
     assert code == 130
     assert "swallowed" in err
     assert "the same command goes on from there" in err
+
+
+def test_an_interrupt_where_nothing_can_be_raised_is_no_traceback():
+    shown = []
+    aside = _interrupts_aside(shown.append)
+    for kind in (KeyboardInterrupt, ValueError):
+        aside(SimpleNamespace(exc_type=kind))
+    assert [what.exc_type for what in shown] == [ValueError]
 
 
 def test_an_error_is_one_plain_line_on_a_narrow_coloured_terminal(tmp_path):

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nn.kernels import dense_attention, masked_softmax, visible
-from nn.kernels.attention import check_operands
+from nn.kernels import dense_attention, visible
+from nn.kernels.attention import check_operands, masked_softmax
 
 # Two texts of 7 tokens, 4 heads of queries to 2 of keys, keys of 5 and values of 3 numbers.
 BATCH, LENGTH, HEADS, KV_HEADS, HEAD_DIM, VALUE_DIM = 2, 7, 4, 2, 5, 3

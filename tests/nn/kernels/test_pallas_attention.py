@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nn.kernels import dense_attention, pallas_attention
+from nn.kernels import dense_attention
+from nn.kernels.pallas_attention import pallas_attention
 
 
 def _operands(length, dtype=jnp.float64, keys=None):

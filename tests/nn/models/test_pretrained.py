@@ -15,9 +15,9 @@ from nn.weights import (
     AssignmentError,
     gguf_tokenizer,
     open_packaged,
-    read_gguf,
     read_safetensors,
 )
+from nn.weights.gguf_file import read_gguf
 
 CONFIG = DecoderConfig(
     11, 16, 2, 4, 2, 8, 12, rotary_base=500.0, norm_eps=1e-5, tied=False, query_key_norm=False

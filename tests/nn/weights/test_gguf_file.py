@@ -4,7 +4,7 @@ import gguf
 import numpy as np
 import pytest
 
-from nn.weights import read_gguf
+from nn.weights.gguf_file import read_gguf
 
 TYPES = ("F32", "F16", "BF16", "Q4_1", "Q8_0")
 
