@@ -40,6 +40,9 @@ TOLERANCES = {
     "exponent.time.*": 1.2,
     # Single precision: sums of a few hundred terms.
     "difference.*": 1e-5,
+    # What XLA plans for gathered keys differs by a tenth with its level of optimisation.
+    "memory.mixture": 12.0,
+    "memory.indexed": 12.0,
     "memory.*": 4.0,
 }
 REFERENCES: tuple[Reference, ...] = ()

@@ -54,6 +54,8 @@ TOLERANCES = {
     "accuracy*": 15.0,
     "loss_of_accuracy*": 20.0,
     "gradient*": 3.0,
+    # Rounding leads trainings in silico apart, to points where their gradients are wrong: how wrong, differs.
+    "cosine.in_silico*": 0.5,
     "cosine*": 0.2,
     "fidelity*": 0.1,
     "drift*": 0.02,
