@@ -193,13 +193,12 @@ def _serve(connection: Connection, environment: dict[str, str]) -> None:
         with lock:  # a loop may be advanced from a thread of XLA
             connection.send(message)
 
-    send(READY)
-    while True:
-        try:
+    # Where the command has closed the pipe it is ending, perhaps while this was starting: there is nobody to tell.
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        send(READY)
+        while True:
             call, settings = connection.recv()
-        except EOFError:
-            return
-        send(compute(call, settings, send))
+            send(compute(call, settings, send))
 
 
 def _end_with_parent() -> None:

@@ -212,3 +212,20 @@ def test_a_worker_blocks_no_signal():
     call = [sys.executable, "-c", _ASKS]
     run = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert run.stdout.strip() == "[]", run.stderr
+
+
+DESERTED = """
+import os
+from multiprocessing import Pipe
+from experiments.harness.jobs import _serve
+theirs, ours = Pipe()
+theirs.close()
+_serve(ours, dict(os.environ))
+"""
+
+
+def test_a_worker_whose_command_has_ended_while_it_started_is_silent():
+    done = subprocess.run(
+        [sys.executable, "-c", DESERTED], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
