@@ -9,6 +9,7 @@ equal scores the earlier expert wins.
 
 Two forms with the same result: all experts one by one on all tokens (`mix_by_loop`, the reference), and the chosen
 experts' weights gathered for each token (`mix_by_gathering`), which reads k experts a token and no other: for decoding.
+Each expert on its own tokens alone is `nn.layers.expert_dispatch`.
 
 Sources: N. Shazeer et al., arXiv 1701.06538; DeepSeek-AI, arXiv 2412.19437, eqs. 12-16 (sigmoid, bias, groups);
 A. Yang et al., arXiv 2505.09388 (softmax, renormalised). A shared expert behind a sigmoid gate is that of Qwen3-Next.
@@ -109,13 +110,25 @@ class Mixture(eqx.Module):
         # Gathering reads n_chosen experts for each token, the loop each expert once.
         few = tokens.shape[0] * self.config.n_chosen <= self.config.n_experts
         mix = mix_by_gathering if few else mix_by_loop
-        y = mix(self.experts, tokens, routing, key=keys[1]) * self.config.scale
+        mixed = mix(self.experts, tokens, routing, key=keys[1])
+        return self.finish(tokens, mixed, key=keys[2], gate_key=keys[3]).reshape(x.shape)
+
+    def finish(
+        self,
+        tokens: Float[Array, "tokens width"],
+        mixed: Float[Array, "tokens width"],
+        *,
+        key: PRNGKeyArray | None = None,
+        gate_key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "tokens width"]:
+        """c times what the chosen experts gave in sum, however run, and the shared expert; keys are for noisy maps."""
+        y = mixed * self.config.scale
         if self.shared is not None:
-            extra = self.shared(tokens, key=keys[2])
+            extra = self.shared(tokens, key=key)
             if self.shared_gate is not None:
-                extra = extra * jax.nn.sigmoid(self.shared_gate(tokens, key=keys[3]))
+                extra = extra * jax.nn.sigmoid(self.shared_gate(tokens, key=gate_key))
             y = y + extra
-        return y.reshape(x.shape)
+        return y
 
     def route(
         self, tokens: Float[Array, "tokens width"], *, key: PRNGKeyArray | None = None
