@@ -3,7 +3,7 @@
 The wings, each on what stands before it; a wing is imported when it is first used (`nn.training.train`), and two in one
 line do not know each other:
 
-    kernels                          attention and linear recurrences, functions of arrays
+    kernels | checkpoint             attention and linear recurrences, functions of arrays | any state on any store
     layers | weights                 the linear map, mixers and their caches | files of weights and how they are read
     training | models | generation   the one loop, losses | decoders, encoders, low-rank updates | sampling of tokens
     compression                      beside those three: four-bit formats, rounding that keeps the outputs
@@ -15,12 +15,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nn import compression, generation, kernels, layers, models, training, weights
+    from nn import checkpoint, compression, generation, kernels, layers, models, training, weights
 
 # In the order of dependency, which ruff would sort away.
 # ruff: noqa: RUF022
 __all__ = [
     "kernels",
+    "checkpoint",
     "layers",
     "weights",
     "training",
