@@ -7,7 +7,8 @@ one. All engines get the same arrays and have to agree on values, gradients and 
 Every engine is a process of its own on one core with one thread, asked in turn. Ratios are of CPU time, which hardly
 depends on what else runs, formed within a round, ours over the other's; wall time stands beside. Compiling is the first
 call, timed apart. Temporary memory is what XLA plans for a program beside arguments and results, so there is none for
-torch. The limit of the core is measured in the same run by one product of square matrices.
+torch. The limit of the core is measured in the same run by one product of square matrices, that of decoding by the
+products of each token with the weights and nothing else, for all of them have to be read.
 
 The peers: the chunked rule of transformers' Qwen3-Next in plain torch, which is what runs without its compiled kernels;
 torch's fused attention; `jax.nn.dot_product_attention`; transformers' `generate`. `make peers` makes their environment,
@@ -177,9 +178,26 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
         if {"scanned", "transformers"} <= set(times.cpu_seconds):
             both = (times.cpu_seconds[engine] for engine in ("scanned", "transformers"))
             metrics[f"ratio.{name}.scanned_transformers"] = ratio(*both)
+    if "decode" in config.tasks:
+        metrics |= _limit_of_decoding(config, context, arrays)
     metrics["aims_missed"] = Measurement(float(len(missed_aims(metrics))))
     arrays["not_run"] = np.array(absent, dtype=str)
     return Outcome("bench_language_kernels", config, metrics, arrays, REFERENCES)
+
+
+def _limit_of_decoding(config: Config, context: Context, arrays: dict) -> dict[str, Measurement]:
+    """Time of the bare products, and what share of a decoder's time they are."""
+    spec = EngineSpec("products", "lightecho", "products", "decode")
+    times = _timed(config, (spec,), "products", partial(_write_prompt, config), context)
+    metrics = {}
+    for least in times.cpu_seconds.values():
+        limit = Measurement.from_samples(1e3 * per_round(least), "ms")
+        metrics["cpu.decode.products"] = limit
+        for name in ("unrolled", "scanned", "transformers"):
+            if f"cpu.decode.{name}" in arrays:
+                share = ratio(least, arrays[f"cpu.decode.{name}"])
+                metrics[f"share_of_products.{name}"] = share
+    return metrics
 
 
 def missed_aims(metrics: dict[str, Measurement]) -> list[str]:

@@ -1,7 +1,8 @@
 """Decoding by this package as an engine of `bench_language_kernels`: a prompt, then token by token the most probable.
 
 Variants: "unrolled" is `nn.generation.generate`, whose layers run one by one; "scanned" the same loop with the layers
-in a scan. The whole loop is one program.
+in a scan. The whole loop is one program. "products" are the linear maps of all layers alone, one vector through each
+for every token: every weight is read once, which no decoder of these weights can do without, so it is the limit.
 """
 
 from decode_task import decoder_weights
@@ -31,6 +32,41 @@ class Decoding:
         return {"tokens": self.step(), "logits": self._model(self._prompt)[0]}
 
 
+class Products:
+    """Vectors through the linear maps of a decoder, one after the other.
+
+    Args:
+        maps: Linear maps.
+        n_tokens: Vectors through each.
+        versions: Versions of packages.
+    """
+
+    def __init__(self, maps, n_tokens, versions):
+        import equinox as eqx
+        import jax
+        import jax.numpy as jnp
+
+        @eqx.filter_jit
+        def run(maps):
+            def token(scale, _):
+                # Hangs on the token before, so that nothing can leave the loop, and stays 1 but for rounding.
+                ends = [linear(jnp.full((1, linear.n_in), scale))[0, 0] for linear in maps]
+                return 1 + 1e-9 * sum(ends), None
+
+            return jax.lax.scan(token, jnp.ones(()), length=n_tokens)[0]
+
+        self._run, self._maps = run, maps
+        self.versions = versions
+
+    def step(self):
+        """All tokens."""
+        return self._run(self._maps).block_until_ready()
+
+    def check(self):
+        """What is left of the scale, 1."""
+        return {"scale": self.step()}
+
+
 def build(task, arrays):
     """Makes the decoder."""
     on_one_core()
@@ -39,6 +75,7 @@ def build(task, arrays):
     import jax.numpy as jnp
 
     from nn.generation import generate, make_sampling
+    from nn.layers import linear_maps
     from nn.models import DecoderConfig, make_decoder
     from nn.models.decoder import tensor_table
     from nn.weights import assign
@@ -66,6 +103,8 @@ def build(task, arrays):
         return jax.lax.scan(step, (first, caches), length=n_new)[1][:, :, 0].T
 
     versions = {"jax": jax.__version__}
+    if task["variant"] == "products":
+        return Products([linear for _, linear in linear_maps(model.unrolled())], n_new, versions)
     if task["variant"] == "scanned":
         return Decoding(scanned, model, prompt, versions)
     return Decoding(unrolled, model.unrolled(), prompt, versions)

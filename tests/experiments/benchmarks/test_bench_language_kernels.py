@@ -50,6 +50,16 @@ def test_ratios_and_rates_are_those_of_cpu_time(outcome):
     assert outcome.metrics["tokens.scanned"].value == pytest.approx(tokens.mean())
 
 
+def test_products_alone_take_less_than_a_decoder(outcome):
+    found = outcome.metrics
+    share = found["share_of_products.unrolled"]
+    # No limit of this machine can be seen at 2 layers of 32: only that decoding does more than its products.
+    assert 0 < share.value < 1
+    assert share.value == pytest.approx(
+        found["cpu.decode.products"].value / found["cpu.decode.unrolled"].value, rel=0.5
+    )
+
+
 def test_figure_has_a_bar_for_each_ratio(outcome):
     assert len(bench.plot(outcome).axes[0].patches) == 2
 
