@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 PART = ".part"  # ends the names of what is being written
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -61,7 +62,7 @@ class AbstractFiles(abc.ABC):
 
     @abc.abstractmethod
     def clear(self) -> None:
-        """Removes what killed writers left, and empty folders."""
+        """Removes what killed writers left of files that never were whole."""
 
 
 class LocalFiles(AbstractFiles):
@@ -82,7 +83,7 @@ class LocalFiles(AbstractFiles):
     def put(self, name: str, pieces: Iterable[memoryview]) -> int:
         """Writes beside the place, syncs, renames, syncs the folder."""
         path = self._made(name)
-        part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART}")
+        part = self._part(path)
         try:
             n_bytes = self._write_new(part, pieces)
             self._system.replace(part, path)
@@ -96,15 +97,26 @@ class LocalFiles(AbstractFiles):
     def create(self, name: str, data: bytes) -> None:
         """As of `AbstractFiles`."""
         path = self._made(name)
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "is there already", str(path))
+        part = self._part(path)
         try:
-            self._write_new(path, [memoryview(data)])
+            self._write_new(part, [memoryview(data)])
+            self._give_free_name(part, path)
+        finally:
+            with contextlib.suppress(OSError):
+                self._system.unlink(part)
+        self._sync_folder(path.parent)
+
+    def _give_free_name(self, part: Path, path: Path) -> None:
+        try:
+            self._system.link(part, path)
         except FileExistsError:
             raise
-        except BaseException:
-            with contextlib.suppress(OSError):
-                self._system.unlink(path)
-            raise
-        self._sync_folder(path.parent)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._system.replace(part, path)
 
     def get(self, name: str, start: int, stop: int | None) -> bytes:
         """As of `AbstractFiles`."""
@@ -191,12 +203,13 @@ class LocalFiles(AbstractFiles):
 
     def clear(self) -> None:
         """As of `AbstractFiles`."""
-        for folder, _, files in os.walk(self.root, topdown=False):
+        for folder, _, files in os.walk(self.root):
             for each in files:
                 if each.startswith(".") and each.endswith(PART):
                     self._system.unlink(Path(folder) / each)
-            with contextlib.suppress(OSError):  # not empty
-                self._system.rmdir(folder)
+
+    def _part(self, path: Path) -> Path:
+        return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART}")
 
     def _path(self, name: str) -> Path:
         return self.root.joinpath(*name.split("/"))
