@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from nn._checks import check_axis, check_divides
 from nn.layers.attention import make_attention
-from nn.layers.feed_forward import make_gelu_mlp
+from nn.layers.feed_forward import make_gelu_mlp, split_key
 from nn.layers.linear import AbstractLinear, make_dense
 from nn.layers.normalisation import LayerNorm, make_layer_norm
 from nn.layers.stack import Block, Stack, make_stack
@@ -89,17 +89,18 @@ class Vit(eqx.Module):
         Raises:
             ValueError: If they are of another size than the model.
         """
-        return self.head(self.features(images, key=key)[:, 0])
+        return self.head(self.features(images, key=key)[:, 0], key=split_key(key, 3)[2])
 
     def features(
         self, images: Float[Array, "batch y x channels"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "batch tokens width"]:
         """Normalised tokens after the last block, that of the class first."""
-        tokens = self.embedding(patches(images, self.patch))
+        keys = split_key(key, 3)
+        tokens = self.embedding(patches(images, self.patch), key=keys[0])
         first = jnp.broadcast_to(self.class_token, (len(tokens), 1, self.class_token.shape[-1]))
         tokens = jnp.concatenate([first.astype(tokens.dtype), tokens], axis=1)
         check_axis(tokens, "tokens", 1, self.positions.shape[0], "The pictures are of other size.")
-        x, _ = self.body(tokens + self.positions[None], key=key)
+        x, _ = self.body(tokens + self.positions[None], key=keys[1])
         return self.norm(x)
 
 

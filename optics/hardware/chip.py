@@ -294,6 +294,11 @@ class ProgrammedBlocks(eqx.Module):
         """Number of blocks."""
         return self._noise.shape[0]
 
+    @property
+    def n_ports(self) -> int:
+        """Ports of each block."""
+        return self._to_output.shape[-1]
+
     @takes_numbers
     def measure_field(
         self, field: Complex[Array, "sample port"], *, key: PRNGKeyArray
@@ -326,27 +331,34 @@ def make_chip(
     imperfections: MeshImperfections,
     *,
     symmetric: bool = True,
+    construction: Construction = "mirrored",
     key: PRNGKeyArray,
     dtype=jnp.complex64,
 ) -> tuple[ChipTwin, ChipBench]:
-    """Draws a chip of mirrored cores: its transparent twin, for the record, and the bench that a learner gets.
+    """Draws a chip: its transparent twin, for the record, and the bench that a learner gets.
 
     Args:
         n_ports: Ports of each core, at least 2.
         n_blocks: Blocks, each with errors of its own.
         imperfections: Sizes of the errors.
         symmetric: Without general cores.
+        construction: How each core is built, see `make_core_twin`; general cores need two halves.
         key: PRNG key of the draw; the same key gives the same chip.
         dtype: complex64 or complex128.
 
     Raises:
-        ValueError: If there is no block, or fewer than two ports.
+        ValueError: If there is no block, general cores are to be folded, or fewer than two ports.
     """
     if n_blocks < 1:
         raise ValueError(f"`n_blocks` must be at least 1, but is {n_blocks}.")
+    if not symmetric and construction == "folded":
+        raise ValueError(
+            "`construction` must be mirrored on a chip with general cores, whose halves differ, but is 'folded'."
+        )
     mesh = _empty_mesh(n_ports, jnp.finfo(dtype).dtype)
     keys = jax.random.split(key, n_blocks if symmetric else 2 * n_blocks)
-    cores = jax.vmap(lambda k: make_core_twin(mesh, imperfections, key=k))(keys)
+    draw = lambda k: make_core_twin(mesh, imperfections, construction=construction, key=k)  # noqa: E731
+    cores = jax.vmap(draw)(keys)
     twin = ChipTwin(cores, n_ports, symmetric)
     bench = ChipBench(
         twin, detector_noise=imperfections.detector_noise, tap_noise=imperfections.tap_noise

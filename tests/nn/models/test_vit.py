@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nn.layers import AbstractLinear, replace_linear
 from nn.models.vit import VitConfig, flatten_tensors, make_vit, patches, tensor_table
 from nn.training import cross_entropy
 from tests.exact import language_model_laws as laws
@@ -31,6 +32,25 @@ def test_without_positions_the_order_of_patches_does_not_matter(model):
     plain = eqx.tree_at(lambda m: m.positions, model, jnp.zeros_like(model.positions))
     np.testing.assert_allclose(logits(plain, jnp.asarray(cut)), logits(plain, IMAGES), rtol=1e-10)
     assert np.abs(logits(model, jnp.asarray(cut)) - logits(model, IMAGES)).max() > 1e-3
+
+
+def test_every_map_gets_a_key_for_those_that_are_noisy(model):
+    seen = []
+
+    class Noisy(AbstractLinear):
+        inner: AbstractLinear
+        n_in: int = eqx.field(static=True)
+        n_out: int = eqx.field(static=True)
+
+        def __call__(self, x, *, key=None):
+            seen.append(key)
+            return self.inner(x)
+
+    noisy = replace_linear(model, lambda _, m: Noisy(inner=m, n_in=m.n_in, n_out=m.n_out))
+    # One block is traced for all; the embedding, its six maps and the head.
+    jax.eval_shape(lambda m: m(IMAGES, key=jax.random.key(1)), noisy)
+    assert len(seen) == 8
+    assert all(key is not None for key in seen)
 
 
 def test_every_weight_has_its_gradient(model):

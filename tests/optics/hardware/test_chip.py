@@ -139,6 +139,13 @@ def test_a_folded_core_stays_symmetric_whatever_its_errors():
         assert limits[0] <= np.abs(a - a.T).max() <= limits[1]
 
 
+def test_a_chip_may_be_folded_and_is_mirrored_unless_told():
+    make = partial(make_chip, N, BLOCKS, MeshImperfections(), key=KEY)
+    folded, mirrored = jax.eval_shape(lambda: (make(construction="folded")[0], make()[0]))
+    assert folded.cores.first is None
+    assert mirrored.cores.first is not None
+
+
 def test_phases_drift_with_time_and_only_then(wrong, settings):
     first, again, later = (
         transfer(wrong[0], settings, 1.0, jnp.asarray(t)) for t in (0, 0, 10_000)
@@ -200,6 +207,10 @@ def test_hardware_has_no_derivative(wrong, settings, measure):
     [
         (lambda s, b: nominal_matrices(s, 1.5), "`ratio` must lie between 0 and 1, but is 1.5"),
         (lambda s, b: make_chip(N, 0, ERRORS, key=KEY), "`n_blocks` must be at least 1, but is 0"),
+        (
+            lambda s, b: make_chip(N, 1, ERRORS, symmetric=False, construction="folded", key=KEY),
+            "`construction` must be mirrored on a chip with general cores",
+        ),
         (lambda s, b: make_settings(N, 0, key=KEY), "`n_blocks` must be at least 1"),
         (lambda s, b: make_chip(1, 1, ERRORS, key=KEY), "`n_ports` must be at least 2"),
         (
