@@ -1,0 +1,179 @@
+"""Brings boxes of tensors from storage: few reads, each checked, a bounded number under way at a time."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from nn.checkpoint.boxes import Box, intersection, runs
+from nn.checkpoint.checksums import checksum, kind_of
+from nn.checkpoint.manifest import CheckpointError, Manifest
+from nn.checkpoint.plan import Piece, Read, plan_load
+from nn.checkpoint.storage import Store
+from nn.checkpoint.tree import dtype_of
+
+
+class Source:
+    """The tensors of one checkpoint.
+
+    Args:
+        store: Where it is.
+        manifest: What it holds.
+        verify: Whether whole chunks are read and their checksums compared.
+        readers: Reads at the same time.
+        read_bytes: Most bytes of a read, but for a chunk that is larger.
+    """
+
+    def __init__(
+        self, store: Store, manifest: Manifest, verify: bool, readers: int, read_bytes: int
+    ):
+        self.manifest = manifest
+        self._store, self._verify = store, verify
+        self._readers, self._read_bytes = readers, read_bytes
+
+    def bring(
+        self, wishes: Mapping[str, tuple[str, tuple[Sequence[Box], Callable[[dict], Any]]]]
+    ) -> dict[str, Any]:
+        """Reads boxes and makes leaves of them.
+
+        Leaves are made in the order of the wishes, by the thread that calls: in many processes all make them in the
+        same order, as collectives between devices require. Memory holds the boxes of what is not made yet and of the
+        reads under way, not the whole checkpoint.
+
+        Args:
+            wishes: By name of the leaf the path of its tensor, the boxes of it, and what makes the leaf of them.
+
+        Returns:
+            The leaves by name.
+
+        Raises:
+            CheckpointError: If bytes are missing or changed: tensor, file and offset are named.
+        """
+        wanted: dict[str, list[Box]] = {}
+        for place, (boxes, _) in wishes.values():
+            wanted.setdefault(place, []).extend(boxes)
+        boxes_of = {place: tuple(dict.fromkeys(boxes)) for place, boxes in wanted.items()}
+        order = {place: number for number, place in enumerate(boxes_of)}
+        reads = plan_load(
+            self.manifest.tensors, boxes_of, verify=self._verify, read_bytes=self._read_bytes
+        )
+        # Each writer has stored its tensors in the order of the tree, so this takes files side by side.
+        reads = sorted(reads, key=lambda read: (order[read.pieces[0].path], read.file, read.start))
+        left = dict.fromkeys(order, 0)
+        for read in reads:
+            for piece in read.pieces:
+                left[piece.path] += 1
+        users = dict.fromkeys(order, 0)
+        for place, _ in wishes.values():
+            users[place] += 1
+        held: dict[str, dict[Box, np.ndarray]] = {}
+        leaves = {}
+        todo = deque(reads)
+        with ThreadPoolExecutor(self._readers, thread_name_prefix="checkpoint-read") as pool:
+            under_way: deque[tuple[Read, Future]] = deque()
+            try:
+                for name, (place, (boxes, make)) in wishes.items():
+                    while left[place]:
+                        while todo and len(under_way) < 2 * self._readers:
+                            read = todo.popleft()
+                            self._make_room(read, boxes_of, held)
+                            under_way.append((read, pool.submit(self._fetch, read, held)))
+                        read, future = under_way.popleft()
+                        future.result()
+                        for piece in read.pieces:
+                            left[piece.path] -= 1
+                    self._allocate(place, boxes_of, held)  # where all boxes are empty
+                    leaves[name] = make({box: held[place][box] for box in boxes})
+                    users[place] -= 1
+                    if not users[place]:
+                        del held[place]
+            finally:
+                for _, future in under_way:
+                    future.cancel()
+        return leaves
+
+    def _make_room(self, read: Read, boxes_of: Mapping, held: dict) -> None:
+        for piece in read.pieces:
+            self._allocate(piece.path, boxes_of, held)
+
+    def _allocate(self, place: str, boxes_of: Mapping, held: dict) -> None:
+        if place not in held:
+            dtype = dtype_of(self.manifest.tensors[place].dtype)
+            held[place] = {box: np.empty(box.lengths, dtype) for box in boxes_of[place]}
+
+    def _fetch(self, read: Read, held: Mapping[str, dict[Box, np.ndarray]]) -> None:
+        """Reads bytes, checks them, and puts them where they are wanted."""
+        direct = _destination(read, held)
+        buffer = np.empty(read.stop - read.start, np.uint8) if direct is None else direct
+        try:
+            got = self._store.read_into(read.file, read.start, buffer)
+        except FileNotFoundError as error:
+            raise CheckpointError(
+                f"tensor {read.pieces[0].path}: {self._store.location}/{read.file} is missing. "
+                "Take another copy or an earlier checkpoint."
+            ) from error
+        for piece in read.pieces:
+            data = buffer[piece.start - read.start : piece.stop - read.start]
+            self._check(read.file, piece, data, read.start + got)
+            if direct is None:
+                for box, array in held[piece.path].items():
+                    shared = intersection(piece.box, box)
+                    if shared:
+                        source = data.view(array.dtype).reshape(piece.box.lengths)
+                        array[shared.within(box)] = source[shared.within(piece.box)]
+
+    def _check(self, file: str, piece: Piece, data: np.ndarray, end: int) -> None:
+        place = f"tensor {piece.path}: {self._store.location}/{file}"
+        help_ = "Take another copy or an earlier checkpoint."
+        if piece.stop > end:
+            raise CheckpointError(
+                f"{place} ends at byte {end}, but the chunk at {piece.box.offsets} of lengths {piece.box.lengths} "
+                f"reaches from byte {piece.start} to {piece.stop}. {help_}"
+            )
+        if piece.checksum is None:
+            return
+        found = checksum(data, kind_of(piece.checksum))
+        if found != piece.checksum:
+            raise CheckpointError(
+                f"{place} is damaged between bytes {piece.start} and {piece.stop}, the chunk at {piece.box.offsets} of "
+                f"lengths {piece.box.lengths}: its checksum is {found}, but {piece.checksum} was written. {help_}"
+            )
+
+
+def _destination(read: Read, held: Mapping[str, dict[Box, np.ndarray]]) -> np.ndarray | None:
+    """The bytes of a wanted box that a read fills as they come; None where they must be cut or joined."""
+    path = read.pieces[0].path
+    at = None
+    for box, array in held[path].items():
+        if intersection(read.pieces[0].box, box):
+            if at is not None:
+                return None
+            at = box, array
+    if at is None:
+        return None
+    box, array = at
+    item = array.itemsize
+    expected = None
+    first = 0
+    for piece in read.pieces:
+        if piece.path != path or intersection(piece.box, box) != piece.box:
+            return None
+        # In C order the pieces must follow each other in the box as they do in the file.
+        parts = list(runs(piece.box, box)) if _few(piece.box, box) else []
+        if len(parts) != 1 or expected not in (None, parts[0][1]):
+            return None
+        if expected is None:
+            first = parts[0][1]
+        expected = parts[0][1] + piece.box.size
+    flat = array.reshape(-1).view(np.uint8)
+    return flat[first * item : first * item + read.stop - read.start]
+
+
+def _few(part: Box, outer: Box) -> bool:
+    """Whether a part is one run, without making all of them."""
+    axis = len(part.lengths)
+    while axis > 0 and part.lengths[axis - 1] == outer.lengths[axis - 1]:
+        axis -= 1
+    return all(length == 1 for length in part.lengths[: max(axis - 1, 0)])
