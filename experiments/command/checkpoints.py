@@ -10,12 +10,19 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.harness.errors import UserError
-from nn.checkpoint.inspection import Inspection, inspect_checkpoint, verify_checkpoint
-from nn.checkpoint.manifest import NAME, CheckpointError, to_json
-from nn.checkpoint.orbax_folders import from_orbax, to_orbax
-from nn.checkpoint.rewrite import rewrite_checkpoint
-from nn.checkpoint.safetensors_files import from_safetensors, to_safetensors
-from nn.checkpoint.series import Series
+from nn.checkpoint import (
+    CheckpointError,
+    Series,
+    from_orbax,
+    from_safetensors,
+    inspect_checkpoint,
+    rewrite_checkpoint,
+    to_orbax,
+    to_safetensors,
+    verify_checkpoint,
+)
+from nn.checkpoint.inspection import Inspection
+from nn.checkpoint.manifest import NAME, to_json
 
 Where = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PATH")]
 Target = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TARGET")]

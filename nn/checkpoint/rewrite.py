@@ -131,6 +131,6 @@ class _Content:
         self.checksums = []
         for part in self._parts:
             box = np.ascontiguousarray(self._read(part.path, part.box))
-            data = memoryview(box.reshape(-1).view(np.uint8))
+            data = box.reshape(-1).view(np.uint8).data
             self.checksums.append(checksum(data))
             yield data

@@ -4,8 +4,8 @@ import zlib
 import numpy as np
 import pytest
 
-from nn.checkpoint import checksum, checksums
-from nn.checkpoint.checksums import RunningChecksum, combine, flipped_bit
+from nn.checkpoint import checksums
+from nn.checkpoint.checksums import RunningChecksum, checksum, combine, flipped_bit
 
 KINDS = [
     "crc32",
