@@ -35,12 +35,13 @@ class BlockScaled(eqx.Module):
     """An array as codes and scales.
 
     Attributes:
-        codes: Four-bit codes, one in a byte; `formats.pack_pairs` puts two.
+        codes: Four-bit codes, one in a byte; `packing.pack_pairs` puts two.
         scales: Scale of each block as it is multiplied with, after its own rounding.
         offsets: Zero points in steps, for integers that have one, or None.
         block: Numbers in a block.
         integer: Whether codes are integers counted from -8, or E2M1.
         bits: Bits a number, scales included.
+        whole: Scale of the tensor, a factor of all `scales`, or None where there is none.
     """
 
     codes: UInt8[Array, "*shape n"]
@@ -49,6 +50,7 @@ class BlockScaled(eqx.Module):
     block: int = eqx.field(static=True)
     integer: bool = eqx.field(static=True)
     bits: float = eqx.field(static=True)
+    whole: Float[Array, ""] | None = None
 
     def values(self) -> Float[Array, "*shape n"]:
         """The array that the codes stand for, in single precision."""
@@ -72,7 +74,7 @@ def to_nvfp4(x: Float[Array, "*shape n"]) -> BlockScaled:
     whole = jnp.where(whole == 0, 1, whole)
     wanted = jnp.clip(amax / E2M1.largest / whole, _LEAST_E4M3, E4M3.largest)
     scales = decode(encode(wanted, E4M3), E4M3) * whole
-    return _minifloats(x, grouped, scales, _NVFP4_BLOCK, 4 + 8 / _NVFP4_BLOCK)
+    return _minifloats(x, grouped, scales, _NVFP4_BLOCK, 4 + 8 / _NVFP4_BLOCK, whole)
 
 
 def to_mxfp4(x: Float[Array, "*shape n"], *, rule: str = "floor") -> BlockScaled:
@@ -145,9 +147,9 @@ def _blocks(x, block: int):
     return grouped, jnp.max(jnp.abs(grouped), axis=-1)
 
 
-def _minifloats(x, grouped, scales, block: int, bits: float) -> BlockScaled:
+def _minifloats(x, grouped, scales, block: int, bits: float, whole=None) -> BlockScaled:
     codes = encode(grouped / scales[..., None], E2M1).reshape(x.shape)
-    return BlockScaled(codes, scales, None, block, False, bits)
+    return BlockScaled(codes, scales, None, block, False, bits, whole)
 
 
 def half_scale(scales: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

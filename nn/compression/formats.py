@@ -129,22 +129,3 @@ def _values(format: Minifloat) -> np.ndarray:
     if format.nan_code is not None:
         size[codes % 2 ** (format.n_bits - 1) == format.nan_code] = np.nan
     return (sign * size).astype(np.float32)
-
-
-def pack_pairs(codes: UInt8[Array, "*shape n"]) -> UInt8[Array, "*shape half"]:
-    """Two four-bit codes in a byte, that of even index in the lower half.
-
-    Raises:
-        ValueError: If the last axis is odd.
-    """
-    if codes.shape[-1] % 2:
-        raise ValueError(
-            f"`codes` must have an even last axis, but its shape is {codes.shape}; pad it."
-        )
-    return codes[..., ::2] | (codes[..., 1::2] << 4)
-
-
-def unpack_pairs(packed: UInt8[Array, "*shape half"]) -> UInt8[Array, "*shape n"]:
-    """The codes of `pack_pairs`."""
-    both = jnp.stack([packed & 0xF, packed >> 4], axis=-1)
-    return both.reshape(*packed.shape[:-1], -1)

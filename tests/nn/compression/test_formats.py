@@ -11,8 +11,6 @@ from nn.compression.formats import (
     decode_power,
     encode,
     encode_power,
-    pack_pairs,
-    unpack_pairs,
 )
 
 KINDS = {E2M1: ml_dtypes.float4_e2m1fn, E4M3: ml_dtypes.float8_e4m3fn}
@@ -83,15 +81,6 @@ def test_powers_are_those_of_ml_dtypes_and_of_the_rule():
     np.testing.assert_array_equal(above, 2.0 ** np.ceil(np.log2(x.astype(float))))
     assert (encode_power(jnp.array([0.0, -1.0, jnp.nan, jnp.inf])) == 255).all()
     assert np.isnan(decode_power(jnp.array([255], jnp.uint8))).all()
-
-
-def test_pairs_of_codes_share_a_byte_the_even_one_below():
-    codes = jnp.arange(16, dtype=jnp.uint8).reshape(2, 8)
-    packed = pack_pairs(codes)
-    assert packed[0, 0] == 0x10
-    np.testing.assert_array_equal(unpack_pairs(packed), codes)
-    with pytest.raises(ValueError, match="`codes` must have an even last axis"):
-        pack_pairs(codes[:, :3])
 
 
 def test_codes_are_the_same_inside_a_program():
