@@ -38,6 +38,7 @@ USAGE = """usage: lightecho COMMAND ...
   report                   one HTML page with all of it
   verify [NAME ...]        stored quick results against the accepted numbers
   info                     versions, devices, data found
+  checkpoint DO PATH       look into checkpoints; DO is inspect, verify, reshard or convert
 
 `lightecho COMMAND --help` says more; `lightecho --version` says which this is."""
 
@@ -100,13 +101,12 @@ def _dispatch(words: list[str]) -> int:
     if command == "bench":
         return _bench(rest)
     if command == "list":
-        return (
-            _parse(_deferred(list_experiments), rest, "lightecho list")()
-            if rest
-            else list_experiments()
-        )
+        bound = _parse(_deferred(list_experiments), rest, "lightecho list") if rest else None
+        return (bound or list_experiments)()
+    if command == "checkpoint":
+        return _checkpoint(rest)
     if command not in _COMMANDS:
-        known = ["list", "run", "bench", *_COMMANDS]
+        known = ["list", "run", "bench", "checkpoint", *_COMMANDS]
         if command in registry.EXPERIMENTS or command in registry.BENCHMARKS:
             raise UserError(
                 f"There is no command `{command}`; did you mean `lightecho run {command}`?"
@@ -161,6 +161,18 @@ def _run(words: list[str]) -> int:
             "`run` wants the name of the experiment first: lightecho run NAME [options]."
         )
     return _run_one(words[0], words[1:], "run")
+
+
+def _checkpoint(words: list[str]) -> int:
+    known = ["inspect", "verify", "reshard", "convert"]
+    if not words or words[0] in ("-h", "--help"):
+        print(f"usage: lightecho checkpoint {'|'.join(known)} PATH ...; each has a --help")
+        return 0 if words else 2
+    if words[0] not in known:
+        raise UserError(f"There is no `checkpoint {words[0]}`; {registry.nearest(words[0], known)}")
+    from experiments.command.checkpoints import COMMANDS
+
+    return _parse(_deferred(COMMANDS[words[0]]), words[1:], f"lightecho checkpoint {words[0]}")()
 
 
 def _bench(words: list[str]) -> int:

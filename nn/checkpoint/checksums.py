@@ -6,10 +6,11 @@ Commun. 41, 883 (1993), DOI 10.1109/26.231911) is about three times as fast here
 forgery.
 
 A CRC is linear over the field of two elements. So the checksum of a file follows from those of its parts without
-reading them again (`combine`).
+reading them again (`combine`), and one flipped bit can be found from the checksum alone (`flipped_bit`).
 """
 
 import functools
+import math
 import zlib
 from collections.abc import Iterable
 from types import ModuleType
@@ -102,6 +103,46 @@ def combine(parts: Iterable[tuple[str, int]]) -> str:
     for text, n_bytes in parts:
         value = _shifted(value, n_bytes, kind) ^ int(text.partition(":")[2], 16)
     return f"{kind}:{value:08x}"
+
+
+def flipped_bit(expected: str, found: str, n_bytes: int) -> tuple[int, int] | None:
+    """The one flipped bit that explains a wrong checksum.
+
+    A bit at distance d from the end adds x^(d + 32) to the checksum, so d is a discrete logarithm, found by baby and
+    giant steps (D. Shanks, 1971) in a time that grows as the square root of `n_bytes`. Of other damage it finds none,
+    but for a coincidence of chance `8 * n_bytes / 2**32`: 0.8 % for 4 MiB.
+
+    Args:
+        expected: Checksum of what was written.
+        found: Checksum of what was read, of the same kind.
+        n_bytes: Number of bytes.
+
+    Returns:
+        Byte, and bit of it from the lowest on; None where no single flip explains it.
+    """
+    kind = kind_of(expected)
+    polynomial = POLYNOMIALS[kind]
+    change = int(expected.partition(":")[2], 16) ^ int(found.partition(":")[2], 16)
+    n_bits = 8 * n_bytes
+    if not change or not n_bits:
+        return None
+    stride = math.isqrt(n_bits - 1) + 1
+    steps = {}
+    for step in range(stride):
+        steps.setdefault(change, step)
+        # Divided by x; the lowest coefficient of the polynomial, its highest bit here, is one.
+        change = (change ^ polynomial) << 1 | 1 if change >> 31 else change << 1
+    giant = 1 << 31
+    for _ in range(stride):
+        giant = giant >> 1 ^ (polynomial if giant & 1 else 0)
+    place = _shifted(1 << 31, 4, kind)  # x^32
+    for distance in range(0, n_bits, stride):
+        if place in steps:
+            distance += steps[place]
+            if distance < n_bits:
+                return n_bytes - 1 - distance // 8, 7 - distance % 8
+        place = _product(place, giant, polynomial)
+    return None
 
 
 def _shifted(value: int, n_bytes: int, kind: str) -> int:

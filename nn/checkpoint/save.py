@@ -4,7 +4,7 @@ import atexit
 import itertools
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,7 @@ def save(
     file_bytes: int = 1 << 30,
     plans: PlanCache = PLANS,
     processes: Processes | None = None,
+    after: Callable[[], None] | None = None,
     **options: Any,
 ) -> SaveHandle:
     """Saves a PyTree as a new checkpoint.
@@ -119,6 +120,8 @@ def save(
         file_bytes: Most bytes of a file, if no chunk is larger.
         plans: Where plans are kept; a state of the same structure and shardings is not planned again.
         processes: The processes that save together; None takes those of `jax.distributed`.
+        after: Called when the checkpoint is committed, in the thread of the save and in the first process alone; an
+            error of it is one of the save.
         options: Passed to `nn.checkpoint.storage.open_store`.
 
     Returns:
@@ -154,7 +157,13 @@ def save(
     clock.add("snapshot", start, n_bytes=sum(plan.loads[first : first + writers]))
     handle = SaveHandle(store.location, step, plan, clock)
     job = _Job(store, everyone, f"save/{next(_COUNT)}", mine, shards, draft, file_bytes, clock)
-    handle._begin(Background(job.run, f"save to {store.location}"))
+
+    def run() -> None:
+        job.run()
+        if after is not None and everyone.index == 0:
+            after()
+
+    handle._begin(Background(run, f"save to {store.location}"))
     if wait:
         handle.wait()
     return handle

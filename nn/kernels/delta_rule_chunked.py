@@ -94,7 +94,8 @@ def _block_inverses(keys, log_decay, strength, block):
     keys, log_decay, strength = map(to_blocks, (keys, log_decay, strength))
     decay, _ = jax.vmap(chunk_decays)(log_decay.reshape(-1, block))
     decay = decay.reshape(*keys.shape[:-1], block)
-    inverses = unit_lower_inverse(strength * decay * (keys @ jnp.swapaxes(keys, -1, -2)))
+    scores = jnp.einsum("...id,...jd->...ij", keys, keys)
+    inverses = unit_lower_inverse(strength * decay * scores)
     return jnp.swapaxes(inverses, -2, -3).reshape(*batch, -1, heads, block)[..., :n, :, :]
 
 

@@ -5,17 +5,22 @@ import re
 import pytest
 from source_tree import ROOT
 
-pytest.importorskip("fsspec", reason="fsspec comes with the extra `checkpoint`")
+fsspec = pytest.importorskip("fsspec", reason="fsspec comes with the extra `checkpoint`")
 
 
-def _block(number):
+def test_the_code_of_the_page_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "guide" / "checkpoints.md").read_text("utf-8")
-    return re.findall(r"```python\n(.*?)```", page, re.DOTALL)[number]
-
-
-def test_a_store_keeps_names_apart_and_reads_parts(capsys):
-    exec(compile(_block(0), "checkpoints.md", "exec"), {})
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(code, "checkpoints.md", "exec"), names)
+    fsspec.filesystem("memory").store.clear()
     assert capsys.readouterr().out.splitlines() == [
-        "b'pieces' crc32:4673bdd2",
+        "{'layers': [{'weight': array([[1., 1., 1.],",
+        "       [1., 1., 1.]], dtype=float32)}], 'rate': 0.1}",
+        "[200, 300] 300 []",
+        "ValueError",
+        "[(\"['layers'][0]['weight']\", 'float32', '(2, 3)', 24, 1, '')]",
+        "b'pieces'",
         "FileExistsError",
     ]

@@ -4,8 +4,8 @@ import zlib
 import numpy as np
 import pytest
 
-from nn.checkpoint import checksum, checksums
-from nn.checkpoint.checksums import RunningChecksum, combine
+from nn.checkpoint import checksums
+from nn.checkpoint.checksums import RunningChecksum, checksum, combine, flipped_bit
 
 KINDS = [
     "crc32",
@@ -38,6 +38,26 @@ def test_the_checksum_of_a_whole_follows_from_those_of_its_parts(kind):
     cuts = (0, 0, 1, 8, 500, 1000)
     parts = [DATA[a:b] for a, b in itertools.pairwise(cuts)]
     assert combine((checksum(p, kind), len(p)) for p in parts) == checksum(DATA, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [1, 3, 1000])
+def test_one_flipped_bit_is_found_from_the_checksum(kind, n):
+    data, expected = DATA[:n], checksum(DATA[:n], kind)
+    for bit in {0, 7, 8 * n - 1, *range(0, 8 * n, 997)}:
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        assert flipped_bit(expected, checksum(changed, kind), n) == (bit // 8, bit % 8)
+
+
+def test_other_damage_is_not_taken_for_one_bit():
+    # 1,000 bytes: the chance of a coincidence is 2e-6 each.
+    changed = bytearray(DATA)
+    for place in range(0, 1000, 50):
+        changed[place] ^= 0b101
+        assert flipped_bit(checksum(DATA), checksum(changed), 1000) is None
+    assert flipped_bit(checksum(DATA), checksum(DATA), 1000) is None
+    assert flipped_bit(checksum(b"", "crc32"), "crc32:00000001", 0) is None
 
 
 def test_without_the_fast_package_zlib_is_used(monkeypatch):

@@ -9,7 +9,7 @@ from nn.kernels.triangular import unit_lower_inverse
 rng = np.random.default_rng(3)
 
 
-@pytest.mark.parametrize("n", [1, 2, 16])
+@pytest.mark.parametrize("n", [1, 2, 11, 16])
 def test_it_is_the_inverse_whatever_stands_above_the_diagonal(n):
     matrices = rng.normal(size=(2, 3, n, n))
     found = unit_lower_inverse(jnp.asarray(matrices))
