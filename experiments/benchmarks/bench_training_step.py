@@ -25,7 +25,7 @@ from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure
-from optics.hardware import Imperfections, OpticalBench, flir_bfs_u3_89s6m, make_twin
+from optics.hardware import Imperfections, OpticalBench, draw_twin, flir_bfs_u3_89s6m
 from optics.learning import GradientMethod
 from optics.learning.rules import ForwardMode, InSilico
 from optics.media import Geometry
@@ -40,7 +40,7 @@ REFERENCES: tuple[Reference, ...] = ()
 STEPS = ("model", "forward")
 PIECES = ("step.model", "step.forward", "propagations.model", "propagations.forward", "sgemm")
 # The bench of `ffm_depth`: what costs time is the displaced camera, whose propagation has no even and odd part.
-GAP = Imperfections(
+HARDWARE = Imperfections(
     slm_gain=-0.4, slm_phase_error=0.3, slm_levels=256, camera_shift_px=0.25, reference_drift=0.005
 )
 
@@ -145,7 +145,7 @@ def _pieces(config: Config) -> tuple[dict[str, Callable], dict[str, float]]:
     """Compiled pieces, each `n_steps` long, and the operations of one step of those that are matrix products."""
     geometry = Geometry((config.pixels, config.pixels), distance=12e-3 * (config.pixels / 64) ** 2)
     keys = jax.random.split(jax.random.key(config.seed), 6)
-    twin = make_twin(geometry, GAP, key=keys[0])
+    twin = draw_twin(geometry, HARDWARE, key=keys[0])
     bench = OpticalBench(geometry, twin, camera=flir_bfs_u3_89s6m())
     readout = make_readout(geometry.shape, config.n_classes)
     network = make_network(geometry, config.n_layers, readout, key=keys[1])

@@ -10,7 +10,7 @@ The number of classes is unknown. Published linear networks reach 81-91 % on all
 ten.
 
 The hardware's errors are unknown too. They were chosen on the in-silico column alone, so that it lands near the
-paper's 44 to 59 %, and then frozen: `GAP` below. The choice is the experiment `ffm_gap`, whose laptop run
+paper's 44 to 59 %, and then frozen: `HARDWARE` below. The choice is the experiment `ffm_gap`, whose laptop run
 (Fashion-MNIST, first four classes, the training settings used here, 4 repeats, other seeds than here) gave for 2 /
 4 / 6 / 8 layers, in percent:
 
@@ -39,7 +39,7 @@ from matplotlib.figure import Figure
 
 from experiments.data import datasets
 from experiments.data.tasks import shared_task
-from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
+from experiments.forward_mode.panel import Optics, accuracy, draw_bench, train
 from experiments.harness.context import ALONE, Arrays, Context, stacked
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
@@ -59,7 +59,7 @@ METHODS = ("ideal", "in_silico", "ffm")
 _PICTURE = "object."
 
 # Frozen before forward mode was measured on it; see `ffm_gap`.
-GAP = Imperfections(
+HARDWARE = Imperfections(
     slm_gain=-0.4,
     slm_phase_error=0.3,
     slm_levels=256,
@@ -80,7 +80,7 @@ class Config:
         n_train: Training images, 0 for all.
         n_test: Test images, 0 for all.
         optics: Panel, training and read-out.
-        gap: Errors of the hardware (our choice, see the module's text).
+        hardware: Errors of the hardware (our choice, see the module's text).
         camera: Measures through the paper's camera (quantum efficiency, shot and read noise, 12 bits).
         seed: Seed of splits, starts, hardware and noise.
     """
@@ -92,7 +92,7 @@ class Config:
     n_train: int = 0
     n_test: int = 1000
     optics: Optics = field(default_factory=Optics)
-    gap: Imperfections = GAP
+    hardware: Imperfections = HARDWARE
     camera: bool = True
     seed: int = 0
 
@@ -231,7 +231,7 @@ def _train_and_test(
     optics = config.optics
     key = jax.random.fold_in(jax.random.key(config.seed), 1000 * depth + repeat)
     start_key, batch_key, test_key, bench_key = jax.random.split(key, 4)
-    bench = make_bench(optics, config.gap, bench_key, camera=config.camera)
+    bench = draw_bench(optics, config.hardware, bench_key, camera=config.camera)
     start = optics.network(
         depth, task.n_classes, start_key, depths=config.depths, class_counts=config.n_classes
     )
@@ -262,7 +262,7 @@ def _train_and_test(
 
 def _pictures(optics: Optics, task, networks, bench, key) -> dict[str, np.ndarray]:
     """Intensity after every layer for one object: right by forward mode, wrong in silico where there is such a one."""
-    nominal = make_bench(optics, Imperfections(), key, camera=False)
+    nominal = draw_bench(optics, Imperfections(), key, camera=False)
     systems = (nominal, bench, bench)
     n = min(64, len(task.y_test))
     images, labels = np.asarray(task.x_test)[:n], np.asarray(task.y_test)[:n]

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from experiments.data import datasets
 from experiments.data.tasks import shared_task
-from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
+from experiments.forward_mode.panel import Optics, accuracy, draw_bench, train
 from experiments.harness.context import ALONE, Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -136,14 +136,14 @@ def _scan(config: Config, context: Context, depth: int, repeat: int) -> dict[str
     with context.progress(f"{name}: benches", scores.size) as ticker:
         for i, stroke in enumerate(config.strokes):
             for j, waves in enumerate(config.astigmatisms):
-                gap = Imperfections(
+                hardware = Imperfections(
                     slm_gain=stroke,
                     slm_phase_error=config.phase_error,
                     both_faces_aberration=((6, waves),),
                     camera_shift_px=config.camera_shift_px,
                 )
                 # The same key for all sizes: one bench whose errors grow.
-                bench = make_bench(optics, gap, bench_key, camera=False)
+                bench = draw_bench(optics, hardware, bench_key, camera=False)
                 scores[i, j] = accuracy(optics, network, task, test_key, bench)
                 ticker.advance()
     return {"on_hardware": scores, "ideal": np.array(accuracy(optics, network, task, test_key))}

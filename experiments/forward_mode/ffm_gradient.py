@@ -22,7 +22,7 @@ from experiments.harness.context import ALONE, Context, stacked
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure
-from optics.hardware import Imperfections, OpticalBench, make_twin
+from optics.hardware import Imperfections, OpticalBench, draw_twin
 from optics.learning import true_gradient
 from optics.learning.rules import ForwardMode, InSilico, PhysicsAware
 from optics.media import Geometry
@@ -165,7 +165,7 @@ def _draw(config: Config, context: Context, draw: int) -> dict[str, np.ndarray]:
     found = np.zeros((len(ERRORS), len(RULES), config.n_layers))
     with context.progress(f"draw {draw + 1}/{config.repeats}", len(ERRORS)) as ticker:
         for i, (name, size) in enumerate(ERRORS.items()):
-            twin = make_twin(geometry, size, key=keys[2], dtype=dtype, kernel="exact")
+            twin = draw_twin(geometry, size, key=keys[2], dtype=dtype, kernel="exact")
             if name in DRIFTS:
                 # Data passes at phase 0, error passes at a constant offset: the case of the earlier check.
                 walk = twin.reference_walk.at[config.n_layers :].set(DRIFTS[name])

@@ -3,7 +3,7 @@
 The paper on fully forward mode (Z. Xue et al., Nature 632, 280-286 (2024), DOI 10.1038/s41586-024-07687-4) compares
 with in-silico training only. Here every method trains the same two-layer network on the same bench with the same budget
 of frames: a complex field costs four, an intensity one. Methods that only simulate use none and are shown at zero
-frames. The bench is the frozen one of `ffm_depth` (`GAP`), which was chosen without looking at any method but
+frames. The bench is the frozen one of `ffm_depth` (`HARDWARE`), which was chosen without looking at any method but
 in-silico training.
 
 Fairness: every method chooses among the same number of settings (`ffm_methods_grid`), scored on training images
@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from experiments.data import datasets
 from experiments.data.tasks import Task, load_task
-from experiments.forward_mode.ffm_depth import GAP
+from experiments.forward_mode.ffm_depth import HARDWARE
 from experiments.forward_mode.ffm_methods_grid import METHODS, TRIALS
 from experiments.forward_mode.panel import Optics
 from experiments.harness.context import ALONE, Context
@@ -32,7 +32,7 @@ from experiments.harness.fields import among, at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from optics.hardware import Imperfections, OpticalBench, flir_bfs_u3_89s6m, make_twin
+from optics.hardware import Imperfections, OpticalBench, draw_twin, flir_bfs_u3_89s6m
 from optics.learning import AbstractMethod, evaluate, fit, output_field
 from optics.learning.methods import ForwardForward
 
@@ -61,7 +61,7 @@ class Config:
         n_train: Training images, 0 for all.
         n_test: Test images, 0 for all.
         optics: Panel and read-out; its steps and learning rate are not used.
-        gap: Errors of the hardware.
+        hardware: Errors of the hardware.
         backward_shift_px: Displacement of the beam that in-situ back-propagation sends backwards, pixels.
         seed: Seed of splits, starts, hardware and noise.
     """
@@ -77,7 +77,7 @@ class Config:
     n_train: int = 0
     n_test: int = 512
     optics: Optics = field(default_factory=lambda: Optics(pixels=32, distance=3e-3, batch_size=16))
-    gap: Imperfections = GAP
+    hardware: Imperfections = HARDWARE
     backward_shift_px: float = 0.25
     seed: int = 0
 
@@ -182,7 +182,7 @@ def _train(
     start_key, batch_key, test_key, bench_key, method_key = jax.random.split(key, 5)
     bench = OpticalBench(
         optics.geometry,
-        make_twin(optics.geometry, config.gap, key=bench_key),
+        draw_twin(optics.geometry, config.hardware, key=bench_key),
         camera=flir_bfs_u3_89s6m(),
         backward_shift_px=(config.backward_shift_px, 0.0),
     )

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from experiments.data import datasets
 from experiments.data.tasks import shared_task
 from experiments.forward_mode import ffm_depth
-from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
+from experiments.forward_mode.panel import Optics, accuracy, draw_bench, train
 from experiments.harness.context import ALONE, Context
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
@@ -46,7 +46,7 @@ class Config:
         n_train: Training images, 0 for all.
         n_test: Test images, 0 for all.
         optics: Panel, training and read-out.
-        gap: Errors of the hardware (our choice, those of `ffm_depth`).
+        hardware: Errors of the hardware (our choice, those of `ffm_depth`).
         seed: Seed of splits, starts, hardware and noise.
     """
 
@@ -58,7 +58,7 @@ class Config:
     n_train: int = 0
     n_test: int = 1000
     optics: Optics = field(default_factory=Optics)
-    gap: Imperfections = ffm_depth.GAP
+    hardware: Imperfections = ffm_depth.HARDWARE
     seed: int = 0
 
     def __post_init__(self):
@@ -121,7 +121,7 @@ def _train_and_test(config: Config, context: Context, name: str, depth: int, rep
     optics = config.optics
     key = jax.random.fold_in(jax.random.key(config.seed), 1000 * depth + repeat)
     start_key, batch_key, test_key, bench_key = jax.random.split(key, 4)
-    bench = make_bench(optics, config.gap, bench_key)
+    bench = draw_bench(optics, config.hardware, bench_key)
     start = optics.network(
         depth, task.n_classes, start_key, ACTIVATIONS[name], depths=config.depths
     )

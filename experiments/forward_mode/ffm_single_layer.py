@@ -23,13 +23,13 @@ from matplotlib.figure import Figure
 
 from experiments.data import datasets
 from experiments.data.tasks import shared_task
-from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
+from experiments.forward_mode.panel import Optics, accuracy, draw_bench, train
 from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure
-from optics.hardware import Imperfections, preset
+from optics.hardware import Imperfections
 from optics.learning import output_field
 from optics.learning.rules import ForwardMode, InSilico, PhysicsAware
 from optics.metrics import field_fidelity, structural_similarity
@@ -54,7 +54,7 @@ class Config:
         n_test: Test images, 0 for all.
         n_compared: Test images whose measured and simulated fields are compared.
         optics: Panel, training and read-out.
-        gap: Errors of the hardware (our choice: the preset `careful`).
+        hardware: Errors of the hardware (our choice: the preset `careful`).
         seed: Seed of splits, starts, hardware and noise.
     """
 
@@ -65,7 +65,7 @@ class Config:
     n_test: int = 1000
     n_compared: int = 16
     optics: Optics = field(default_factory=Optics)
-    gap: Imperfections = field(default_factory=lambda: preset("careful"))
+    hardware: Imperfections = field(default_factory=lambda: Imperfections.preset("careful"))
     seed: int = 0
 
     def __post_init__(self):
@@ -136,7 +136,7 @@ def _repeat(config: Config, context: Context, repeat: int) -> dict[str, np.ndarr
     optics = config.optics
     key = jax.random.fold_in(jax.random.key(config.seed), repeat)
     start_key, batch_key, test_key, bench_key = jax.random.split(key, 4)
-    bench = make_bench(optics, config.gap, bench_key)
+    bench = draw_bench(optics, config.hardware, bench_key)
     start = optics.network(1, task.n_classes, start_key)
     found: dict[str, np.ndarray] = {}
     trained = {}

@@ -38,13 +38,13 @@ from experiments.forward_mode.ffm_weak_light_classifiers import (
     optical_accuracies,
     train_behind_wall,
 )
-from experiments.forward_mode.panel import Optics, make_bench, train
+from experiments.forward_mode.panel import Optics, draw_bench, train
 from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
-from optics.hardware import Imperfections, PhotonCounter, flir_bfs_u3_89s6m, preset
+from optics.hardware import Imperfections, PhotonCounter, flir_bfs_u3_89s6m
 from optics.hardware.detectors import FIELD_CAMERA_EFFICIENCY
 from optics.imaging import photon_energy
 from optics.imaging.weak_light import (
@@ -86,7 +86,7 @@ class Config:
         levels: Mean photons per camera pixel.
         optics: Panel, training and read-out.
         wall: Trains objects behind a wall as well.
-        gap: Errors of the hardware (our choice: the preset `careful`).
+        hardware: Errors of the hardware (our choice: the preset `careful`).
         quantum_efficiency: Of the photon-counting camera (our choice, as the paper's field camera).
         dark_counts: Counts of a pixel and frame without light (our choice).
         full_well: Photo-electrons that a pixel may not exceed (our choice).
@@ -103,7 +103,7 @@ class Config:
     levels: tuple[float, ...] = (1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
     optics: Optics = field(default_factory=lambda: Optics(n_steps=500))
     wall: bool = True
-    gap: Imperfections = field(default_factory=lambda: preset("careful"))
+    hardware: Imperfections = field(default_factory=lambda: Imperfections.preset("careful"))
     quantum_efficiency: float = FIELD_CAMERA_EFFICIENCY
     dark_counts: float = 1e-3
     full_well: float = 1e5
@@ -221,13 +221,13 @@ def _repeat(config: Config, context: Context, repeat: int) -> dict[str, np.ndarr
     optics = config.optics
     key = jax.random.fold_in(jax.random.key(config.seed), repeat)
     bench_key, start_key, batch_key, wall_key, test_key, digital_key = jax.random.split(key, 6)
-    bright = make_bench(optics, config.gap, bench_key)
+    bright = draw_bench(optics, config.hardware, bench_key)
     start = optics.network(1, task.n_classes, start_key)
     name = f"repeat {repeat + 1}/{config.repeats}"
     network = train(
         context, f"{name}: bench", optics, start, ForwardMode(), task, batch_key, bright
     ).network
-    quiet = make_bench(optics, config.gap, bench_key, camera=False)
+    quiet = draw_bench(optics, config.hardware, bench_key, camera=False)
     fields = optics.encode(task.x_test)
     clean = quiet.measure_intensity(fields, network.phase[0], key=test_key)
     regions = network.readout.regions

@@ -16,7 +16,7 @@ from optics.hardware import Camera, PhotonCounter, count_photons, flir_bfs_u3_89
 from optics.hardware.detectors import expose, photons_from_counts
 from optics.imaging import (
     SceneGeometry,
-    make_hidden_bench,
+    draw_hidden_bench,
     make_wavefront,
     picture_frames,
     train_wavefront,
@@ -164,7 +164,9 @@ def train_behind_wall(context: Context, name: str, config, task, key) -> jax.Arr
         to_object=optics.distance / 2,
     )
     bench, quiet = (
-        make_hidden_bench(geometry, config.gap, wall_key=wall_key, key=bench_key, camera=camera)
+        draw_hidden_bench(
+            geometry, config.hardware, wall_key=wall_key, key=bench_key, camera=camera
+        )
         for camera in (flir_bfs_u3_89s6m(), None)
     )
     start = make_wavefront(

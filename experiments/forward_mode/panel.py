@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.data.tasks import Task
 from experiments.harness.context import Context
-from optics.hardware import Imperfections, OpticalBench, flir_bfs_u3_89s6m, make_twin
+from optics.hardware import Imperfections, OpticalBench, draw_twin, flir_bfs_u3_89s6m
 from optics.learning import AbstractLearningRule, FitResult, evaluate, fit
 from optics.media import Geometry
 from optics.networks import DiffractiveNetwork, encode_images, make_network, make_readout
@@ -99,11 +99,11 @@ def _encoder(pixels: int, fill: float):
     return lambda images: encode_images(images, (pixels, pixels), fill=fill)
 
 
-def make_bench(
-    optics: Optics, imperfections: Imperfections, key, *, camera: bool = True
+def draw_bench(
+    optics: Optics, hardware: Imperfections, key, *, camera: bool = True
 ) -> OpticalBench:
     """Draws a bench; with `camera` it measures through the paper's camera, else without noise."""
-    twin = make_twin(optics.geometry, imperfections, key=key)
+    twin = draw_twin(optics.geometry, hardware, key=key)
     return OpticalBench(optics.geometry, twin, camera=flir_bfs_u3_89s6m() if camera else None)
 
 

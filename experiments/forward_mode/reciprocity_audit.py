@@ -26,7 +26,7 @@ from experiments.harness.context import ALONE, Context, stacked
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, new_figure
-from optics.hardware import Imperfections, OpticalBench, make_twin, preset
+from optics.hardware import Imperfections, OpticalBench, draw_twin
 from optics.learning import true_gradient
 from optics.learning.reciprocity import (
     audit_layers,
@@ -186,7 +186,9 @@ def _errors(config: Config, family: str, rng) -> Imperfections:
         slm_crosstalk_px=0.01, slm_levels=2**16, loading_levels=2**16,
     )  # fmt: skip
     if family == "preset":
-        chosen = preset("bench").scaled(float(np.exp(rng.uniform(*np.log(config.preset_factor)))))
+        chosen = Imperfections.preset("bench").scaled(
+            float(np.exp(rng.uniform(*np.log(config.preset_factor))))
+        )
         return dataclasses.replace(
             chosen, fourier_aberration=((7, tiny),), field_noise=noise, reference_drift=0.0,
             slm_levels=2**16, loading_levels=2**16,
@@ -218,7 +220,7 @@ def _one_bench(config: Config, family: str, rng, key) -> dict[str, np.ndarray]:
     network = make_network(
         geometry, LAYERS, IntensityTarget(), key=keys[0], initial_phase_range=np.pi, **options
     )
-    twin = make_twin(geometry, _errors(config, family, rng), key=keys[1], **options)
+    twin = draw_twin(geometry, _errors(config, family, rng), key=keys[1], **options)
     phase = config.reference_phase * rng.uniform() if family == "drift" else 0.0
     # As in ffm_gradient: data passes at phase 0, error passes at a constant offset.
     twin = eqx.tree_at(

@@ -73,7 +73,7 @@ def on_meshes(
     name: str,
     linear: AbstractLinear,
     *,
-    imperfections: MeshImperfections,
+    hardware: MeshImperfections,
     key: PRNGKeyArray,
     calibrate: bool = True,
 ) -> MeshLinear | None:
@@ -82,7 +82,7 @@ def on_meshes(
     Args:
         name: Path of the map in the model; each path gets a chip of its own.
         linear: What is there now; anything but a `Dense` map of at least 2 x 2 stays.
-        imperfections: Errors of the chips; the phases are set as if there were none.
+        hardware: Errors of the chips; the phases are set as if there were none.
         key: PRNG key of the chips.
         calibrate: Sets the gain by least squares, as one measurement of the matrix would: mean loss then costs no
             accuracy. Otherwise it is the largest singular value.
@@ -91,17 +91,17 @@ def on_meshes(
         return None
     key = jax.random.fold_in(key, hash_of(name))
     if linear.weight.ndim == 2:
-        core = _programmed(linear.weight.T, imperfections, key, calibrate)
+        core = _programmed(linear.weight.T, hardware, key, calibrate)
     else:  # a stack of layers
         cores = [
-            _programmed(weight.T, imperfections, jax.random.fold_in(key, place), calibrate)
+            _programmed(weight.T, hardware, jax.random.fold_in(key, place), calibrate)
             for place, weight in enumerate(linear.weight)
         ]
         core = jax.tree.map(lambda *leaves: jnp.stack(leaves), *cores)
     return MeshLinear(
         core=core,
         bias=linear.bias,
-        detector_noise=imperfections.detector_noise,
+        detector_noise=hardware.detector_noise,
         n_in=linear.n_in,
         n_out=linear.n_out,
     )
@@ -115,14 +115,11 @@ def hash_of(name: str) -> int:
     return number
 
 
-def _programmed(
-    matrix, imperfections: MeshImperfections, key, calibrate: bool
-) -> SingularValueCore:
+def _programmed(matrix, hardware: MeshImperfections, key, calibrate: bool) -> SingularValueCore:
     core = decompose_matrix(matrix)
     keys = jax.random.split(key, 2)
     left, right = (
-        _on_chip(mesh, imperfections, k)
-        for mesh, k in zip((core.left, core.right), keys, strict=True)
+        _on_chip(mesh, hardware, k) for mesh, k in zip((core.left, core.right), keys, strict=True)
     )
     core = SingularValueCore(right, core.attenuation, left, core.gain)
     if not calibrate:
@@ -132,10 +129,10 @@ def _programmed(
     return eqx.tree_at(lambda c: c.gain, core, core.gain * jnp.asarray(factor, core.gain.dtype))
 
 
-def _on_chip(mesh: Mesh, imperfections: MeshImperfections, key) -> Mesh:
+def _on_chip(mesh: Mesh, hardware: MeshImperfections, key) -> Mesh:
     drawn, heaters = jax.random.split(key)
-    control = draw_control(mesh, imperfections, key=heaters)
-    return draw_mesh(mesh.unpack(control.actual(mesh.pack())), imperfections, key=drawn)
+    control = draw_control(mesh, hardware, key=heaters)
+    return draw_mesh(mesh.unpack(control.actual(mesh.pack())), hardware, key=drawn)
 
 
 class DiffractiveLinear(AbstractLinear):

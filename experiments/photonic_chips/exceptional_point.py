@@ -25,12 +25,12 @@ from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
 from optics.resonators import (
     ModeBench,
-    ModeErrors,
+    ModeImperfections,
     ModeSheet,
     circle,
+    draw_mode_twin,
     fit_exponent,
     follow_poles,
-    make_mode_twin,
     measure_fit,
     mode_overlap,
     search,
@@ -184,10 +184,10 @@ def _examination_metrics(pieces, order: int) -> dict[str, Measurement]:
 def _device(config: Config, order: int, device: int, noise: float) -> dict[str, np.ndarray]:
     """Both searches on one device from the same starts; at the main noise also what stands at the point found."""
     sheet = ModeSheet(n_modes=order)
-    errors = ModeErrors(field_noise=noise)
+    hardware = ModeImperfections(field_noise=noise)
     dtype = jnp.result_type(complex)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), device), 4)
-    twin = make_mode_twin(sheet, errors, key=keys[0], dtype=dtype)
+    twin = draw_mode_twin(sheet, hardware, key=keys[0], dtype=dtype)
     bench = ModeBench(sheet, twin)
     unit = sheet.coupling_rad_per_s
     frequency = jnp.linspace(-config.span, config.span, config.n_frequencies) * unit

@@ -44,7 +44,7 @@ from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.photonic_chips import ffm_chip_figure, ffm_chip_training
-from optics.hardware import MeshImperfections, mesh_preset
+from optics.hardware import MeshImperfections
 from optics.meshes import program_symmetric
 
 CLAIM = "A chip of symmetric cores trains itself to the ideal accuracy; weights from a model fail on it."
@@ -63,7 +63,7 @@ TOLERANCES = {
 METHODS = ("ideal", "in_silico", "ffm")
 # Frozen before forward mode was measured on it; see the module's text.
 HARDWARE = dataclasses.replace(
-    mesh_preset("chip"), splitter_error=0.0375, phase_error=0.0375, crosstalk=0.0125
+    MeshImperfections.preset("chip"), splitter_error=0.0375, phase_error=0.0375, crosstalk=0.0125
 )
 
 

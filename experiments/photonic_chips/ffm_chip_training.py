@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optics.hardware import make_chip, make_settings, nominal_matrices
+from optics.hardware import draw_chip, make_settings, nominal_matrices
 from optics.learning.rules import fit_blocks
 from optics.learning.rules.chip_forward_mode import (
     BlockFit,
@@ -82,7 +82,7 @@ def draw_chips(keys, config: Any):
     def one(key):
         start_key, chip_key = jax.random.split(jax.random.fold_in(key, 0))
         start = make_settings(n, blocks, symmetric=False, key=start_key)
-        return start, *make_chip(n, blocks, config.hardware, symmetric=False, key=chip_key)
+        return start, *draw_chip(n, blocks, config.hardware, symmetric=False, key=chip_key)
 
     return jax.vmap(one)(keys)
 

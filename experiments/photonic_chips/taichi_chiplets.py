@@ -218,7 +218,7 @@ def _train_steps(state, fixed, diffractor, runs, images, labels, first, n_now, c
         def loss(moving):
             real, rest = moving, fixed
             if with_errors:
-                rough = taichi.draw_errors(
+                rough = taichi.draw_chiplets(
                     eqx.combine(moving, fixed),
                     key=error_key,
                     splitter_error=error,
@@ -301,7 +301,9 @@ def _evaluate(chiplets, code, keys, diffractor, images, labels, sizes, static):
 
     def one(chiplets, code, key):
         error_key, shot_key = jax.random.split(key)
-        rough = taichi.draw_errors(chiplets, key=error_key, splitter_error=error, phase_error=error)
+        rough = taichi.draw_chiplets(
+            chiplets, key=error_key, splitter_error=error, phase_error=error
+        )
         powers = detected_powers(arrangement, rough, diffractor, fields, code.shape[1], n_symbols)
         noise = jax.random.normal(shot_key, powers.shape, powers.dtype)
         counted = jnp.maximum(powers + jnp.sqrt(powers * per_photon) * noise, 0)

@@ -37,8 +37,8 @@ from optics.hardware import (
     FRAMES_PER_FIELD,
     Imperfections,
     OpticalBench,
+    draw_twin,
     flir_bfs_u3_89s6m,
-    make_twin,
 )
 from optics.imaging import (
     FocusResult,
@@ -99,7 +99,7 @@ class Config:
         swarm_iterations: Moves of the swarm.
         matrix_blocks: Super-pixels along a side for the matrix and the stepwise search.
         scan_side: Foci along each side of the field in the scan.
-        gap: Errors of the hardware besides the medium: 8 bit modulators, as in the paper.
+        hardware: Errors of the hardware besides the medium: 8 bit modulators, as in the paper.
         seed: Seed of media and noise.
     """
 
@@ -119,7 +119,7 @@ class Config:
     swarm_iterations: int = 500
     matrix_blocks: int = 16
     scan_side: int = 5
-    gap: Imperfections = field(
+    hardware: Imperfections = field(
         default_factory=lambda: Imperfections(slm_levels=256, loading_levels=256)
     )
     seed: int = 0
@@ -239,7 +239,7 @@ def _bench(config: Config, medium: int, draw: int, place: str = "mid-way"):
     scatterer = place_scatterer(
         screens, config.distance, spacing=config.distance / 2, offset=offset
     )
-    twin = make_twin(geometry, config.gap, key=bench_key, scatterer=scatterer)
+    twin = draw_twin(geometry, config.hardware, key=bench_key, scatterer=scatterer)
     return OpticalBench(geometry, twin, camera=flir_bfs_u3_89s6m()), twin, noise_key
 
 

@@ -38,10 +38,10 @@ from experiments.scattering.ffm_hidden_object_scene import (
     photon_sweep,
     score_pictures,
 )
-from optics.hardware import Imperfections, flir_bfs_u3_89s6m, preset
+from optics.hardware import Imperfections, flir_bfs_u3_89s6m
 from optics.imaging import (
     SceneGeometry,
-    make_hidden_bench,
+    draw_hidden_bench,
     make_wavefront,
     square_cells,
     train_wavefront,
@@ -93,7 +93,7 @@ class Config:
         n_steps: Optimiser steps.
         batch_size: Objects a step.
         learning_rate: Adam's first step, rad.
-        gap: Errors of modulator, distance and camera (our choice: the preset `careful`).
+        hardware: Errors of modulator, distance and camera (our choice: the preset `careful`).
         photon_counts: Photons a frame on the whole camera, for the light that a picture needs.
         power_on_object: Light on the hidden object, W.
         other_losses: Part of the light that survives what the simulation leaves out: albedo, beam splitter, depth.
@@ -117,7 +117,7 @@ class Config:
     n_steps: int = 300
     batch_size: int = 8
     learning_rate: float = 0.1
-    gap: Imperfections = field(default_factory=lambda: preset("careful"))
+    hardware: Imperfections = field(default_factory=lambda: Imperfections.preset("careful"))
     photon_counts: tuple[float, ...] = (1e2, 1e3, 1e4, 1e5, 1e6)
     power_on_object: float = 1e-3
     other_losses: float = 1e-3
@@ -208,8 +208,12 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
 def _wall(config: Config, context: Context, wall: int) -> dict[str, np.ndarray]:
     key = jax.random.fold_in(jax.random.key(config.seed), wall)
     wall_key, bench_key, start_key, object_key, train_key, test_key = jax.random.split(key, 6)
-    bench = make_hidden_bench(
-        config.geometry, config.gap, wall_key=wall_key, key=bench_key, camera=flir_bfs_u3_89s6m()
+    bench = draw_hidden_bench(
+        config.geometry,
+        config.hardware,
+        wall_key=wall_key,
+        key=bench_key,
+        camera=flir_bfs_u3_89s6m(),
     )
     count = (config.cells, config.cells)
     cells = square_cells(config.geometry.shape, count).astype(jnp.float32)

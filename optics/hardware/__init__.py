@@ -10,12 +10,12 @@ here.
 # ruff: noqa: I001, RUF022
 from optics.hardware.detectors import Camera, PhotonCounter, count_photons, flir_bfs_u3_89s6m
 from optics.hardware.holography import FRAMES_PER_FIELD
-from optics.hardware.imperfections import Imperfections, preset
-from optics.hardware.twin import make_twin
+from optics.hardware.imperfections import Imperfections
+from optics.hardware.twin import draw_twin
 from optics.hardware.bench import OpticalBench
-from optics.hardware.mesh_imperfections import MeshImperfections, mesh_preset
+from optics.hardware.mesh_imperfections import MeshImperfections
 from optics.hardware.mesh_bench import MeshBench
-from optics.hardware.chip import make_settings, nominal_matrices, make_chip
+from optics.hardware.chip import make_settings, nominal_matrices, draw_chip
 
 __all__ = [
     "Camera",
@@ -24,13 +24,11 @@ __all__ = [
     "flir_bfs_u3_89s6m",
     "FRAMES_PER_FIELD",
     "Imperfections",
-    "preset",
-    "make_twin",
+    "draw_twin",
     "OpticalBench",
     "MeshImperfections",
-    "mesh_preset",
     "MeshBench",
     "make_settings",
     "nominal_matrices",
-    "make_chip",
+    "draw_chip",
 ]

@@ -24,7 +24,7 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from optics._checks import check_in_range, check_shape
 from optics._numbers import takes_numbers
-from optics.hardware.mesh_bench import MeshTwin, make_mesh_twin
+from optics.hardware.mesh_bench import MeshTwin, draw_mesh_twin
 from optics.hardware.mesh_imperfections import MeshImperfections
 from optics.hardware.opaque import add_noise, add_white, opaque, root_mean_square
 from optics.meshes.mesh import Mesh, cells, make_mesh
@@ -129,7 +129,7 @@ def _mix(cores, settings: BlockSettings, ratio):
 
 
 class CoreTwin(eqx.Module):
-    """One drawn core; build it with `make_core_twin`. A `Twin` for `optics.hardware.mesh_bench.MeshBench`.
+    """One drawn core; build it with `draw_core_twin`. A `Twin` for `optics.hardware.mesh_bench.MeshBench`.
 
     Attributes:
         second: Drawn mesh of the second half.
@@ -158,9 +158,9 @@ class CoreTwin(eqx.Module):
         return SymmetricCore(mesh, attenuation, jnp.ones((), real), mirror)
 
 
-def make_core_twin(
+def draw_core_twin(
     mesh: Mesh,
-    imperfections: MeshImperfections,
+    hardware: MeshImperfections,
     *,
     construction: Construction = "mirrored",
     key: PRNGKeyArray,
@@ -169,13 +169,13 @@ def make_core_twin(
 
     Args:
         mesh: Nominal mesh of a half.
-        imperfections: Sizes of the errors.
+        hardware: Sizes of the errors.
         construction: "mirrored", two halves with errors of their own, or "folded", one mesh crossed twice.
         key: PRNG key of the draw; the same key gives the same core.
     """
     if construction not in ("mirrored", "folded"):
         raise ValueError(f"`construction` must be mirrored or folded, but is {construction!r}.")
-    draw = jax.vmap(lambda k: make_mesh_twin(mesh, imperfections, key=k))
+    draw = jax.vmap(lambda k: draw_mesh_twin(mesh, hardware, key=k))
     # Mapped, although there are two only: random numbers are most of what there is to compile.
     halves = draw(jax.random.split(key))
     second, first = (jax.tree.map(lambda leaf, i=i: leaf[i], halves) for i in range(2))
@@ -183,7 +183,7 @@ def make_core_twin(
 
 
 class ChipTwin(eqx.Module):
-    """All cores of one drawn chip; build it with `make_chip`.
+    """All cores of one drawn chip; build it with `draw_chip`.
 
     Attributes:
         cores: Drawn cores, stacked along a leading axis: symmetric ones of all blocks, then general ones.
@@ -325,10 +325,10 @@ class ProgrammedBlocks(eqx.Module):
         return opaque(BlockLight(*noisy), "ChipBench")
 
 
-def make_chip(
+def draw_chip(
     n_ports: int,
     n_blocks: int,
-    imperfections: MeshImperfections,
+    hardware: MeshImperfections,
     *,
     symmetric: bool = True,
     construction: Construction = "mirrored",
@@ -340,9 +340,9 @@ def make_chip(
     Args:
         n_ports: Ports of each core, at least 2.
         n_blocks: Blocks, each with errors of its own.
-        imperfections: Sizes of the errors.
+        hardware: Sizes of the errors.
         symmetric: Without general cores.
-        construction: How each core is built, see `make_core_twin`; general cores need two halves.
+        construction: How each core is built, see `draw_core_twin`; general cores need two halves.
         key: PRNG key of the draw; the same key gives the same chip.
         dtype: complex64 or complex128.
 
@@ -357,12 +357,10 @@ def make_chip(
         )
     mesh = _empty_mesh(n_ports, jnp.finfo(dtype).dtype)
     keys = jax.random.split(key, n_blocks if symmetric else 2 * n_blocks)
-    draw = lambda k: make_core_twin(mesh, imperfections, construction=construction, key=k)  # noqa: E731
+    draw = lambda k: draw_core_twin(mesh, hardware, construction=construction, key=k)  # noqa: E731
     cores = jax.vmap(draw)(keys)
     twin = ChipTwin(cores, n_ports, symmetric)
-    bench = ChipBench(
-        twin, detector_noise=imperfections.detector_noise, tap_noise=imperfections.tap_noise
-    )
+    bench = ChipBench(twin, detector_noise=hardware.detector_noise, tap_noise=hardware.tap_noise)
     return twin, bench
 
 

@@ -19,7 +19,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
-from optics._checks import check_in_range
+from optics._checks import check_choice, check_in_range
 
 SymmetryClass = Literal["symmetric", "asymmetric", "weights", "measurement"]
 ZernikeTerms = tuple[tuple[int, float | int], ...]
@@ -95,6 +95,16 @@ class Imperfections:
                 check_in_range(
                     levels, name, 2, 2**24, hint="None stands for a continuous modulator."
                 )
+
+    @classmethod
+    def preset(cls, name: str) -> "Imperfections":
+        """Hardware by name: ideal, careful, bench or rough (choices of this project).
+
+        Raises:
+            ValueError: If there is no such preset.
+        """
+        check_choice(name, "preset", PRESETS)
+        return PRESETS[name]
 
     def scaled(self, factor: float | int) -> "Imperfections":
         """All sizes multiplied by `factor` (levels are kept), whole numbers as well as fractions."""
@@ -221,14 +231,3 @@ PRESETS: dict[str, Imperfections] = {
         laser_drift=0.02,
     ),
 }
-
-
-def preset(name: str) -> Imperfections:
-    """Preset by name: ideal, careful, bench or rough (choices of this project).
-
-    Raises:
-        ValueError: If there is no such preset.
-    """
-    if name not in PRESETS:
-        raise ValueError(f"`preset` must be one of {', '.join(PRESETS)}, but is {name!r}.")
-    return PRESETS[name]

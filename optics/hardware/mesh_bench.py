@@ -68,7 +68,7 @@ class Twin(Protocol):
 
 
 class MeshTwin(eqx.Module):
-    """One drawn chip; build it with `make_mesh_twin`.
+    """One drawn chip; build it with `draw_mesh_twin`.
 
     Attributes:
         core: Mesh with its errors, whose phases are replaced at each measurement.
@@ -239,28 +239,26 @@ def _measured(values, size, key, axes: int = 1):
     return opaque(add_noise(values, size, key=key, axes=axes), "MeshBench")
 
 
-def make_mesh_twin(mesh: Mesh, imperfections: MeshImperfections, *, key: PRNGKeyArray) -> MeshTwin:
+def draw_mesh_twin(mesh: Mesh, hardware: MeshImperfections, *, key: PRNGKeyArray) -> MeshTwin:
     """Draws one chip with the given sizes of errors.
 
     Args:
         mesh: Nominal mesh.
-        imperfections: Sizes of the errors.
+        hardware: Sizes of the errors.
         key: PRNG key of the draw; the same key gives the same chip.
     """
     chip_key, control_key = jax.random.split(key)
     return MeshTwin(
-        draw_mesh(mesh, imperfections, key=chip_key),
-        draw_control(mesh, imperfections, key=control_key),
+        draw_mesh(mesh, hardware, key=chip_key),
+        draw_control(mesh, hardware, key=control_key),
     )
 
 
-def make_mesh_bench(
-    mesh: Mesh, imperfections: MeshImperfections, *, key: PRNGKeyArray
-) -> MeshBench:
-    """Draws one chip and hides it; see `make_mesh_twin`."""
+def draw_mesh_bench(mesh: Mesh, hardware: MeshImperfections, *, key: PRNGKeyArray) -> MeshBench:
+    """Draws one chip and hides it; see `draw_mesh_twin`."""
     return MeshBench(
         mesh,
-        make_mesh_twin(mesh, imperfections, key=key),
-        detector_noise=imperfections.detector_noise,
-        tap_noise=imperfections.tap_noise,
+        draw_mesh_twin(mesh, hardware, key=key),
+        detector_noise=hardware.detector_noise,
+        tap_noise=hardware.tap_noise,
     )

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from optics._checks import check_in_range
+from optics._checks import check_choice, check_in_range
 from optics._numbers import takes_numbers
 from optics.hardware.imperfections import CatalogueEntry
 from optics.meshes.mesh import Mesh
@@ -79,6 +79,16 @@ class MeshImperfections:
             hint = "None stands for a continuous voltage."
             check_in_range(self.voltage_bits, "voltage_bits", 1, 24, "bits", hint)
 
+    @classmethod
+    def preset(cls, name: str) -> "MeshImperfections":
+        """Hardware by name: ideal, careful, chip or rough (choices of this project).
+
+        Raises:
+            ValueError: If there is no such preset.
+        """
+        check_choice(name, "preset", PRESETS)
+        return PRESETS[name]
+
 
 CATALOGUE: dict[str, CatalogueEntry] = {
     "splitter_error": CatalogueEntry(
@@ -99,7 +109,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "tap_noise": CatalogueEntry("1", "choice of this project", "choice", "measurement"),
 }
 
-MESH_PRESETS: dict[str, MeshImperfections] = {
+PRESETS: dict[str, MeshImperfections] = {
     # All are choices of this project, inside the ranges of the catalogue.
     "ideal": MeshImperfections(),
     "careful": MeshImperfections(
@@ -139,17 +149,6 @@ MESH_PRESETS: dict[str, MeshImperfections] = {
         tap_noise=0.1,
     ),
 }
-
-
-def mesh_preset(name: str) -> MeshImperfections:
-    """Preset by name: ideal, careful, chip or rough (choices of this project).
-
-    Raises:
-        ValueError: If there is no such preset.
-    """
-    if name not in MESH_PRESETS:
-        raise ValueError(f"`preset` must be one of {', '.join(MESH_PRESETS)}, but is {name!r}.")
-    return MESH_PRESETS[name]
 
 
 class Drift(eqx.Module):
@@ -237,9 +236,9 @@ def spread_heat(
     return warmed[0, 0][across, along]
 
 
-def draw_mesh(mesh: Mesh, imperfections: MeshImperfections, *, key: PRNGKeyArray) -> Mesh:
+def draw_mesh(mesh: Mesh, hardware: MeshImperfections, *, key: PRNGKeyArray) -> Mesh:
     """Same phases, with splitter errors and losses drawn; the same key gives the same chip."""
-    size, shape, real = imperfections, mesh.present.shape, mesh.theta.dtype
+    size, shape, real = hardware, mesh.present.shape, mesh.theta.dtype
     left, right, arms = jax.random.split(key, 3)
     errors: list[Array | None] = [None, None, None]
     if size.splitter_error:
@@ -252,15 +251,13 @@ def draw_mesh(mesh: Mesh, imperfections: MeshImperfections, *, key: PRNGKeyArray
     return Mesh(mesh.theta, mesh.phi, mesh.output_phase, *errors, layout=mesh.layout)
 
 
-def draw_control(
-    mesh: Mesh, imperfections: MeshImperfections, *, key: PRNGKeyArray
-) -> PhaseControl:
+def draw_control(mesh: Mesh, hardware: MeshImperfections, *, key: PRNGKeyArray) -> PhaseControl:
     """Draws heaters and drift for one mesh; the same key gives the same chip.
 
     The drift of a phase is a sum of cosines whose rates follow the Lorentzian spectrum of an Ornstein-Uhlenbeck walk,
     so that over chips its autocorrelation is drift^2 exp(-|t| / drift_time), and any measurement number can be asked.
     """
-    size, n, real = imperfections, mesh.n_parameters, mesh.theta.dtype
+    size, n, real = hardware, mesh.n_parameters, mesh.theta.dtype
     keys = jax.random.split(key, 4)
     terms = (DRIFT_TERMS, n)
     drift = None

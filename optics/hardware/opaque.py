@@ -59,24 +59,24 @@ def add_noise(
 
 @partial(jax.custom_jvp, nondiff_argnums=(1, 2))
 def opaque(
-    measured: PyTree[Array], hardware: str, fix: str = "Use a learning rule of `optics.learning`"
+    measured: PyTree[Array], device: str, fix: str = "Use a learning rule of `optics.learning`"
 ) -> PyTree[Array]:
     """What was measured, without a derivative.
 
     Args:
         measured: Arrays as read.
-        hardware: Name of the class that measures.
+        device: Name of the class that measures.
         fix: What to do in place of a derivative; begins the sentence that the error ends with.
 
     Raises:
         TypeError: If differentiated, in either mode.
     """
-    del hardware, fix
+    del device, fix
     return measured
 
 
 @opaque.defjvp
-def _refuse(hardware, fix, primals, tangents):
+def _refuse(device, fix, primals, tangents):
     raise TypeError(
-        f"`{hardware}` is hardware: it measures and has no derivative. {fix}, or stop the gradient at what you send in."
+        f"`{device}` is hardware: it measures and has no derivative. {fix}, or stop the gradient at what you send in."
     )

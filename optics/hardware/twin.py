@@ -34,7 +34,7 @@ DRIFT_LENGTH = 8192  # Measurements after which the recorded drift of the labora
 
 
 class HardwareTwin(eqx.Module):
-    """One drawn bench; build it with `make_twin`."""
+    """One drawn bench; build it with `draw_twin`."""
 
     free_space: FreeSpace | ScatteringMedium
     stroke: Float[Array, "y x"]
@@ -107,9 +107,9 @@ class HardwareTwin(eqx.Module):
         return self.reference_walk[index], self.laser_walk[index]
 
 
-def make_twin(
+def draw_twin(
     geometry: Geometry,
-    imperfections: Imperfections,
+    hardware: Imperfections,
     *,
     key,
     dtype=jnp.complex64,
@@ -120,7 +120,7 @@ def make_twin(
 
     Args:
         geometry: Nominal geometry.
-        imperfections: Sizes of the errors.
+        hardware: Sizes of the errors.
         key: PRNG key of the draw; the same key gives the same bench.
         dtype: complex64 or complex128.
         scatterer: Medium in the light path; an error of the distance moves the camera, not the medium.
@@ -134,7 +134,7 @@ def make_twin(
     real = jnp.finfo(dtype).dtype
     # Host-side draws in double: the bench must not depend on the precision it is simulated with.
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
-    size = imperfections
+    size = hardware
     shift = _direction(rng) * size.camera_shift_px * geometry.pixel_pitch
     tilt = _direction(rng) * size.camera_tilt
     sign_distance, sign_rotation = rng.choice([-1.0, 1.0], size=2)

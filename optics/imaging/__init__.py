@@ -16,7 +16,7 @@ from optics.imaging.focusing import (
 from optics.imaging.focus_search import SwarmSettings, particle_swarm_focus, stepwise_focus
 from optics.imaging.hidden_scene import (
     SceneGeometry,
-    make_hidden_bench,
+    draw_hidden_bench,
     make_wavefront,
     square_cells,
 )
@@ -33,7 +33,7 @@ __all__ = [
     "particle_swarm_focus",
     "stepwise_focus",
     "SceneGeometry",
-    "make_hidden_bench",
+    "draw_hidden_bench",
     "make_wavefront",
     "square_cells",
     "train_wavefront",

@@ -30,7 +30,7 @@ from optics._numbers import as_complex, as_inexact, as_real, into, takes_numbers
 from optics.hardware.bench import OpticalBench
 from optics.hardware.detectors import Camera
 from optics.hardware.imperfections import Imperfections
-from optics.hardware.twin import make_twin
+from optics.hardware.twin import draw_twin
 from optics.media.free_space import FreeSpace, make_free_space
 from optics.media.geometry import Geometry
 from optics.media.scattering import phase_screen
@@ -162,9 +162,9 @@ def make_round_trip(
     return RoundTrip(legs[0], legs[1], legs[0], wall, mirror)
 
 
-def make_hidden_bench(
+def draw_hidden_bench(
     geometry: SceneGeometry,
-    imperfections: Imperfections,
+    hardware: Imperfections,
     *,
     wall_key: PRNGKeyArray,
     key: PRNGKeyArray,
@@ -177,7 +177,7 @@ def make_hidden_bench(
 
     Args:
         geometry: Nominal planes.
-        imperfections: Errors of modulator, module and camera.
+        hardware: Errors of modulator, module and camera.
         wall_key: PRNG key of the wall.
         key: PRNG key of the errors.
         camera: Camera of all measurements; None measures without noise.
@@ -186,12 +186,12 @@ def make_hidden_bench(
     Raises:
         ValueError: If the errors hold a Fourier-plane aberration, which a scene of three legs has no place for.
     """
-    if imperfections.fourier_aberration:
+    if hardware.fourier_aberration:
         raise ValueError(
-            f"`fourier_aberration` must be empty for a hidden scene, but is {imperfections.fourier_aberration}; "
+            f"`fourier_aberration` must be empty for a hidden scene, but is {hardware.fourier_aberration}; "
             "use `both_faces_aberration`."
         )
-    twin = make_twin(geometry.module, imperfections, key=key, dtype=dtype)
+    twin = draw_twin(geometry.module, hardware, key=key, dtype=dtype)
     hidden = make_round_trip(geometry, wall_key=wall_key, dtype=dtype)
     to_camera = twin.free_space  # true distance, true position of the camera
     assert isinstance(to_camera, FreeSpace), "no scatterer was asked for"
@@ -212,7 +212,7 @@ def place(bench: OpticalBench, objects: Inexact[Array, "*objects y x"]) -> Optic
     """Bench with other objects behind its wall: the experimenter's hand, not the learner's.
 
     Args:
-        bench: Made by `make_hidden_bench`.
+        bench: Made by `draw_hidden_bench`.
         objects: Amplitude reflectivities, one `(y, x)` or one for each field that will be loaded.
     """
     check_finite(objects, "objects")
@@ -232,7 +232,7 @@ def power_on_object(
     twin = bench.reveal()
     modulated = twin.modulation(phase) * field * twin.input_face
     hidden = twin.free_space
-    assert isinstance(hidden, RoundTrip), "made by make_hidden_bench"
+    assert isinstance(hidden, RoundTrip), "made by draw_hidden_bench"
     return jnp.sum(intensity(hidden.illuminate(modulated)))
 
 

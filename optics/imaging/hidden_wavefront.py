@@ -79,7 +79,7 @@ def train_wavefront(
         objects: Amplitude reflectivities of training objects, which somebody has to hold behind the wall.
         targets: What the readout's loss wants of each.
         key: PRNG key of draws and noise.
-        bench: Made by `make_hidden_bench`.
+        bench: Made by `draw_hidden_bench`.
         n_steps: Optimiser steps.
         batch_size: Objects a step.
         learning_rate: Adam's first step, rad.
@@ -158,7 +158,7 @@ def conjugate_wavefront(
     """Conjugate of the sum of one measured row a cell, each row with the same weight.
 
     Args:
-        bench: Made by `make_hidden_bench`.
+        bench: Made by `draw_hidden_bench`.
         cells: Masks of the object's cells, shown alone one after the other.
         regions: Camera regions in the order of the cells.
         key: PRNG key of camera noise.
@@ -185,7 +185,7 @@ def matrix_wavefront(
     """Measures every row that matters, then finds the phases in electronics with the loss of `CellReadout`.
 
     Args:
-        bench: Made by `make_hidden_bench`.
+        bench: Made by `draw_hidden_bench`.
         cells: Masks of the object's cells, shown alone one after the other.
         regions: Camera regions in the order of the cells, values 0 or 1.
         reflectivities: Training objects on the grid, as power reflectivities; all of them in every step, since steps

@@ -259,7 +259,7 @@ def trainable(chiplets: Chiplet) -> Chiplet:
 
 
 @takes_numbers
-def draw_errors(
+def draw_chiplets(
     chiplets: Chiplet,
     *,
     key: PRNGKeyArray,

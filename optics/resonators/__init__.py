@@ -6,7 +6,7 @@ Reading order: `small_matrices`, `coupled_modes`, `rational_fit`, `exceptional_p
 
 # Order of dependency, which ruff would sort away.
 # ruff: noqa: I001, RUF022
-from optics.resonators.coupled_modes import ModeSheet, ModeErrors, make_mode_twin, ModeBench
+from optics.resonators.coupled_modes import ModeSheet, ModeImperfections, draw_mode_twin, ModeBench
 from optics.resonators.exceptional_points import (
     splitting,
     measure_fit,
@@ -19,8 +19,8 @@ from optics.resonators.exceptional_points import (
 
 __all__ = [
     "ModeSheet",
-    "ModeErrors",
-    "make_mode_twin",
+    "ModeImperfections",
+    "draw_mode_twin",
     "ModeBench",
     "splitting",
     "measure_fit",

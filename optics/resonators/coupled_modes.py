@@ -157,7 +157,7 @@ class ModeSheet:
 
 
 @dataclass(frozen=True)
-class ModeErrors:
+class ModeImperfections:
     """Sizes of what the data sheet does not say; standard deviations over modes (choices of this project).
 
     Attributes:
@@ -184,7 +184,7 @@ class ModeErrors:
 
 
 class ModeTwin(eqx.Module):
-    """Physics of one drawn device, differentiable, so hidden from searchers; build it with `make_mode_twin`."""
+    """Physics of one drawn device, differentiable, so hidden from searchers; build it with `draw_mode_twin`."""
 
     couplings: Float[Array, "mode mode"]
     ports: Float[Array, "mode port"]
@@ -204,23 +204,23 @@ class ModeTwin(eqx.Module):
         return CoupledModes(self.couplings + jnp.diag(own), self.ports)
 
 
-def make_mode_twin(
-    sheet: ModeSheet, errors: ModeErrors, *, key: PRNGKeyArray, dtype=jnp.complex64
+def draw_mode_twin(
+    sheet: ModeSheet, hardware: ModeImperfections, *, key: PRNGKeyArray, dtype=jnp.complex64
 ) -> ModeTwin:
     """Draws one device; the same key gives the same device.
 
     Args:
         sheet: Nominal device.
-        errors: Sizes of the errors.
+        hardware: Sizes of the hardware.
         key: PRNG key of the draw.
         dtype: complex64 or complex128.
     """
     refuse_traced_key(key)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
     n, k = sheet.n_modes, sheet.coupling_rad_per_s
-    neighbours = k * (1 + errors.coupling * rng.standard_normal(n - 1))
-    rates = sheet.port_rate_rad_per_s * np.exp(errors.port * rng.standard_normal(n))
-    offset = errors.offset * k * rng.standard_normal((2, n))
+    neighbours = k * (1 + hardware.coupling * rng.standard_normal(n - 1))
+    rates = sheet.port_rate_rad_per_s * np.exp(hardware.port * rng.standard_normal(n))
+    offset = hardware.offset * k * rng.standard_normal((2, n))
     adjacent = np.diag(np.ones(n - 1), 1) + np.diag(np.ones(n - 1), -1)
     real = jnp.finfo(dtype).dtype
     return ModeTwin(
@@ -228,12 +228,12 @@ def make_mode_twin(
         ports=jnp.asarray(np.diag(np.sqrt(rates)), real),
         # An offset of the loss is an absolute value: a resonator at rest has no gain.
         offset=jnp.asarray(offset[0] - 1j * np.abs(offset[1]), dtype),
-        gain=jnp.asarray(np.exp(errors.gain * rng.standard_normal((2, n))), real),
-        crosstalk=jnp.asarray(np.eye(n) + errors.crosstalk * adjacent, real),
+        gain=jnp.asarray(np.exp(hardware.gain * rng.standard_normal((2, n))), real),
+        crosstalk=jnp.asarray(np.eye(n) + hardware.crosstalk * adjacent, real),
         curvature=jnp.asarray(
-            errors.curvature * rng.standard_normal(n) / sheet.max_loss_rad_per_s, real
+            hardware.curvature * rng.standard_normal(n) / sheet.max_loss_rad_per_s, real
         ),
-        field_noise=jnp.asarray(errors.field_noise, real),
+        field_noise=jnp.asarray(hardware.field_noise, real),
     )
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from optics.hardware.bench import OpticalBench
 from optics.hardware.imperfections import Imperfections
-from optics.hardware.twin import make_twin
+from optics.hardware.twin import draw_twin
 from optics.media.geometry import Geometry
 from optics.media.scattering import phase_screen, place_scatterer
 
@@ -18,7 +18,7 @@ def scattering_twin(offset=0.0, key=3, **imperfections):
     screen = phase_screen(
         GEOMETRY.shape, 8e-6, 3.0, 2e-5, key=jax.random.key(key), dtype=jnp.float64
     )
-    return make_twin(
+    return draw_twin(
         GEOMETRY,
         Imperfections(**imperfections),
         key=jax.random.key(0),

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optics.hardware import Imperfections, make_twin
+from optics.hardware import Imperfections, draw_twin
 from optics.learning import truth
 from optics.learning.protocols import GradientEstimate, Weights
 from optics.media import Geometry
@@ -18,7 +18,7 @@ GEOMETRY = Geometry(shape=(24, 24), pixel_pitch=8e-6, wavelength=532e-9, distanc
 
 def twin(key=0, **imperfections):
     """Twin in double precision with the given errors."""
-    return make_twin(
+    return draw_twin(
         GEOMETRY, Imperfections(**imperfections), key=jax.random.key(key), dtype=jnp.complex128
     )
 

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from optics.hardware.chip import make_core_twin
-from optics.hardware.mesh_bench import MeshBench, make_mesh_twin
+from optics.hardware.chip import draw_core_twin
+from optics.hardware.mesh_bench import MeshBench, draw_mesh_twin
 from optics.hardware.mesh_imperfections import MeshImperfections
 from optics.learning.truth import true_gradient
 from optics.meshes.mesh import Mesh, cells, make_mesh
@@ -67,12 +67,12 @@ def core_bench(net, construction, *, tap_noise=0.0, **sizes):
 
 @partial(jax.jit, static_argnums=1)
 def _mesh_twin(core, sizes):
-    return make_mesh_twin(core, sizes, key=jax.random.key(5))
+    return draw_mesh_twin(core, sizes, key=jax.random.key(5))
 
 
 @partial(jax.jit, static_argnums=(1, 2))
 def _core_twin(mesh, sizes, construction):
-    return make_core_twin(mesh, sizes, construction=construction, key=jax.random.key(5))
+    return draw_core_twin(mesh, sizes, construction=construction, key=jax.random.key(5))
 
 
 def _drawn(sizes: dict) -> MeshImperfections:

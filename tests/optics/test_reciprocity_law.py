@@ -9,10 +9,10 @@ import pytest
 
 from optics.hardware.bench import OpticalBench
 from optics.hardware.detectors import flir_bfs_u3_89s6m
-from optics.hardware.imperfections import preset
-from optics.hardware.mesh_bench import make_mesh_bench
-from optics.hardware.mesh_imperfections import mesh_preset
-from optics.hardware.twin import make_twin
+from optics.hardware.imperfections import Imperfections
+from optics.hardware.mesh_bench import draw_mesh_bench
+from optics.hardware.mesh_imperfections import MeshImperfections
+from optics.hardware.twin import draw_twin
 from optics.imaging.hidden_scene import SceneGeometry, make_round_trip
 from optics.media.free_space import make_free_space
 from optics.media.geometry import Geometry
@@ -42,7 +42,7 @@ def hidden_scene():
 
 
 def optical_twin():
-    twin = make_twin(GEOMETRY, preset("rough"), key=KEY, dtype=PRECISE)
+    twin = draw_twin(GEOMETRY, Imperfections.preset("rough"), key=KEY, dtype=PRECISE)
     phase = jax.random.uniform(KEY, GEOMETRY.shape, maxval=6.0)
     return (lambda v: twin.run(v, phase)), (lambda u: twin.run_backward(u, phase))
 
@@ -50,9 +50,9 @@ def optical_twin():
 def optical_bench():
     # No levels and no drift of the laser: loading rounds, which is not linear.
     errors = dataclasses.replace(
-        preset("rough"), loading_levels=None, laser_drift=0.0, reference_drift=0.0
+        Imperfections.preset("rough"), loading_levels=None, laser_drift=0.0, reference_drift=0.0
     )
-    twin = make_twin(GEOMETRY, errors, key=KEY, dtype=PRECISE)
+    twin = draw_twin(GEOMETRY, errors, key=KEY, dtype=PRECISE)
     bench = OpticalBench(GEOMETRY, twin, camera=flir_bfs_u3_89s6m()).quiet()
     phase = jax.random.uniform(KEY, GEOMETRY.shape, maxval=6.0)
     return (
@@ -63,7 +63,10 @@ def optical_bench():
 
 def mesh_bench():
     mesh = make_mesh(5, key=KEY, dtype=PRECISE)
-    bench, phase = make_mesh_bench(mesh, mesh_preset("rough"), key=KEY).quiet(), mesh.pack()
+    bench, phase = (
+        draw_mesh_bench(mesh, MeshImperfections.preset("rough"), key=KEY).quiet(),
+        mesh.pack(),
+    )
     return (
         lambda v: bench.measure_field(v, phase, key=KEY),
         lambda u: bench.measure_field_backward(u, phase, key=KEY),

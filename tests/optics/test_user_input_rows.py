@@ -12,9 +12,9 @@ import pytest
 
 from optics import metrics
 from optics.hardware import detectors
-from optics.hardware.imperfections import Imperfections, preset
+from optics.hardware.imperfections import Imperfections
 from optics.hardware.modulator import SpatialLightModulator
-from optics.hardware.twin import make_twin
+from optics.hardware.twin import draw_twin
 from optics.media.free_space import make_free_space
 from optics.media.geometry import Geometry
 from optics.media.scattering import phase_screen
@@ -25,7 +25,12 @@ from optics.meshes.s_matrix import coupler, from_s_dict, phase_shifter, to_s_dic
 from optics.meshes.takagi import symmetric_unitary_factor, unitarity_tolerance
 from optics.networks.output_codes import make_output_code
 from optics.networks.readout import make_readout
-from optics.resonators.coupled_modes import CoupledModes, ModeErrors, ModeSheet, make_mode_twin
+from optics.resonators.coupled_modes import (
+    CoupledModes,
+    ModeImperfections,
+    ModeSheet,
+    draw_mode_twin,
+)
 from optics.resonators.rational_fit import fit_rational
 from optics.waves import elements, fresnel, sources
 from optics.waves.field import Field
@@ -225,7 +230,7 @@ def test_whole_numbers_are_scaled_like_fractions():
     assert half.camera_shift_px == 1.0
     assert half.slm_levels == 256
     assert half.input_aberration == ((6, 0.5),)
-    assert preset("bench").scaled(1) == preset("bench")
+    assert Imperfections.preset("bench").scaled(1) == Imperfections.preset("bench")
 
 
 @pytest.mark.parametrize("axis", [-1, "X", 0])
@@ -272,8 +277,8 @@ def test_large_poisson_means_do_not_stop_at_an_integer():
     "draw",
     [
         lambda key: phase_screen((4, 4), 1e-6, 1.0, 1e-6, key=key),
-        lambda key: make_twin(Geometry(shape=(4, 4)), Imperfections(), key=key).stroke,
-        lambda key: make_mode_twin(ModeSheet(), ModeErrors(), key=key).offset,
+        lambda key: draw_twin(Geometry(shape=(4, 4)), Imperfections(), key=key).stroke,
+        lambda key: draw_mode_twin(ModeSheet(), ModeImperfections(), key=key).offset,
         lambda key: make_output_code(4, 3, key=key),
     ],
 )
@@ -298,7 +303,7 @@ def test_a_lens_and_a_chirp_that_cancel_do_not_warn_of_the_chirp():
 def test_no_camera_stands_in_front_of_the_modulator():
     geometry, sizes = Geometry(shape=(4, 4), distance=1e-4), Imperfections(distance_error=2e-3)
     for key in jax.random.split(KEY, 4):
-        assert make_twin(geometry, sizes, key=key).free_space.distance == pytest.approx(2.1e-3)
+        assert draw_twin(geometry, sizes, key=key).free_space.distance == pytest.approx(2.1e-3)
 
 
 def test_what_has_no_meaning_is_refused():

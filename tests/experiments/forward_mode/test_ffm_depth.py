@@ -64,7 +64,9 @@ def test_the_first_piece_alone_gives_a_picture_with_the_final_numbers_of_it(outc
 
 def test_without_a_gap_all_three_agree():
     # Classes and depth of `outcome`, whose programs are compiled.
-    config = dataclasses.replace(TINY, n_classes=(4,), repeats=1, gap=Imperfections(), camera=False)
+    config = dataclasses.replace(
+        TINY, n_classes=(4,), repeats=1, hardware=Imperfections(), camera=False
+    )
     scores = ffm_depth.run(config).arrays
     ideal, in_silico, ffm = (scores[f"accuracy.{m}.depth2"][0] for m in ffm_depth.METHODS)
     assert ideal == in_silico

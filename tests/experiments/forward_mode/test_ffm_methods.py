@@ -9,7 +9,7 @@ from experiments.forward_mode.ffm_methods_grid import METHODS, TRIALS
 from experiments.forward_mode.panel import Optics
 from optics.hardware.bench import OpticalBench
 from optics.hardware.imperfections import Imperfections
-from optics.hardware.twin import make_twin
+from optics.hardware.twin import draw_twin
 
 TINY = ffm_methods.Config(
     n_classes=2,
@@ -21,7 +21,7 @@ TINY = ffm_methods.Config(
     n_test=0,
     optics=Optics(pixels=16, distance=1e-3, batch_size=16),
     # A wrong stroke of this size leaves in-silico weights at chance.
-    gap=Imperfections(slm_gain=-0.6, both_faces_aberration=((6, 2.0),)),
+    hardware=Imperfections(slm_gain=-0.6, both_faces_aberration=((6, 2.0),)),
 )
 
 
@@ -91,7 +91,7 @@ def test_test_scores_are_those_of_the_hardware():
     # The ideal bench answers as the model: accuracy and loss by a route of their own.
     optics, task = TINY.optics, ffm_methods.load_task("digits", 2, 0, 64, 0)
     network = optics.network(2, 2, jax.random.key(0))
-    twin = make_twin(optics.geometry, Imperfections(), key=jax.random.key(1))
+    twin = draw_twin(optics.geometry, Imperfections(), key=jax.random.key(1))
     bench = OpticalBench(optics.geometry, twin)
     method = METHODS["in_silico"].build(network, jax.random.key(1), rate=0.1)
     found = ffm_methods._test(optics, method, network, task, jax.random.key(2), bench)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.forward_mode import ffm_single_layer
-from experiments.forward_mode.panel import Optics, make_bench
-from optics.hardware.imperfections import Imperfections, preset
+from experiments.forward_mode.panel import Optics, draw_bench
+from optics.hardware.imperfections import Imperfections
 
 TINY = ffm_single_layer.Config(
     n_classes=4,
@@ -29,17 +29,20 @@ def test_prints_similarity_and_accuracy_by_method(outcome):
         assert outcome.metrics[f"accuracy.{method}"].value > 40  # chance is 25
 
 
-def compared(gap):
+def compared(hardware):
     """Light of an untrained layer, measured on a bench with these errors."""
     optics, keys = TINY.optics, jax.random.split(jax.random.key(0), 4)
     images = jax.random.uniform(keys[0], (3, 8, 8), jnp.float32)
     network = optics.network(1, TINY.n_classes, keys[1])
-    bench = make_bench(optics, gap, keys[2])
+    bench = draw_bench(optics, hardware, keys[2])
     return ffm_single_layer._compare(network, optics.encode(images), bench, keys[3], 0)
 
 
 def test_measured_light_is_like_the_simulated_one_the_more_the_better_the_bench(outcome):
-    bench, rough = (compared(gap)["ssim"].mean() for gap in (TINY.gap, preset("rough")))
+    bench, rough = (
+        compared(hardware)["ssim"].mean()
+        for hardware in (TINY.hardware, Imperfections.preset("rough"))
+    )
     assert rough < min(bench, outcome.metrics["ssim"].value) - 0.1
 
 

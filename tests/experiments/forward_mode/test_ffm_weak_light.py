@@ -18,7 +18,7 @@ TINY = ffm_weak_light.Config(
     levels=(0.01, 10.0),
     optics=Optics(pixels=16, distance=1e-3, n_steps=50, batch_size=16),
     wall=False,
-    gap=Imperfections(),
+    hardware=Imperfections(),
 )
 
 

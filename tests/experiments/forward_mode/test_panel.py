@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from experiments.data.tasks import load_task
-from experiments.forward_mode.panel import Optics, accuracy, make_bench, train
+from experiments.forward_mode.panel import Optics, accuracy, draw_bench, train
 from experiments.harness.context import Context
 from optics.hardware import Imperfections
 from optics.learning.rules import InSilico
@@ -58,7 +58,7 @@ def test_training_in_the_model_beats_chance_and_the_untrained_start():
 def test_accuracy_on_an_ideal_bench_is_that_of_the_model():
     task = load_task("digits", 4, 0, 60, seed=0)
     network = SMALL.network(2, 4, jax.random.key(0))
-    bench = make_bench(SMALL, Imperfections(), jax.random.key(1), camera=False)
+    bench = draw_bench(SMALL, Imperfections(), jax.random.key(1), camera=False)
     key = jax.random.key(2)
     assert accuracy(SMALL, network, task, key, bench) == accuracy(SMALL, network, task, key)
 

@@ -12,7 +12,7 @@ from experiments.learning_systems.photonic_forward import on_bench, program_chip
 from nn.layers import linear_maps, make_dense, replace_linear
 from nn.models.vit import VitConfig, make_vit
 from nn.training import cross_entropy
-from optics.hardware import MeshImperfections, make_chip, nominal_matrices
+from optics.hardware import MeshImperfections, draw_chip, nominal_matrices
 from optics.hardware.chip import ChipBench
 from optics.metrics import cosine_similarity
 
@@ -45,7 +45,7 @@ _jit_once = partial(jax.jit, compiler_options={"xla_backend_optimization_level":
 def chip(halves="equal", **errors):
     """Twin and bench; equal halves are a symmetric core, as a folded one is."""
     sizes = MeshImperfections(**{**NONE, **errors})
-    twin, _ = _jit_once(lambda key: make_chip(6, 1, sizes, key=key, dtype=complex))(KEY)
+    twin, _ = _jit_once(lambda key: draw_chip(6, 1, sizes, key=key, dtype=complex))(KEY)
     if halves == "equal":
         twin = eqx.tree_at(lambda t: t.cores.first, twin, twin.cores.second)
     return twin, ChipBench(twin, detector_noise=sizes.detector_noise, tap_noise=sizes.tap_noise)

@@ -21,7 +21,7 @@ def _dense(n_in=3, n_out=3, seed=0):
 
 
 def _carried(dense, **errors):
-    return on_meshes("a", dense, imperfections=MeshImperfections(**errors), key=KEY)
+    return on_meshes("a", dense, hardware=MeshImperfections(**errors), key=KEY)
 
 
 def _error(carried, dense):
@@ -56,9 +56,7 @@ def test_one_gain_makes_up_for_mean_loss():
     dense = _dense(
         3, 3
     )  # both meshes three deep, and a port without a cell in each column loses less
-    free = on_meshes(
-        "a", dense, imperfections=MeshImperfections(loss_db=0.2), key=KEY, calibrate=False
-    )
+    free = on_meshes("a", dense, hardware=MeshImperfections(loss_db=0.2), key=KEY, calibrate=False)
     # 6 columns of 0.2 dB of power, two thirds of the ports in each.
     lost = 1 - 10 ** (-6 * 0.2 / 20 * 2 / 3)
     assert _error(free, dense) == pytest.approx(lost, rel=0.25)
@@ -70,7 +68,7 @@ def test_every_map_of_a_model_gets_a_chip_of_its_own_a_stack_one_for_each_layer(
     stack = jax.tree.map(lambda weight: jnp.stack([weight, weight]), single)
     model = {"single": single, "stack": stack, "narrow": _dense(3, 1)}
     rough = MeshImperfections(splitter_error=0.05)
-    carried = replace_linear(model, partial(on_meshes, imperfections=rough, key=KEY))
+    carried = replace_linear(model, partial(on_meshes, hardware=rough, key=KEY))
     assert isinstance(carried["narrow"], Dense)
     x = jnp.array([0.3, -1.0, 0.5])
     layers = eqx.filter_vmap(lambda linear: linear(x), in_axes=(eqx.if_array(0),))(carried["stack"])
@@ -80,7 +78,7 @@ def test_every_map_of_a_model_gets_a_chip_of_its_own_a_stack_one_for_each_layer(
     )
     for got in found:
         np.testing.assert_allclose(got, single(x), atol=0.6)
-    again = replace_linear(model, partial(on_meshes, imperfections=rough, key=KEY))
+    again = replace_linear(model, partial(on_meshes, hardware=rough, key=KEY))
     np.testing.assert_array_equal(again["single"](x), carried["single"](x))
     assert [name for name, _ in linear_maps(carried)] == ["['narrow']", "['single']", "['stack']"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.scattering import ffm_hidden_object, ffm_hidden_object_scene
 from optics.hardware.imperfections import Imperfections
-from optics.imaging.hidden_scene import make_hidden_bench, read_regions, square_cells
+from optics.imaging.hidden_scene import draw_hidden_bench, read_regions, square_cells
 from optics.imaging.hidden_wavefront import calibrate, conjugate_wavefront, picture_frames
 
 TINY = ffm_hidden_object.Config(
@@ -23,7 +23,7 @@ TINY = ffm_hidden_object.Config(
     n_frames=8,
     n_steps=60,
     learning_rate=0.15,
-    gap=Imperfections(),
+    hardware=Imperfections(),
     photon_counts=(10.0, 1e6),
 )
 
@@ -59,7 +59,7 @@ def test_more_light_makes_a_better_picture_and_the_rate_keeps_below_the_camera(o
 
 def test_bright_light_gives_the_picture_without_noise():
     shape, key = TINY.geometry.shape, jax.random.key(1)
-    bench = make_hidden_bench(TINY.geometry, Imperfections(), wall_key=key, key=key)
+    bench = draw_hidden_bench(TINY.geometry, Imperfections(), wall_key=key, key=key)
     cells = square_cells(shape, (2, 2)).astype(jnp.float32)
     regions = square_cells(shape, (2, 2), side=2).astype(jnp.float32)
     objects = ffm_hidden_object_scene.moving_letter(cells, (2, 2), 8)

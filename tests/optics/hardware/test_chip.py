@@ -12,8 +12,8 @@ from optics.hardware.chip import (
     BlockSettings,
     ChipBench,
     CoreTwin,
-    make_chip,
-    make_core_twin,
+    draw_chip,
+    draw_core_twin,
     make_settings,
     nominal_matrices,
 )
@@ -43,7 +43,7 @@ def settings():
 
 
 def chip(errors):
-    draw = partial(make_chip, N, BLOCKS, errors, symmetric=False, dtype=jnp.complex128)
+    draw = partial(draw_chip, N, BLOCKS, errors, symmetric=False, dtype=jnp.complex128)
     return jax.jit(lambda key: draw(key=key))(KEY)
 
 
@@ -130,7 +130,7 @@ def test_a_folded_core_stays_symmetric_whatever_its_errors():
 
     @partial(jax.jit, static_argnums=1)
     def matrix(key, construction):
-        twin = make_core_twin(mesh, ERRORS, construction=construction, key=key)
+        twin = draw_core_twin(mesh, ERRORS, construction=construction, key=key)
         assert isinstance(twin, CoreTwin)
         return twin.realise(phases, None, 3).matrix()
 
@@ -140,7 +140,7 @@ def test_a_folded_core_stays_symmetric_whatever_its_errors():
 
 
 def test_a_chip_may_be_folded_and_is_mirrored_unless_told():
-    make = partial(make_chip, N, BLOCKS, MeshImperfections(), key=KEY)
+    make = partial(draw_chip, N, BLOCKS, MeshImperfections(), key=KEY)
     folded, mirrored = jax.eval_shape(lambda: (make(construction="folded")[0], make()[0]))
     assert folded.cores.first is None
     assert mirrored.cores.first is not None
@@ -206,13 +206,13 @@ def test_hardware_has_no_derivative(wrong, settings, measure):
     ("call", "message"),
     [
         (lambda s, b: nominal_matrices(s, 1.5), "`ratio` must lie between 0 and 1, but is 1.5"),
-        (lambda s, b: make_chip(N, 0, ERRORS, key=KEY), "`n_blocks` must be at least 1, but is 0"),
+        (lambda s, b: draw_chip(N, 0, ERRORS, key=KEY), "`n_blocks` must be at least 1, but is 0"),
         (
-            lambda s, b: make_chip(N, 1, ERRORS, symmetric=False, construction="folded", key=KEY),
+            lambda s, b: draw_chip(N, 1, ERRORS, symmetric=False, construction="folded", key=KEY),
             "`construction` must be mirrored on a chip with general cores",
         ),
         (lambda s, b: make_settings(N, 0, key=KEY), "`n_blocks` must be at least 1"),
-        (lambda s, b: make_chip(1, 1, ERRORS, key=KEY), "`n_ports` must be at least 2"),
+        (lambda s, b: draw_chip(1, 1, ERRORS, key=KEY), "`n_ports` must be at least 2"),
         (
             lambda s, b: b[1].program(BlockSettings(s.tied, s.attenuation), 1.0),
             "`settings` must be for a chip with its general cores",

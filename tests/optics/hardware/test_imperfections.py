@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from optics.hardware.imperfections import CATALOGUE, PRESETS, Imperfections, preset
+from optics.hardware.imperfections import CATALOGUE, PRESETS, Imperfections
 
 
 def test_every_imperfection_has_unit_size_source_and_symmetry_class():
@@ -14,7 +14,7 @@ def test_every_imperfection_has_unit_size_source_and_symmetry_class():
 
 
 def test_ideal_preset_has_no_error():
-    assert preset("ideal") == Imperfections()
+    assert Imperfections.preset("ideal") == Imperfections()
 
 
 def test_presets_grow_from_careful_to_rough():
@@ -24,8 +24,8 @@ def test_presets_grow_from_careful_to_rough():
 
 
 def test_scaling_multiplies_sizes_and_keeps_levels():
-    scaled = preset("bench").scaled(2)
-    assert scaled.camera_shift_px == 2 * preset("bench").camera_shift_px
+    scaled = Imperfections.preset("bench").scaled(2)
+    assert scaled.camera_shift_px == 2 * Imperfections.preset("bench").camera_shift_px
     assert scaled.both_faces_aberration == ((6, 0.5),)
     assert scaled.slm_levels == 256
 
@@ -46,4 +46,4 @@ def test_bad_sizes_are_named(changes, message):
 
 def test_unknown_preset_lists_the_known_ones():
     with pytest.raises(ValueError, match="ideal, careful, bench, rough, but is 'fine'"):
-        preset("fine")
+        Imperfections.preset("fine")

@@ -4,20 +4,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.mesh_bench import MeshBench, make_mesh_bench, make_mesh_twin
-from optics.hardware.mesh_imperfections import MeshImperfections, mesh_preset
+from optics.hardware.mesh_bench import MeshBench, draw_mesh_bench, draw_mesh_twin
+from optics.hardware.mesh_imperfections import MeshImperfections
 from tests.exact.small_mesh import plain_mesh
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(1)
 MESH, PHASES = plain_mesh(5)
 FIELDS = jnp.asarray(RNG.normal(size=(3, 5)) + 1j * RNG.normal(size=(3, 5)))
-drawn = jax.jit(make_mesh_bench, static_argnums=1)
+drawn = jax.jit(draw_mesh_bench, static_argnums=1)
 
 
 @pytest.fixture(scope="module")
 def chip():
-    return jax.jit(make_mesh_twin, static_argnums=1)(MESH, mesh_preset("chip"), key=KEY)
+    return jax.jit(draw_mesh_twin, static_argnums=1)(
+        MESH, MeshImperfections.preset("chip"), key=KEY
+    )
 
 
 @eqx.filter_jit
@@ -97,7 +99,9 @@ def test_random_numbers_are_drawn_only_for_a_noise(chip, size, draws):
 
 
 def test_same_key_is_the_same_chip_and_another_key_another():
-    benches = [drawn(MESH, mesh_preset("careful"), key=jax.random.key(k)) for k in (3, 3, 4)]
+    benches = [
+        drawn(MESH, MeshImperfections.preset("careful"), key=jax.random.key(k)) for k in (3, 3, 4)
+    ]
     first, again, other = (
         np.asarray(measured(b, "measure_field", FIELDS, PHASES, key=KEY)) for b in benches
     )

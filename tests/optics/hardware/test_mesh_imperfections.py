@@ -8,12 +8,11 @@ import pytest
 
 from optics.hardware.mesh_imperfections import (
     CATALOGUE,
-    MESH_PRESETS,
+    PRESETS,
     MeshImperfections,
     crosstalk_kernel,
     draw_control,
     draw_mesh,
-    mesh_preset,
     spread_heat,
 )
 from optics.meshes.mesh import Mesh
@@ -41,12 +40,12 @@ def actual(control, phases):
 
 def test_every_size_has_an_entry_and_every_preset_its_name():
     assert set(CATALOGUE) == {f.name for f in dataclasses.fields(MeshImperfections)}
-    assert mesh_preset("chip") is MESH_PRESETS["chip"]
+    assert MeshImperfections.preset("chip") is PRESETS["chip"]
 
 
 def test_ideal_chip_does_what_it_is_told():
     np.testing.assert_allclose(actual(control(), PHASES), PHASES, atol=1e-15)
-    chip = chip_of(MESH, mesh_preset("ideal"), key=KEY)
+    chip = chip_of(MESH, MeshImperfections.preset("ideal"), key=KEY)
     assert chip.left_error is chip.right_error is chip.arm_loss_db is None
 
 
@@ -144,7 +143,9 @@ def test_drift_has_the_stated_spread_and_forgets_in_the_stated_time():
 
 def test_drift_of_matrix_values_can_be_that_of_the_paper():
     # Sheet section 8: programmed values drift by 0.010-0.012 % sd; 1e-4 rad of the presets is within a factor of three.
-    size = dataclasses.replace(mesh_preset("ideal"), drift=mesh_preset("chip").drift)
+    size = dataclasses.replace(
+        MeshImperfections.preset("ideal"), drift=MeshImperfections.preset("chip").drift
+    )
     drifting = control_of(MESH, size, key=KEY)
     values = jax.jit(jax.vmap(lambda t: jnp.abs(MESH.unpack(drifting.actual(PHASES, t)).matrix())))(
         jnp.arange(0, 20000, 500)
@@ -168,4 +169,4 @@ def test_impossible_sizes_are_named(sizes, message):
 
 def test_unknown_preset_is_named():
     with pytest.raises(ValueError, match="`preset` must be one of ideal, careful, chip, rough"):
-        mesh_preset("perfect")
+        MeshImperfections.preset("perfect")

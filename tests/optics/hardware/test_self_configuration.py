@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import unitary_group
 
-from optics.hardware.mesh_bench import make_mesh_bench
+from optics.hardware.mesh_bench import draw_mesh_bench
 from optics.hardware.mesh_imperfections import MeshImperfections
 from optics.hardware.self_configuration import measure_matrix, self_configure
 from optics.meshes.decomposition import decompose_unitary
@@ -19,7 +19,7 @@ SPLITTERS = MeshImperfections(splitter_error=0.05)
 
 
 measured = jax.jit(lambda bench, phases: measure_matrix(bench, phases, key=KEY))
-drawn = jax.jit(make_mesh_bench, static_argnums=1)
+drawn = jax.jit(draw_mesh_bench, static_argnums=1)
 
 
 def infidelity(bench, phases):

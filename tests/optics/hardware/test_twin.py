@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from optics.hardware.imperfections import Imperfections
-from optics.hardware.twin import make_twin
+from optics.hardware.twin import draw_twin
 from optics.media.geometry import Geometry
 from optics.media.scattering import phase_screen, place_scatterer
 from tests.exact.small_bench import GEOMETRY, inputs, relative_error, run, twin
@@ -235,7 +235,7 @@ def _scatterer(offset=0.0, shape=GEOMETRY.shape):
 
 
 def _twin_with(scatterer, **sizes):
-    return make_twin(
+    return draw_twin(
         GEOMETRY,
         Imperfections(**sizes),
         key=jax.random.key(0),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from optics.hardware import Imperfections, OpticalBench
-from optics.imaging import SceneGeometry, make_hidden_bench, make_wavefront, square_cells
+from optics.imaging import SceneGeometry, draw_hidden_bench, make_wavefront, square_cells
 from optics.imaging.hidden_scene import (
     CellReadout,
     RoundTrip,
@@ -49,7 +49,7 @@ def showing(things, trip=TRIP):
 
 
 def bench(**errors):
-    return make_hidden_bench(
+    return draw_hidden_bench(
         GEOMETRY,
         Imperfections(**errors),
         wall_key=jax.random.key(3),

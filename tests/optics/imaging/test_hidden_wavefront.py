@@ -6,7 +6,7 @@ import pytest
 from optics.hardware import FRAMES_PER_FIELD, Imperfections, OpticalBench
 from optics.imaging import (
     SceneGeometry,
-    make_hidden_bench,
+    draw_hidden_bench,
     make_wavefront,
     picture_frames,
     square_cells,
@@ -33,7 +33,7 @@ CELLS, REGIONS = (
 WANTED = jnp.asarray(np.array([[i >> k & 1 for k in range(4)] for i in range(1, 16)], np.float32))
 OBJECTS = jnp.asarray(np.einsum("sc,cyx->syx", WANTED, CELLS))
 KEY = jax.random.key(1)
-BENCH = make_hidden_bench(
+BENCH = draw_hidden_bench(
     GEOMETRY, Imperfections(), wall_key=jax.random.key(3), key=jax.random.key(4)
 )
 START = make_wavefront(GEOMETRY, CellReadout(REGIONS), key=jax.random.key(5))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware import Imperfections, OpticalBench, make_twin
+from optics.hardware import Imperfections, OpticalBench, draw_twin
 from optics.learning import GradientMethod, fit
 from optics.learning.loop import cosine_decay
 from optics.learning.method import adam_init, adam_step, cost_of
@@ -99,7 +99,7 @@ class CountingBench:
 
 
 def _tiny_twin(**errors):
-    return make_twin(TINY, Imperfections(**errors), key=KEY, dtype=jnp.complex128)
+    return draw_twin(TINY, Imperfections(**errors), key=KEY, dtype=jnp.complex128)
 
 
 # Nothing to count where nothing is measured; these are checked against zero.

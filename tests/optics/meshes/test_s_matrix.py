@@ -10,7 +10,7 @@ import pytest
 
 from experiments.benchmarks.peers import engine
 from experiments.benchmarks.peers.environments import EngineError, find_interpreter
-from optics.hardware.mesh_imperfections import draw_mesh, mesh_preset
+from optics.hardware.mesh_imperfections import MeshImperfections, draw_mesh
 from optics.meshes.mesh import make_mesh
 from optics.meshes.s_matrix import (
     MODELS,
@@ -27,7 +27,7 @@ WORKER = Path(engine.__file__).with_name("sax_netlist.py")
 @pytest.fixture(scope="module")
 def mesh():
     perfect = make_mesh(5, key=jax.random.key(0), dtype=jnp.complex128)
-    return draw_mesh(perfect, mesh_preset("rough"), key=jax.random.key(1))
+    return draw_mesh(perfect, MeshImperfections.preset("rough"), key=jax.random.key(1))
 
 
 @pytest.fixture(scope="module")

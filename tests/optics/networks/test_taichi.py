@@ -212,7 +212,7 @@ def test_errors_have_their_size_and_none_leaves_the_chip_as_it_is(diffractor, ch
     many = jax.tree.map(lambda a: jnp.asarray(np.concatenate([np.asarray(a)] * 12)), chiplets)
     x = complex_normal((4, 12))
     draw = jax.jit(
-        lambda s, p: taichi.draw_errors(
+        lambda s, p: taichi.draw_chiplets(
             many, key=jax.random.key(4), splitter_error=s, phase_error=p
         )
     )
@@ -242,7 +242,7 @@ def test_errors_of_couplers_keep_power_inside_the_core(diffractor, chiplets):
 
     @jax.jit
     def behind_rough_core(chiplet, key):
-        rough = taichi.draw_errors(chiplet, key=key, splitter_error=0.1, phase_error=0.1)
+        rough = taichi.draw_chiplets(chiplet, key=key, splitter_error=0.1, phase_error=0.1)
         return rough.core(x)
 
     out = behind_rough_core(one(chiplets), jax.random.key(5))
@@ -337,7 +337,7 @@ def test_single_precision_stays_single(diffractor):
             "`n_regions` must not exceed the 4 detectors, but is 5",
         ),
         (
-            lambda d, c: taichi.draw_errors(
+            lambda d, c: taichi.draw_chiplets(
                 c, key=jax.random.key(0), splitter_error=-0.1, phase_error=0.0
             ),
             "`splitter_error` must lie between 0 and 3.14159, but is -0.1 rad",

@@ -8,9 +8,9 @@ import pytest
 from optics.resonators.coupled_modes import (
     CoupledModes,
     ModeBench,
-    ModeErrors,
+    ModeImperfections,
     ModeSheet,
-    make_mode_twin,
+    draw_mode_twin,
     one_port_at_a_time,
     two_mode_poles,
 )
@@ -92,8 +92,8 @@ def test_equal_frequencies_and_a_loss_difference_of_two_couplings_is_exceptional
 
 
 def test_the_bench_measures_the_twin_with_noise_of_the_stated_size():
-    twin = make_mode_twin(
-        SHEET, ModeErrors(field_noise=0.02), key=jax.random.key(0), dtype=jnp.complex128
+    twin = draw_mode_twin(
+        SHEET, ModeImperfections(field_noise=0.02), key=jax.random.key(0), dtype=jnp.complex128
     )
     command = jnp.asarray(np.array([0.5 - 0.3j, -0.2 - 1.0j]) * UNIT)
     frequency = jnp.asarray(np.linspace(-8, 8, 400) * UNIT)
@@ -105,9 +105,9 @@ def test_the_bench_measures_the_twin_with_noise_of_the_stated_size():
 
 
 def test_commands_reach_their_own_mode_first_and_leak_to_its_neighbour():
-    twin = make_mode_twin(
+    twin = draw_mode_twin(
         ModeSheet(n_modes=3),
-        ModeErrors(offset=0, gain=0, curvature=0, crosstalk=0.1),
+        ModeImperfections(offset=0, gain=0, curvature=0, crosstalk=0.1),
         key=jax.random.key(0),
         dtype=jnp.complex128,
     )
@@ -118,7 +118,9 @@ def test_commands_reach_their_own_mode_first_and_leak_to_its_neighbour():
 
 def test_a_lasing_device_has_no_spectrum():
     sheet = dataclasses.replace(SHEET, max_gain_rad_per_s=5 * UNIT)
-    twin = make_mode_twin(sheet, ModeErrors(offset=0), key=jax.random.key(0), dtype=jnp.complex128)
+    twin = draw_mode_twin(
+        sheet, ModeImperfections(offset=0), key=jax.random.key(0), dtype=jnp.complex128
+    )
     bench = ModeBench(sheet, twin)
     drive = one_port_at_a_time(FREQUENCY, 2)
     quiet, loud = (
@@ -138,7 +140,7 @@ def test_commands_beyond_reach_are_clipped():
 
 
 def test_the_bench_has_no_derivative_and_shows_nothing():
-    bench = ModeBench(SHEET, make_mode_twin(SHEET, ModeErrors(), key=jax.random.key(0)))
+    bench = ModeBench(SHEET, draw_mode_twin(SHEET, ModeImperfections(), key=jax.random.key(0)))
     drive = one_port_at_a_time(FREQUENCY.astype(jnp.float32), 2)
 
     def power(x):
@@ -152,7 +154,7 @@ def test_the_bench_has_no_derivative_and_shows_nothing():
 
 
 def test_single_precision_stays_single():
-    bench = ModeBench(SHEET, make_mode_twin(SHEET, ModeErrors(), key=jax.random.key(0)))
+    bench = ModeBench(SHEET, draw_mode_twin(SHEET, ModeImperfections(), key=jax.random.key(0)))
     frequency = FREQUENCY.astype(jnp.float32)
     command = jnp.array([1 - 1j, -1j], jnp.complex64)
     drive = one_port_at_a_time(frequency, 2)
@@ -165,16 +167,16 @@ def test_single_precision_stays_single():
     [
         (lambda: ModeSheet(n_modes=1), "`n_modes` must be at least 2"),
         (lambda: ModeSheet(coupling_rad_per_s=-1.0), "`coupling_rad_per_s` must be positive"),
-        (lambda: ModeErrors(field_noise=-1.0), "`field_noise` must lie between"),
+        (lambda: ModeImperfections(field_noise=-1.0), "`field_noise` must lie between"),
         (
             lambda: ModeBench(
-                ModeSheet(n_modes=3), make_mode_twin(SHEET, ModeErrors(), key=jax.random.key(0))
+                ModeSheet(n_modes=3), draw_mode_twin(SHEET, ModeImperfections(), key=jax.random.key(0))
             ),
             "`twin` must have last axes",
         ),
         (
             lambda: ModeBench(
-                SHEET, make_mode_twin(SHEET, ModeErrors(), key=jax.random.key(0))
+                SHEET, draw_mode_twin(SHEET, ModeImperfections(), key=jax.random.key(0))
             ).measure(
                 jnp.array([jnp.nan, 0j]), FREQUENCY, jnp.zeros((15, 2, 1)) + 0j,
                 key=jax.random.key(0),
@@ -189,8 +191,8 @@ def test_bad_input_is_named(make, message):
 
 
 def test_a_quiet_device_measures_the_truth_that_it_reveals():
-    twin = make_mode_twin(
-        SHEET, ModeErrors(field_noise=0.1), key=jax.random.key(0), dtype=jnp.complex128
+    twin = draw_mode_twin(
+        SHEET, ModeImperfections(field_noise=0.1), key=jax.random.key(0), dtype=jnp.complex128
     )
     bench, command = ModeBench(SHEET, twin), jnp.asarray([1 - 1j, -1j])
     drive, key = one_port_at_a_time(FREQUENCY, 2), jax.random.key(1)

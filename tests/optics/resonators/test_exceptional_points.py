@@ -9,9 +9,9 @@ import pytest
 from optics.resonators.coupled_modes import (
     CoupledModes,
     ModeBench,
-    ModeErrors,
+    ModeImperfections,
     ModeSheet,
-    make_mode_twin,
+    draw_mode_twin,
     one_port_at_a_time,
     two_mode_poles,
 )
@@ -35,11 +35,11 @@ FREQUENCY = jnp.asarray(np.linspace(-10, 10, 81) * UNIT)
 COMMAND = jnp.asarray(np.array([0.4 - 0.3j, -0.2 - 1.1j]) * UNIT)
 # Reaches so much gain that it can lase.
 LOUD = dataclasses.replace(SHEET, max_gain_rad_per_s=5 * UNIT)
-NOMINAL = ModeErrors(gain=0, crosstalk=0, curvature=0, port=0, field_noise=0)
+NOMINAL = ModeImperfections(gain=0, crosstalk=0, curvature=0, port=0, field_noise=0)
 
 
 def _bench(sheet=SHEET, errors=NOMINAL, key=0):
-    twin = make_mode_twin(sheet, errors, key=jax.random.key(key), dtype=jnp.complex128)
+    twin = draw_mode_twin(sheet, errors, key=jax.random.key(key), dtype=jnp.complex128)
     return ModeBench(sheet, twin), twin
 
 
@@ -117,7 +117,7 @@ def _splits(twin, commands):
 @pytest.fixture(scope="module")
 def found():
     """Eight searches on a device with every error, noise included."""
-    bench, twin = _bench(LOUD, errors=ModeErrors(field_noise=1e-4), key=5)
+    bench, twin = _bench(LOUD, errors=ModeImperfections(field_noise=1e-4), key=5)
     rng = np.random.default_rng(5)
     start = jnp.asarray((rng.uniform(-3, 3, (8, 2)) - 1j * rng.uniform(0, 3, (8, 2))) * UNIT)
     trace = search(bench, start, FREQUENCY, key=jax.random.key(3), steps=30)

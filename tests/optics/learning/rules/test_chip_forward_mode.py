@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware.chip import make_chip, make_settings, nominal_matrices
+from optics.hardware.chip import draw_chip, make_settings, nominal_matrices
 from optics.hardware.mesh_imperfections import MeshImperfections
 from optics.learning.rules.chip_forward_mode import (
     BlockTask,
@@ -47,7 +47,7 @@ def settings():
 
 @cache
 def chip(errors):
-    draw = partial(make_chip, N, BLOCKS, errors, symmetric=False, dtype=jnp.complex128)
+    draw = partial(draw_chip, N, BLOCKS, errors, symmetric=False, dtype=jnp.complex128)
     return jax.jit(lambda key: draw(key=key))(KEY)
 
 
