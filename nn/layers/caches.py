@@ -29,12 +29,14 @@ class TokenCache(eqx.Module):
         positions: Position of the token in each slot, -1 for an empty one.
         n_seen: Tokens seen, more than the capacity once a ring is full.
         ring: Whether the oldest tokens give way.
+        n_dropped: Tokens seen that have no slot, because they were pruned: those after them keep their positions.
     """
 
     entries: dict[str, Array]
     positions: Int[Array, " capacity"]
     n_seen: Int[Array, ""]
     ring: bool = eqx.field(static=True)
+    n_dropped: int = eqx.field(static=True, default=0)
 
     @property
     def capacity(self) -> int:
@@ -66,7 +68,8 @@ class TokenCache(eqx.Module):
         scattered = self.ring and kept > 1
         start = positions % self.capacity if scattered else first % self.capacity
         if not self.ring:
-            start = first  # cut at the end by JAX where there is no room, and then all is NaN
+            # Cut at the end by JAX where there is no room, and then all is NaN.
+            start = first - self.n_dropped
 
         def write(old, value, axis):
             value = value.astype(old.dtype)
@@ -75,9 +78,8 @@ class TokenCache(eqx.Module):
             return jax.lax.dynamic_update_slice_in_dim(old, value, start, axis)
 
         entries = {name: write(self.entries[name], new[name][:, -kept:], 1) for name in new}
-        return TokenCache(
-            entries, write(self.positions, positions, 0), self.n_seen + n_tokens, self.ring
-        )
+        positions = write(self.positions, positions, 0)
+        return TokenCache(entries, positions, self.n_seen + n_tokens, self.ring, self.n_dropped)
 
     def extend(self, **new: Array) -> tuple["TokenCache", dict[str, Array], Int[Array, " keys"]]:
         """Appends, and gives all that the new tokens may look at.
@@ -184,7 +186,7 @@ def check_room(caches: Any, n_tokens: int) -> None:
     for cache in _token_caches(caches):
         if cache.ring or not is_concrete(cache.n_seen):
             continue
-        seen = int(np.max(cache.n_seen))
+        seen = int(np.max(cache.n_seen)) - cache.n_dropped
         if seen + n_tokens > cache.capacity:
             raise ValueError(
                 f"`caches` must have room for {n_tokens} further tokens, but hold {seen} of {cache.capacity}. "
@@ -195,7 +197,9 @@ def check_room(caches: Any, n_tokens: int) -> None:
 def overflowed(caches: Any) -> Bool[Array, ""]:
     """Whether any cache has seen more tokens than it has room for; what was computed since is wrong."""
     full = [
-        jnp.any(cache.n_seen > cache.capacity) for cache in _token_caches(caches) if not cache.ring
+        jnp.any(cache.n_seen - cache.n_dropped > cache.capacity)
+        for cache in _token_caches(caches)
+        if not cache.ring
     ]
     return jnp.any(jnp.stack(full)) if full else jnp.zeros((), bool)
 

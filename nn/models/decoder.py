@@ -95,7 +95,7 @@ class Decoder(eqx.Module):
             ValueError: If a token is not in the vocabulary; NaN inside `jit`.
         """
         x, _ = self.body(self.embedding(tokens), key=key)
-        return self._logits(x)
+        return self.logits(x)
 
     def extend(
         self, tokens: Int[Array, "batch n"], caches: Any, *, key: PRNGKeyArray | None = None
@@ -107,9 +107,19 @@ class Decoder(eqx.Module):
         Raises:
             ValueError: If the caches have no room; NaN inside `jit`, from there on.
         """
-        check_room(caches, tokens.shape[1])
-        x, caches = self.body(self.embedding(tokens), caches, key=key)
-        return jnp.where(overflowed(caches), jnp.nan, self._logits(x)), caches
+        return self.extend_vectors(self.embedding(tokens), caches, key=key)
+
+    def extend_vectors(
+        self, x: Float[Array, "batch n width"], caches: Any, *, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, "batch n vocabulary"], Any]:
+        """As `extend`, for tokens that are vectors already, such as those of a picture.
+
+        Raises:
+            ValueError: If the caches have no room; NaN inside `jit`, from there on.
+        """
+        check_room(caches, x.shape[1])
+        x, caches = self.body(x, caches, key=key)
+        return jnp.where(overflowed(caches), jnp.nan, self.logits(x)), caches
 
     def init_caches(self, batch: int, capacity: int, dtype: Any = None) -> Any:
         """Empty caches for so many tokens; by default in the type of the embedding."""
@@ -123,7 +133,8 @@ class Decoder(eqx.Module):
         """The same model with its blocks stacked: for training."""
         return eqx.tree_at(lambda model: model.body, self, self.body.scanned())
 
-    def _logits(self, x):
+    def logits(self, x: Float[Array, "batch n width"]) -> Float[Array, "batch n vocabulary"]:
+        """Logits of what the blocks give."""
         x = self.norm(x)
         return self.embedding.logits(x) if self.head is None else self.head(x)
 
