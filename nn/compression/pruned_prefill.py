@@ -67,12 +67,12 @@ class Prefilled(NamedTuple):
 
     hidden: Float[Array, "1 text width"]
     caches: tuple[TokenCache, ...]
-    kept: tuple[Int[Array, " keep"], ...]
+    kept: tuple[Int[Array, " _"], ...]
 
 
 def pruned_prefill(
     body: Stack,
-    x: Float[Array, "1 n width"],
+    x: Float[Array, "_ n width"],
     *,
     n_image: int,
     n_new: int,
@@ -83,15 +83,15 @@ def pruned_prefill(
 
     Args:
         body: Blocks of a decoder, one by one (`decoder.unrolled().body`), with causal attention.
-        x: Vectors of the whole prompt.
+        x: Vectors of the whole prompt, one row.
         n_image: Tokens of the picture among them.
         n_new: Tokens that the caches must have room for beyond the prompt.
         stages: Cuts, by layer; none for no pruning.
         first_image: Position of the first token of the picture.
 
     Raises:
-        ValueError: If the blocks are scanned, the picture does not lie within the prompt with text behind it, a stage
-            keeps no or too many tokens, or stages are not in the order of layers above 0.
+        ValueError: If the blocks are scanned, there are several texts, the picture does not lie within the prompt with
+            text behind it, a stage keeps no or too many tokens, or stages are not in the order of layers above 0.
     """
     _check(body, x, n_image, first_image, stages)
     check_at_least(n_new, 0, "n_new")
@@ -120,7 +120,7 @@ def masked_prefill(
     x: Float[Array, "1 n width"],
     *,
     n_image: int,
-    kept: Sequence[tuple[int, Int[Array, " keep"]]] = (),
+    kept: Sequence[tuple[int, Int[Array, " _"]]] = (),
     first_image: int = 0,
 ) -> Float[Array, "1 text width"]:
     """What `pruned_prefill` computes, with dropped tokens hidden and not removed; `x` may go on beyond the prompt.
