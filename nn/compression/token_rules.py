@@ -133,7 +133,7 @@ def evenly(seen: Seen, keep: int) -> Kept:
     ), None
 
 
-def at_random(key: PRNGKeyArray):
+def at_random(*, key: PRNGKeyArray):
     """A rule that keeps tokens by lot.
 
     Args:

@@ -96,7 +96,7 @@ def test_previous_attention_is_of_patches_and_not_of_what_is_left():
 def test_controls_keep_so_many_and_none_twice():
     given = seen(np.zeros(10))
     assert rules.evenly(given, 5)[0].tolist() == [1, 3, 5, 7, 9]
-    lots = [rules.at_random(jax.random.key(i))(given, 5)[0].tolist() for i in range(20)]
+    lots = [rules.at_random(key=jax.random.key(i))(given, 5)[0].tolist() for i in range(20)]
     assert all(len(set(lot)) == 5 for lot in lots)
     assert {place for lot in lots for place in lot} == set(range(10))
 
@@ -110,7 +110,7 @@ def test_controls_keep_so_many_and_none_twice():
         (lambda: rules.crops(6, 4), "`side` must divide `columns`"),
         (lambda: rules.crops(4, 2, diversity=-1), "`diversity` must lie between 0 and 100"),
         (lambda: rules.with_previous(jnp.ones(3), 1.5), "`share` must lie between 0 and 1"),
-        (lambda: rules.at_random(jax.random.key(0))(seen([1.0]), 0), "`keep` must be at least 1"),
+        (lambda: rules.at_random(key=jax.random.key(0))(seen([1.0]), 0), "`keep` must be at least 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_named(call, message):
