@@ -27,6 +27,7 @@ TESTED_ELSEWHERE = {
     "experiments/molecules/nmr_echo_published.py": "test_nmr_echo.py compares with it",
     "experiments/command/commands.py": "test_main.py calls every command",
     "experiments/command/provenance.py": "test_runner.py checks the record",
+    "experiments/learning_systems/checkpoint_faults_figure.py": "test_checkpoint_faults.py draws it",
     "experiments/forward_mode/reciprocity_audit_core.py": "test_reciprocity_audit.py runs the chip family",
     "experiments/photonic_chips/ffm_chip_figure.py": "test_ffm_chip.py draws the figure",
     "experiments/benchmarks/peers": "test_bench_propagation.py runs them as processes",

@@ -48,6 +48,7 @@ EXPERIMENTS: dict[str, str] = {
     "attention_scaling": "experiments.learning_systems.attention_scaling",
     "gated_delta": "experiments.learning_systems.gated_delta",
     "sparse_attention": "experiments.learning_systems.sparse_attention",
+    "checkpoint_faults": "experiments.learning_systems.checkpoint_faults",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.benchmarks.bench_propagation",

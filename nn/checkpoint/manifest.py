@@ -148,7 +148,12 @@ def from_json(text: str | bytes) -> Manifest:
             f"{NAME} is of format {version}, but this version of lightecho reads formats up to {FORMAT}; "
             f"it was written by {body.get('created_by')!r}. Install a newer lightecho."
         )
-    expected = _digest(_canonical(body))
+    try:
+        expected = _digest(_canonical(body))
+    except ValueError as error:  # a changed byte may make a number infinite
+        raise CheckpointError(
+            f"{NAME} is damaged: {error}. Take another copy or an earlier checkpoint."
+        ) from error
     if found != expected:
         raise CheckpointError(
             f"{NAME} is damaged: its checksum says {found}, its content has {expected}. "

@@ -93,7 +93,10 @@ def test_what_goes_wrong_is_told_in_one_line(path, tmp_path, capsys):
         (("reshard", path, nowhere, "--chunk-mib", "0"), "lightecho: `chunk_mib` must be positive"),
         (("convert", path, nowhere), "lightecho: one of PATH and TARGET must end in .safetensors"),
         (("convert", path, f"{nowhere}.safetensors", "--vew"), "lightecho: Unrecognized options"),
-        (("verfy", path), "lightecho: There is no `checkpoint verfy`; did you mean `verify`?"),
+        (
+            ("verifies", path),
+            "lightecho: There is no `checkpoint verifies`; did you mean `verify`?",
+        ),
     ):
         code, shown = lines(capsys, *words)
         assert (code, len(shown)) == (2, 1)

@@ -129,6 +129,9 @@ def test_every_flipped_bit_of_the_manifest_is_found(tmp_path):
         store.write(NAME, [changed])
         with pytest.raises(CheckpointError, match=r"manifest\.json"):
             read_manifest(store)
+    store.write(NAME, [text.replace(b"1e+20", b"1e920")])
+    with pytest.raises(CheckpointError, match=r"manifest\.json is damaged: Out of range"):
+        read_manifest(store)
     store.write(NAME, [text[:-1]])
     with pytest.raises(CheckpointError, match="it reads the same, but not all its bytes"):
         read_manifest(store)
