@@ -7,6 +7,7 @@ pixels beyond its share of unmodulated light.
 """
 
 import math
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -18,6 +19,8 @@ from optics._checks import check_finite, check_in_range, check_positive, check_s
 from optics._numbers import takes_numbers
 from optics.waves.elements import amplitude_mask
 from optics.waves.field import Field
+
+Sampling = Literal["area", "centre"]
 
 
 @takes_numbers
@@ -66,17 +69,40 @@ def bent_by(drive: Array, gamma: Array) -> Array:
     return jnp.where(lit, jnp.where(lit, drive, 1) ** gamma, drive)
 
 
-def gaussian_crosstalk(sigma: float) -> Float[Array, "k k"]:
-    """Kernel of a phase smeared by a Gaussian of standard deviation `sigma` pixels.
+def gaussian_weights(offsets, sigma: float, sampling: Sampling) -> np.ndarray:
+    """Crosstalk of a Gaussian of standard deviation `sigma` pixels, by offset in pixels; not normalised.
 
-    Weights are the Gaussian integrated over each pixel, on 2 ceil(4 sigma) + 1 pixels, with sum 1.
+    "area" integrates the Gaussian over each pixel, which adds the 1/12 of a pixel to its variance; "centre" takes it at
+    the centres of pixels, which holds for the phase that a panel of samples stands for.
+    """
+    check_positive(sigma, "sigma", "px", "Leave the crosstalk out for none.")
+    offsets = np.asarray(offsets)
+    if sampling == "centre":
+        return np.exp(-0.5 * (offsets / sigma) ** 2)
+    edges = np.stack([offsets + 0.5, offsets - 0.5]) / (math.sqrt(2) * sigma)
+    above, below = np.vectorize(math.erf)(edges)
+    return above - below
+
+
+def gaussian_crosstalk(sigma: float) -> Float[Array, "k k"]:
+    """Kernel of a phase smeared by a Gaussian, for `SpatialLightModulator`, whose rim is repeated outwards.
+
+    Sampling "area", see `gaussian_weights`, on 2 ceil(4 sigma) + 1 pixels, with sum 1.
     """
     check_positive(sigma, "sigma", "px", "Leave `crosstalk` out for none.")
     reach = math.ceil(4 * sigma)
-    edges = (np.arange(2 * reach + 2) - reach - 0.5) / (math.sqrt(2) * sigma)
-    weights = np.diff([math.erf(edge) for edge in edges])
+    weights = gaussian_weights(np.arange(-reach, reach + 1), sigma, "area")
     weights /= weights.sum()
     return jnp.asarray(np.outer(weights, weights))
+
+
+def crosstalk_matrix(n: int, sigma: float) -> Float[np.ndarray, "n n"]:
+    """The same smear along an axis of `n` pixels as a matrix, fast for `HardwareTwin`; rows have sum 1 at the rim too.
+
+    Sampling "centre", see `gaussian_weights`: a pixel at the rim takes more of its neighbours, none from outside.
+    """
+    weights = gaussian_weights(np.subtract.outer(np.arange(n), np.arange(n)), sigma, "centre")
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def _no_crosstalk() -> Array:

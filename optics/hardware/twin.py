@@ -22,7 +22,7 @@ from jaxtyping import Array, Complex, Float
 from optics._checks import check_shape
 from optics._numbers import refuse_traced_key, takes_numbers
 from optics.hardware.imperfections import Imperfections, ZernikeTerms
-from optics.hardware.modulator import bent_by, drive_of
+from optics.hardware.modulator import bent_by, crosstalk_matrix, drive_of
 from optics.media.free_space import FreeSpace, make_free_space
 from optics.media.geometry import Geometry
 from optics.media.scattering import Scatterer, ScatteringMedium, make_medium
@@ -57,8 +57,6 @@ class HardwareTwin(eqx.Module):
         self, phase: Float[Array, "y x"], amplitude: Float[Array, "y x"] | None = None
     ) -> Complex[Array, "y x"]:
         """Complex transmission that the commanded weights really give."""
-        # Levels and gamma are the panel's own (`optics.hardware.modulator`). Crosstalk is not: here rows of a Gaussian
-        # taken at pixel centres and renormalised at the rim, fast matrices; there its integral over each pixel.
         bent = bent_by(drive_of(phase, self.slm_levels, trainable=True), self.exponent)
         actual = 2 * jnp.pi * self.stroke * bent
         if self.blur_y is not None and self.blur_x is not None:
@@ -170,7 +168,7 @@ def draw_twin(
         (spectrum,) = reference.factors
         fourier_filter = np.asarray(spectrum) * _pupil(rng, size.fourier_aberration, spectrum.shape)
     blurs = [
-        jnp.asarray(_blur_matrix(n, size.slm_crosstalk_px), real)
+        jnp.asarray(crosstalk_matrix(n, size.slm_crosstalk_px), real)
         if size.slm_crosstalk_px > 0
         else None
         for n in geometry.shape
@@ -256,13 +254,6 @@ def _random_polynomial(rng, y, x):
     surface = c[0] * x + c[1] * y + c[2] * x * y + c[3] * (x**2 - 1 / 3) + c[4] * (y**2 - 1 / 3)
     rms = np.sqrt(np.mean(surface**2))
     return surface / rms if rms > 0 else surface
-
-
-def _blur_matrix(n: int, width: float):
-    """Rows of a normalised Gaussian of standard deviation `width` pixels, renormalised at the edges."""
-    offset = np.arange(n)[:, None] - np.arange(n)[None, :]
-    weights = np.exp(-0.5 * (offset / width) ** 2)
-    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def _direction(rng):

@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from optics.hardware.modulator import (
     SpatialLightModulator,
+    crosstalk_matrix,
     gaussian_crosstalk,
     quantise_phase,
     wrap_phase,
@@ -88,6 +89,17 @@ def test_gaussian_crosstalk_has_unit_sum_and_the_variance_of_gaussian_and_pixel(
     slack = 1.5 * np.exp(-2 * np.pi**2 * sigma**2) + 1e-3 * sigma**2
     for axis in (0, 1):
         assert (kernel.sum(axis=axis) * x**2).sum() == pytest.approx(sigma**2 + 1 / 12, abs=slack)
+
+
+def test_crosstalk_of_samples_has_the_variance_of_the_gaussian_alone_and_renormalised_rims():
+    sigma, n = 0.8, 15
+    matrix = crosstalk_matrix(n, sigma)
+    offsets = np.arange(n) - n // 2
+    assert matrix[n // 2] @ offsets**2 == pytest.approx(sigma**2, rel=3e-4)
+    np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-14)
+    # At the rim half of the Gaussian is gone, and what is left keeps its shape.
+    np.testing.assert_allclose(matrix[0, 1] / matrix[0, 0], np.exp(-0.5 / sigma**2), rtol=1e-12)
+    assert matrix[0, 0] / matrix[7, 7] == pytest.approx(2 / (1 + matrix[7, 7]), rel=1e-6)
 
 
 def test_a_continuous_modulator_is_differentiable_at_zero_phase():
