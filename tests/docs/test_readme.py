@@ -42,12 +42,18 @@ def test_the_code_of_the_page_start_runs(capsys):
 
 
 def test_the_code_of_the_page_on_circuits_prints_what_it_says(capsys):
-    (block,) = code_blocks(ROOT / "docs" / "guide" / "own_circuits.md")
-    exec(compile(block, "own_circuits.md", "exec"), {})
+    blocks = code_blocks(ROOT / "docs" / "guide" / "own_circuits.md")
+    exec(compile("\n".join(blocks), "own_circuits.md", "exec"), {})
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "Circuit of 2 qubits, 2 moments, 2 gates (1 on two qubits)"
     assert [round(float(line), 5) for line in printed[3:5]] == [-0.25, 0.5]
     assert printed[6].startswith("Estimate(value=1.0, stderr=0.0)")
+    exact, whole = [float(word) for word in printed[-3].split()][::-1]
+    assert [round(whole, 3), round(exact, 3)] == [-0.161, -0.012]
+    value, error = map(float, re.findall(r"=([-.e\d]+)", printed[-2]))
+    assert abs(value - exact) < 3 * error
+    more, less = map(float, printed[-1].strip("[]").split())
+    assert whole < less < more < 0
 
 
 @pytest.mark.parametrize(
