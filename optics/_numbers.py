@@ -117,13 +117,12 @@ def as_mask(value: Any, name: str = "value") -> Any:
     return jnp.asarray(array, bool)
 
 
-def refuse_traced_key(
-    given, hint: str = "Draw outside, for each key by itself, and stack."
-) -> None:
+def refuse_traced_key(given) -> None:
     """Raises TypeError if a key is traced: what is drawn by NumPy has no place inside `jit` or `vmap`."""
     if isinstance(given, Tracer):
         raise TypeError(
-            f"`key` must be known now, for the draw is made on the host, but is traced by jit or vmap. {hint}"
+            "`key` must be known now, for the draw is made on the host, but is traced by jit or vmap. Draw outside, "
+            "for each key by itself, and stack."
         )
 
 

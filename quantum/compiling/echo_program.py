@@ -147,7 +147,6 @@ def first_order(
     *,
     probe: int = 0,
     order: int = 1,
-    pruned: bool = False,
 ) -> EchoProgram:
     """All pairs in the order of a swap network, `n_steps` steps for each 0.375 ms: the usual product formula.
 
@@ -157,7 +156,6 @@ def first_order(
         n_steps: Steps for each `GRID_STEP` of evolution.
         probe: The spin that is measured.
         order: 1, 2 or 4.
-        pruned: Whether gates outside the cones are left out; the gates saved pay for more steps.
 
     Raises:
         ValueError: If the probe is struck or the order unknown.
@@ -166,7 +164,7 @@ def first_order(
     sweeps_a_step = len(sweeps(order)) if order in ORDERS else 1
     budget = n_steps * len(pairs) * sweeps_a_step
     return EchoProgram(
-        (PairClass(pairs),), tuple(struck), budget, order=order, pruned=pruned, probe=probe
+        (PairClass(pairs),), tuple(struck), budget, order=order, pruned=False, probe=probe
     )
 
 
