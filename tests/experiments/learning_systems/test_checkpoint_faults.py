@@ -114,3 +114,15 @@ def test_states_are_compared_bit_by_bit():
     other["moments"][1][3] = np.nextafter(other["moments"][1][3].imag, 1) * 1j
     assert not checkpoint_damage.same(one, other)
     assert not checkpoint_damage.same(one, one | {"step": 1.0})
+
+
+@pytest.mark.parametrize("left_out", ["files", "folders"])
+def test_a_save_that_leaves_out_a_sync_is_counted_as_lost(monkeypatch, left_out):
+    former = FailingDisk.fsync
+
+    def fsync(self, number):
+        if self._open[number].is_dir() != (left_out == "folders"):
+            former(self, number)
+
+    monkeypatch.setattr(FailingDisk, "fsync", fsync)
+    assert checkpoint_kills.after_acknowledged(6, 0, fsync=True)["lost"].any()

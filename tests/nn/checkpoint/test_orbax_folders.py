@@ -36,27 +36,71 @@ print(w, back["['layers'][1]['w']"].dtype, back["['four']"].tolist(), back["['st
 """
 
 
-@pytest.mark.interop
-def test_a_checkpoint_goes_through_orbax_and_back(tmp_path):
+FLIPS = """
+import sys
+from pathlib import Path
+
+import numpy as np
+import orbax.checkpoint as ocp
+from nn.checkpoint import CheckpointError, load, save
+
+folder = Path(sys.argv[1])
+rng = np.random.default_rng(0)
+state = {"w": rng.normal(size=(128, 128)).astype(np.float32)}
+save(folder / "ours", state, wait=True)
+told = {"orbax": [0, 0], "ours": [0, 0]}  # wrong, refused
+with ocp.StandardCheckpointer() as checkpointer:
+    checkpointer.save(folder / "orbax", state)
+    checkpointer.wait_until_finished()
+    restore = {
+        "orbax": lambda: checkpointer.restore(folder / "orbax", state),
+        "ours": lambda: load(folder / "ours", state),
+    }
+    for name in told:
+        files = [path for path in (folder / name).rglob("*") if path.is_file()]
+        data = max(files, key=lambda path: path.stat().st_size)
+        whole = data.read_bytes()
+        for _ in range(40):
+            changed = bytearray(whole)
+            changed[int(rng.integers(len(whole)))] ^= 1 << int(rng.integers(8))
+            data.write_bytes(changed)
+            try:
+                told[name][0] += not np.array_equal(restore[name]()["w"], state["w"])
+            except (CheckpointError if name == "ours" else Exception):
+                told[name][1] += 1
+print(told)
+"""
+
+
+def orbax(script, folder):
+    """Lines that a script prints where Orbax is."""
     try:
         python = find_interpreter("orbax")
     except EngineError as error:
         pytest.skip(str(error))
     ran = subprocess.run(
-        [python, "-c", THROUGH, str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
+        [python, "-c", script, str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert ran.returncode == 0, ran.stderr
-    refused, left_out, names, values = ran.stdout.splitlines()
+    return ran.stdout.splitlines()
+
+
+@pytest.mark.interop
+def test_a_checkpoint_goes_through_orbax_and_back(tmp_path):
+    refused, left_out, names, values = orbax(THROUGH, tmp_path)
     assert "has ['none'], ['name']. Set `leave_out`" in refused
     assert left_out == """["['none']", "['name']"]"""
     assert names == str(
         sorted(["['layers'][0]['w']", "['layers'][1]['w']", "['four']", "['step']"])
     )
     assert values == "[[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]] bfloat16 [1, -2] 5"
+
+
+@pytest.mark.interop
+def test_a_flipped_bit_comes_back_from_orbax_and_is_refused_by_us(tmp_path):
+    # Why the page says that damage on Orbax's side comes over.
+    (told,) = orbax(FLIPS, tmp_path)
+    assert told == "{'orbax': [40, 0], 'ours': [0, 40]}"
 
 
 def test_without_orbax_the_package_is_named(tmp_path, monkeypatch):
