@@ -13,7 +13,7 @@ where criteria before asked each kind alone. `remove_by_threshold` (one threshol
 Source: C. Zheng et al., "SAViT", NeurIPS 2022, and its release, of which the three formulas are. Theirs: first order
 left out of dL, worth by squared gradients of batches, shares by evolution. Ours: H is the whole sum (they sample pairs
 of layers and weigh by numbers of parameters), shares are searched on a grid, and curvature may be the empirical Fisher
-matrix, mean (v_i . dL/dg) (v_j . dL/dg), which unlike H is never negative. They train on after pruning; that is left to
+matrix (`fisher_curvature`), which unlike H is never negative. They train on after pruning; that is left to
 the caller.
 """
 
@@ -26,73 +26,73 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from nn._checks import check_at_least, check_choice, check_in_range
+from nn._checks import check_at_least, check_in_range
 
 Gates = dict[str, Array]
 Work = Callable[[dict[str, Any]], Any]
-CURVATURES = ("hessian", "fisher")
 
 
-def taylor_worth(
+def gate_slopes(
     loss: Callable[[Gates, Any], Float[Array, ""]], gates: Gates, batches: Any
-) -> dict[str, np.ndarray]:
-    """I_u of every unit.
+) -> Gates:
+    """dL / dg of every gate for every batch, along a first axis; meant to be called within `jit`.
 
     Args:
         loss: (gates, batch) -> loss.
         gates: Open gates of each kind, of any shape.
         batches: Pytree of arrays with the batches along a first axis; batches of one row give the Fisher information.
     """
-    squares = jax.jit(
-        lambda gates, batches: _mean(lambda b: _square(_slope(loss, gates, b)), batches)
-    )
-    return {kind: np.asarray(worth) for kind, worth in squares(gates, batches).items()}
+    return jax.lax.map(lambda batch: jax.grad(loss)(gates, batch), batches)
+
+
+def taylor_worth(slopes: Gates) -> Gates:
+    """I_u of every unit: mean square of its slopes.
+
+    Args:
+        slopes: See `gate_slopes`.
+    """
+    return {kind: jnp.square(slope).mean(axis=0) for kind, slope in slopes.items()}
+
+
+def fisher_curvature(slopes: Gates) -> Float[Array, "kinds kinds"]:
+    """Mean of products of the summed slopes of two kinds, which are taken in the order of their names.
+
+    Args:
+        slopes: See `gate_slopes`, of batches of one row.
+    """
+    sums = [slopes[kind].reshape(len(slopes[kind]), -1).sum(axis=-1) for kind in sorted(slopes)]
+    total = jnp.stack(sums, axis=-1)
+    return total.T @ total / len(total)
 
 
 def joint_curvature(
-    loss: Callable[[Gates, Any], Float[Array, ""]],
-    gates: Gates,
-    batches: Any,
-    curvature: str = "hessian",
-) -> Float[np.ndarray, "kinds kinds"]:
-    """H_ij in the order of `gates`.
+    loss: Callable[[Gates, Any], Float[Array, ""]], gates: Gates, batch: Any
+) -> Float[Array, "kinds kinds"]:
+    """H_ij, kinds in the order of their names; meant to be called within `jit`.
 
     Args:
         loss: (gates, batch) -> loss.
         gates: Open gates of each kind.
-        batches: Pytree of arrays with the batches along a first axis.
-        curvature: "hessian", or "fisher", for which batches of one row are meant.
-
-    Raises:
-        ValueError: If `curvature` is unknown.
+        batch: One batch.
     """
-    check_choice(curvature, "curvature", CURVATURES)
-    kinds = list(gates)
+    kinds = sorted(gates)
+    # All gates of a kind move alike: one row for each kind.
+    moves = {
+        kind: jnp.stack([jnp.full_like(gate, kind == other) for other in kinds])
+        for kind, gate in gates.items()
+    }
+    slope = jax.grad(lambda gates: loss(gates, batch))
 
-    # Sums of all gates of a kind, which move alike.
-    def along(tree):
-        return jnp.stack([tree[kind].sum() for kind in kinds])
+    def row(move):
+        turn = jax.jvp(slope, (gates,), (move,))[1]
+        return jnp.stack([turn[kind].sum() for kind in kinds])
 
-    def hessian(batch):
-        def row(kind):
-            move = {
-                k: (jnp.ones_like if k == kind else jnp.zeros_like)(g) for k, g in gates.items()
-            }
-            return along(jax.jvp(lambda g: _slope(loss, g, batch), (gates,), (move,))[1])
-
-        return jnp.stack([row(kind) for kind in kinds])
-
-    def fisher(batch):
-        total = along(_slope(loss, gates, batch))
-        return total[:, None] * total[None]
-
-    form = hessian if curvature == "hessian" else fisher
-    found = np.asarray(jax.jit(lambda batches: _mean(form, batches))(batches))
+    found = jax.vmap(row)(moves)
     return (found + found.T) / 2
 
 
 def joint_shares(
-    curvature: Float[np.ndarray, "kinds kinds"],
+    curvature: Float[np.ndarray | Array, "kinds kinds"],
     sizes: dict[str, int],
     work: Work,
     budget: float | int,
@@ -103,7 +103,7 @@ def joint_shares(
     """Shares of each kind to remove: the least 1/2 a H a within the budget; of equal ones those that leave most work.
 
     Args:
-        curvature: H_ij, kinds in the order of `sizes`.
+        curvature: H_ij, kinds in the order of their names; see `joint_curvature` and `fisher_curvature`.
         sizes: Units of each kind.
         work: {kind: units left} -> work; takes arrays.
         budget: Most work.
@@ -115,15 +115,15 @@ def joint_shares(
     """
     check_in_range(most, "most", 0, 1)
     check_at_least(steps, 1, "steps")
-    axis = np.linspace(0, most, steps + 1)
-    grid = np.array(list(itertools.product(axis, repeat=len(sizes))))
-    left = {kind: size - _removed(grid[:, i], size) for i, (kind, size) in enumerate(sizes.items())}
+    axis, kinds = np.linspace(0, most, steps + 1), sorted(sizes)
+    grid = np.array(list(itertools.product(axis, repeat=len(kinds))))
+    left = {kind: sizes[kind] - _removed(grid[:, i], sizes[kind]) for i, kind in enumerate(kinds)}
     needed = np.asarray(work(left), float)
     _check_budget(budget, float(needed.min()), float(needed.max()))
-    loss = np.einsum("si,ij,sj->s", grid, curvature, grid) / 2
+    loss = np.einsum("si,ij,sj->s", grid, np.asarray(curvature, float), grid) / 2
     fits = needed <= budget
     best = np.lexsort((-needed[fits], loss[fits]))[0]
-    return dict(zip(sizes, grid[fits][best].tolist(), strict=True))
+    return dict(zip(kinds, grid[fits][best].tolist(), strict=True))
 
 
 def equal_shares(
@@ -148,7 +148,7 @@ def equal_shares(
     return dict.fromkeys(sizes, float(axis[np.argmax(needed <= budget)]))
 
 
-def remove_shares(worth: dict[str, np.ndarray], shares: dict[str, float]) -> dict[str, np.ndarray]:
+def remove_shares(worth: dict[str, Any], shares: dict[str, float]) -> dict[str, np.ndarray]:
     """Gates with a share of each kind closed, those of least worth; of equal ones the later go.
 
     A kind is ranked over all its layers (rows) together; the best unit of a layer stays in any case.
@@ -161,7 +161,7 @@ def remove_shares(worth: dict[str, np.ndarray], shares: dict[str, float]) -> dic
         ValueError: If a share lies outside [0, 1].
     """
     gates = {}
-    for kind, values in worth.items():
+    for kind, values in _arrays(worth).items():
         check_in_range(shares[kind], f"shares[{kind!r}]", 0, 1)
         order = _order(values)
         gates[kind] = np.ones(values.shape)
@@ -170,7 +170,7 @@ def remove_shares(worth: dict[str, np.ndarray], shares: dict[str, float]) -> dic
 
 
 def remove_by_threshold(
-    worth: dict[str, np.ndarray], work: Work, budget: float | int, *, most: float = 0.9
+    worth: dict[str, Any], work: Work, budget: float | int, *, most: float = 0.9
 ) -> dict[str, np.ndarray]:
     """Gates closed from the least worth up, whatever the kind, until the work fits the budget.
 
@@ -183,7 +183,7 @@ def remove_by_threshold(
     Raises:
         ValueError: If the budget is below the work that is left at most.
     """
-    queue = []
+    queue, worth = [], _arrays(worth)
     for kind, values in worth.items():
         going = _order(values)[: int(_removed(most, values.size))]
         queue += [(float(values.reshape(-1)[unit]), kind, int(unit)) for unit in going]
@@ -198,16 +198,8 @@ def remove_by_threshold(
     return gates
 
 
-def _slope(loss, gates, batch):
-    return jax.grad(loss)(gates, batch)
-
-
-def _square(tree):
-    return jax.tree.map(jnp.square, tree)
-
-
-def _mean(measure, batches):
-    return jax.tree.map(lambda values: values.mean(axis=0), jax.lax.map(measure, batches))
+def _arrays(worth: dict[str, Any]) -> dict[str, np.ndarray]:
+    return {kind: np.asarray(values) for kind, values in worth.items()}
 
 
 def _removed(share, size: int):

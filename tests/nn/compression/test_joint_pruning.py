@@ -22,22 +22,29 @@ def _work(left):
     return left["a"] + left["b"]
 
 
-def test_worth_is_the_mean_square_of_the_gradient_by_the_gate():
-    found = pruning.taylor_worth(_loss, GATES, BATCHES)
+@pytest.fixture(scope="module")
+def slopes():
+    return pruning.gate_slopes(_loss, GATES, BATCHES)
+
+
+def _sums(m):
+    """Blocks of a matrix of five gates summed, in the order of names: "even" before "odd"."""
+    return [[m[3:, 3:].sum(), m[:3, 3:].sum()], [m[3:, :3].sum(), m[:3, :3].sum()]]
+
+
+def test_worth_is_the_mean_square_of_the_gradient_by_the_gate(slopes):
+    found = pruning.taylor_worth(slopes)
     expected = ((np.asarray(BATCHES) + A.sum(axis=1)) ** 2).mean(axis=0)
     np.testing.assert_allclose(found["odd"], expected[None, :3], rtol=1e-10)
     np.testing.assert_allclose(found["even"], expected[3:], rtol=1e-10)
 
 
-def test_curvature_is_summed_over_units_of_two_kinds():
-    found = pruning.joint_curvature(_loss, GATES, BATCHES)
-    sums = lambda m: [[m[:3, :3].sum(), m[:3, 3:].sum()], [m[3:, :3].sum(), m[3:, 3:].sum()]]  # noqa: E731
-    np.testing.assert_allclose(found, sums(A), rtol=1e-10)
-    slopes = np.asarray(BATCHES) + A.sum(axis=1)
-    fisher = pruning.joint_curvature(_loss, GATES, BATCHES, "fisher")
-    np.testing.assert_allclose(fisher, sums(slopes.T @ slopes / 3), rtol=1e-10)
-    with pytest.raises(ValueError, match="`curvature` must be one of hessian, fisher"):
-        pruning.joint_curvature(_loss, GATES, BATCHES, "flat")
+def test_curvature_is_summed_over_units_of_two_kinds(slopes):
+    found = pruning.joint_curvature(_loss, GATES, BATCHES[0])
+    np.testing.assert_allclose(found, _sums(A), rtol=1e-10)
+    single = np.asarray(BATCHES) + A.sum(axis=1)
+    fisher = pruning.fisher_curvature(slopes)
+    np.testing.assert_allclose(fisher, _sums(single.T @ single / 3), rtol=1e-10)
 
 
 @pytest.mark.parametrize(("between", "b"), [(0.0, 0.1), (-1.0, 0.15), (0.9, 0.025)])
