@@ -58,6 +58,7 @@ BENCHMARKS: dict[str, str] = {
     "bench_otoc": "experiments.benchmarks.bench_otoc",
     "bench_nmr": "experiments.benchmarks.bench_nmr",
     "bench_language_kernels": "experiments.benchmarks.bench_language_kernels",
+    "bench_compression": "experiments.benchmarks.bench_compression",
 }
 INTERFACE = (
     "CLAIM",

@@ -1,7 +1,8 @@
 """Fewer bits: formats of four and eight, blocks with scales, rounding that keeps the outputs; and fewer units.
 
 Reading order: `formats` (codes), `packing`, `blocks` (NVFP4, MXFP4, integers), `gptq`, `awq`, `four_bit` (a map that
-holds four bits); by themselves `novices` (fewer experts) and `joint_pruning` (units of several kinds).
+holds four bits), `activation_ranges`, `rptq` (activations), `bit_budget` (bits for each part); by themselves `novices`
+(fewer experts) and `joint_pruning` (units of several kinds).
 """
 
 # Order of dependency, which ruff would sort away.
