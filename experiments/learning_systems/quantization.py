@@ -12,22 +12,21 @@ from dataclasses import dataclass
 from functools import partial
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.data import corpora
 from experiments.harness.context import ALONE, Context, called
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, label, new_figure, style
+from experiments.learning_systems.map_inputs import encoder_inputs, paragraphs
 from nn.compression import awq, gptq, gram_matrix, output_error, to_int4, to_mxfp4, to_nvfp4
 from nn.compression.blocks import signal_to_noise_db
-from nn.layers import AbstractLinear, Dense, linear_maps, replace_linear
+from nn.layers import replace_linear
 from nn.models import load_encoder
-from nn.weights import MINILM, MINILM_TOKENIZER, open_packaged, read_tokenizer
+from nn.weights import MINILM, open_packaged
 
 CLAIM = "At 4.5 bits integers tie with NVFP4 or pass it by their scale rule; GPTQ saves what the inputs allow."
 PAPER_FIGURE = "E. Frantar et al., arXiv:2210.17323 (GPTQ); no figure compared"
@@ -146,30 +145,12 @@ def _toy(config: Config, exponent: float) -> dict[str, np.ndarray]:
     return {name: np.asarray(found) for name, found in errors.items()}
 
 
-class _Watched(AbstractLinear):
-    """A map that keeps what it is given; for eager use only."""
-
-    inner: Dense
-    seen: list = eqx.field(static=True)
-    n_in: int = eqx.field(static=True)
-    n_out: int = eqx.field(static=True)
-
-    def __call__(self, x, *, key=None):
-        self.seen.append(np.asarray(x).reshape(-1, self.n_in))
-        return self.inner(x, key=key)
-
-
-def _watch(seen: dict[str, list], name: str, linear: AbstractLinear) -> AbstractLinear:
-    assert isinstance(linear, Dense)
-    return _Watched(inner=linear, seen=seen[name], n_in=linear.n_in, n_out=linear.n_out)
-
-
 def _encoder(config: Config, context: Context) -> dict[str, np.ndarray]:
     """Each method on all maps of MiniLM: error of each map's output, and cosine of each other text's vector."""
     model = load_encoder(open_packaged(MINILM), heads=12)
-    tokens, counts = _texts(config)
+    tokens, counts = paragraphs(2 * config.n_texts, config.n_tokens)
     learn, judge = (slice(0, config.n_texts), slice(config.n_texts, None))
-    known = _inputs(model, tokens[learn], counts[learn])
+    known = encoder_inputs(model, tokens[learn], counts[learn])
     vectors = eqx.filter_jit(lambda model, t, c: model.text_vectors(t, c))
     exact = vectors(model, tokens[judge], counts[judge])
     results = {}
@@ -203,34 +184,6 @@ def _rounded(method: str, weight, inputs, gram, group: int):
         return gptq(weight, gram, group, ordered=method.endswith("ordered")).values().T
     quantise = to_nvfp4 if method.endswith("nvfp4") else partial(to_int4, block=group)
     return quantise(weight.T).values().T
-
-
-def _inputs(model, tokens, counts) -> list[dict[str, np.ndarray]]:
-    """What each map of each block is given by the calibration texts."""
-    places = model.positions[: tokens.shape[1]] + model.kinds[:1]
-    x = model.norm(model.words(tokens) + places[None])
-    arrays, rest = eqx.partition(model.blocks, eqx.is_array)
-    found = []
-    for layer in range(model.n_blocks):
-        block = eqx.combine(jax.tree.map(lambda a, layer=layer: a[layer], arrays), rest)
-        seen: dict[str, list] = {name: [] for name, _ in linear_maps(block)}
-        watched = replace_linear(block, partial(_watch, seen))
-        x = watched(x, counts)
-        found.append({name: np.concatenate(parts) for name, parts in seen.items()})
-    return found
-
-
-def _texts(config: Config):
-    """Tokens and which of them count, of paragraphs of the corpus that is there."""
-    name = "shakespeare" if corpora.available("shakespeare") else "python"
-    text = bytes(corpora.load_corpus(name).train).decode("utf-8", "ignore")
-    paragraphs = [part for part in text.split("\n\n") if len(part) > 200][: 2 * config.n_texts]
-    tokenizer = read_tokenizer(MINILM_TOKENIZER.find(), sha256=MINILM_TOKENIZER.sha256)
-    tokenizer.enable_truncation(config.n_tokens)
-    tokenizer.enable_padding(length=config.n_tokens)
-    coded = tokenizer.encode_batch(paragraphs)
-    tokens = jnp.asarray([c.ids for c in coded], jnp.int32)
-    return tokens, jnp.asarray([c.attention_mask for c in coded]).astype(bool)
 
 
 @style()

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.linalg import lapack
 
 from nn._checks import check_axis, check_choice, check_divides, check_finite, check_positive
 from nn.compression.blocks import BlockScaled, half_scale
@@ -53,8 +54,8 @@ def gptq(
         Codes and scales of W^T, (n_out, n_in): a group is a block along the last axis.
 
     Raises:
-        ValueError: If groups do not divide the inputs, `gram` does not fit, a value is not finite, `damping` is not
-            positive, or there is no such rule.
+        ValueError: If groups do not divide the inputs, `gram` does not fit or has negative eigenvalues, a value is not
+            finite, `damping` is not positive, or there is no such rule.
     """
     n_in, _ = weight.shape
     check_divides(group, n_in, "group", "n_in", "It counts inputs that share a scale.")
@@ -64,22 +65,38 @@ def gptq(
     check_finite(gram, "gram")
     check_positive(damping, "damping", hint="Inputs that never occur would have no inverse.")
     check_choice(rule, "rule", DIVISORS)
-    order = jnp.argsort(-jnp.diag(gram)) if ordered else jnp.arange(n_in)
-    factor = _inverse_factor(gram[order][:, order], damping)
-    start = _scales(weight, group, DIVISORS[rule]) if ordered else None
-    codes, scales = _round_all(
-        weight.astype(jnp.float32)[order], factor, start, order // group, group, DIVISORS[rule]
-    )
-    back = jnp.argsort(order)
-    return BlockScaled(codes[back].T, scales.T, None, group, True, 4 + 16 / group)
+    weight, divisor = weight.astype(jnp.float32), DIVISORS[rule]
+    if ordered:
+        order = jnp.argsort(-jnp.diag(gram))
+        factor = _inverse_factor(gram[order][:, order], damping)
+        start = _scales(weight, group, divisor)
+        codes, scales = _round_all(weight[order], factor, start, order // group, group, divisor)
+        codes = codes[jnp.argsort(order)]
+    else:
+        factor, groups = _inverse_factor(gram, damping), jnp.arange(n_in) // group
+        codes, scales = _round_all(weight, factor, None, groups, group, divisor)
+    return BlockScaled(codes.T, scales.T, None, group, True, 4 + 16 / group)
 
 
 def _inverse_factor(gram, damping: float) -> Float[Array, "n_in n_in"]:
-    """U of H^-1 = U^T U, on the host in double precision: the condition of H is that of the inputs squared."""
-    h = np.asarray(gram, float)
+    """U^T of H^-1 = U^T U, above its diagonal undefined.
+
+    On the host in double precision, for the condition of H is that of the inputs squared. With the inputs in reverse,
+    H = C C^T; put back, C is upper triangular and its inverse is U, so that H is never inverted, which would take
+    several times the operations.
+    """
+    h = np.asarray(gram)[::-1, ::-1].astype(float, order="C")
     mean = np.trace(h) / len(h)
-    h = h + damping * (mean if mean > 0 else 1.0) * np.eye(len(h))
-    return jnp.asarray(np.linalg.cholesky(np.linalg.inv(h)).T, jnp.float32)
+    h = h.T  # symmetric, and what LAPACK takes without a copy
+    np.einsum("ii->i", h)[:] += damping * (mean if mean > 0 else 1.0)
+    reverse, failed = lapack.dpotrf(h, lower=1, clean=0, overwrite_a=1)
+    if failed:
+        raise ValueError(
+            "`gram` must be positive semidefinite, X^T X / n of inputs, but with its damping "
+            f"pivot {failed} is not positive; raise `damping`."
+        )
+    inverse, _ = lapack.dtrtri(reverse, lower=1, overwrite_c=1)
+    return jnp.asarray(inverse.T[::-1, ::-1].astype(np.float32, order="C"))
 
 
 def _scales(weight, group: int, divisor: float):
@@ -97,6 +114,7 @@ def _round_all(weight, factor, start, group_of, group: int, divisor: float):
     """
     n_in = weight.shape[0]
     places = jnp.arange(n_in)
+    factor = factor.T
 
     def one_group(weight, first):
         rows = jax.lax.dynamic_slice_in_dim(weight, first, group)

@@ -88,9 +88,9 @@ def _product(task, arrays):
 
 
 def _dispatch(task, arrays):
+    from nn.layers import Dense
     from nn.layers.expert_dispatch import mix_by_capacity, mix_by_groups
     from nn.layers.feed_forward import SwiGLU
-    from nn.layers.linear import Dense
     from nn.layers.mixture import Routing, mix_by_loop
 
     experts = SwiGLU(*(Dense(arrays[name]) for name in ("gate", "up", "down")))

@@ -93,3 +93,9 @@ def test_what_does_not_fit_is_named(problem):
         gptq(weight.at[0, 0].set(jnp.nan), gram, 8)
     with pytest.raises(ValueError, match="`rule` must be one of amax/7, "):
         gptq(weight, gram, 8, rule="zero_point")
+
+
+def test_a_matrix_that_is_no_gram_matrix_is_named(problem):
+    weight, gram = problem
+    with pytest.raises(ValueError, match=r"`gram` must be positive semidefinite.*pivot 1 is not"):
+        gptq(weight, -gram, GROUP)
