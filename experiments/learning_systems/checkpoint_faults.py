@@ -31,7 +31,7 @@ from nn.checkpoint.timeline import timeline
 
 CLAIM = "No damaged byte of a checkpoint loads silently, and no kill or failure of the power costs the one before."
 PAPER_FIGURE = "B. Wan et al., arXiv:2407.20143 (ByteCheckpoint); no figure compared"
-EXPECTED_TIME = {"quick": "15 s", "laptop": "3 min", "paper": "20 min"}
+EXPECTED_TIME = {"quick": "15 s", "laptop": "5 min", "paper": "30 min"}
 TOLERANCES = {"located.byte": 0.1, "*.committed": 0.1, "unsynced.lost": 0.1, "*": 0.0}
 REFERENCES: tuple[Reference, ...] = ()
 

@@ -228,7 +228,7 @@ class _Silent(AbstractFiles):
         """Bytes of what is kept."""
         return len(self.get(name, 0, None))
 
-    def names(self) -> list[str]:
+    def names(self, folder: str = "") -> list[str]:
         """All names."""
         return sorted(self.kept)
 
@@ -244,7 +244,7 @@ class _Silent(AbstractFiles):
         """Itself."""
         return self
 
-    def clear(self) -> None:
+    def clear(self, folder: str = "") -> None:
         """Nothing is left behind."""
 
 

@@ -49,7 +49,9 @@ def writing(store: Store) -> Iterator[None]:
                 f"`path` must be free, but {store.location} holds a finished checkpoint. "
                 "Save to another path, or remove it first."
             )
-        store.clear()
+        # Not all that lies below: the path may be one that holds much else.
+        for folder in ("", "data"):
+            store.clear(folder)
         for name in store.names("data/"):
             if DATA.fullmatch(name):
                 store.remove(name)

@@ -45,8 +45,8 @@ class AbstractFiles(abc.ABC):
         """Number of bytes; FileNotFoundError where there is no such file."""
 
     @abc.abstractmethod
-    def names(self) -> list[str]:
-        """Names of all files."""
+    def names(self, folder: str = "") -> list[str]:
+        """Names of all files, or of those below a folder."""
 
     @abc.abstractmethod
     def remove(self, name: str) -> None:
@@ -61,8 +61,8 @@ class AbstractFiles(abc.ABC):
         """The files whose names begin with `name/`, without that."""
 
     @abc.abstractmethod
-    def clear(self) -> None:
-        """Removes what killed writers left of files that never were whole."""
+    def clear(self, folder: str = "") -> None:
+        """Removes what killed writers left in a folder, not below it, of files that never were whole."""
 
 
 class LocalFiles(AbstractFiles):
@@ -153,12 +153,12 @@ class LocalFiles(AbstractFiles):
             raise FileNotFoundError(errno.ENOENT, "is a folder, not a file", str(path))
         return path.stat().st_size
 
-    def names(self) -> list[str]:
+    def names(self, folder: str = "") -> list[str]:
         """As of `AbstractFiles`."""
         found = []
-        for folder, folders, files in os.walk(self.root):
+        for place, folders, files in os.walk(self._path(folder)):
             folders[:] = sorted(each for each in folders if not each.startswith("."))
-            inside = Path(folder).relative_to(self.root)
+            inside = Path(place).relative_to(self.root)
             found += [(inside / each).as_posix() for each in files if not each.startswith(".")]
         return sorted(found)
 
@@ -201,12 +201,10 @@ class LocalFiles(AbstractFiles):
         """As of `AbstractFiles`."""
         return LocalFiles(self._path(name), fsync=self._fsync, system=self._system)
 
-    def clear(self) -> None:
+    def clear(self, folder: str = "") -> None:
         """As of `AbstractFiles`."""
-        for folder, _, files in os.walk(self.root):
-            for each in files:
-                if each.startswith(".") and each.endswith(PART):
-                    self._system.unlink(Path(folder) / each)
+        for part in self._path(folder).glob(f".*{PART}"):
+            self._system.unlink(part)
 
     def _part(self, path: Path) -> Path:
         return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART}")

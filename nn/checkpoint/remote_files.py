@@ -123,12 +123,13 @@ class RemoteFiles(AbstractFiles):
             )
         return int(info["size"])
 
-    def names(self) -> list[str]:
+    def names(self, folder: str = "") -> list[str]:
         """As of `AbstractFiles`."""
         self.system.invalidate_cache()
         root = self._root.lstrip("/")
         inside = [
-            path.lstrip("/")[len(root) :].lstrip("/") for path in self.system.find(self._root)
+            path.lstrip("/")[len(root) :].lstrip("/")
+            for path in self.system.find(self._path(folder))
         ]
         return sorted(n for n in inside if not any(p.startswith(".") for p in n.split("/")))
 
@@ -157,13 +158,13 @@ class RemoteFiles(AbstractFiles):
         """As of `AbstractFiles`."""
         return RemoteFiles(self.system, self._path(name), self._protocol, block=self._block)
 
-    def clear(self) -> None:
+    def clear(self, folder: str = "") -> None:
         """As of `AbstractFiles`."""
         self.system.invalidate_cache()
-        for path in self.system.find(self._root):
+        for path in self.system.find(self._path(folder), maxdepth=1):
             last = path.rpartition("/")[2]
             if last.startswith(".") and last.endswith(PART):
                 self.system.rm_file(path)
 
     def _path(self, name: str) -> str:
-        return f"{self._root}/{name}"
+        return f"{self._root}/{name}".rstrip("/")

@@ -134,7 +134,8 @@ class Store:
 
     def names(self, prefix: str = "") -> list[str]:
         """Names of the files that begin with `prefix`, in order; what is still being written is not among them."""
-        found = self._try("list", "", lambda watch: self.files.names(), checked=True)
+        folder = prefix.rpartition("/")[0]
+        found = self._try("list", "", lambda watch: self.files.names(folder), checked=True)
         return [name for name in found if name.startswith(prefix)]
 
     def remove(self, name: str) -> None:
@@ -153,9 +154,9 @@ class Store:
         """
         return self._try("lock", name, lambda watch: self.files.hold(name, data))
 
-    def clear(self) -> None:
-        """Removes what killed writers left of files that never were whole."""
-        self._try("clear", "", lambda watch: self.files.clear(), checked=True)
+    def clear(self, folder: str = "") -> None:
+        """Removes what killed writers left in a folder, not below it, of files that never were whole."""
+        self._try("clear", folder, lambda watch: self.files.clear(folder), checked=True)
 
     def under(self, name: str) -> "Store":
         """The store of the files whose names begin with `name/`."""

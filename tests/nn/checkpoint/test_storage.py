@@ -50,7 +50,7 @@ class Failing(AbstractFiles):
         self._happen()
         return len(self.kept[name])
 
-    def names(self):
+    def names(self, folder=""):
         return sorted(self.kept)
 
     def remove(self, name):
@@ -63,7 +63,7 @@ class Failing(AbstractFiles):
     def under(self, name):
         return self
 
-    def clear(self):
+    def clear(self, folder=""):
         pass
 
 
@@ -220,6 +220,8 @@ def test_half_a_file_is_not_listed_and_can_be_cleared(tmp_path):
     (tmp_path / "data" / ".0.bin.1-ab.part").write_bytes(b"half")
     assert store.names() == []
     store.clear()
+    assert len(list(tmp_path.glob("**/*.part"))) == 1  # not below
+    store.clear("data")
     assert list(tmp_path.glob("**/*.part")) == []
 
 
