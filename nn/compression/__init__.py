@@ -1,8 +1,9 @@
-"""Fewer bits: formats of four and eight, blocks with scales, rounding that keeps the outputs; and fewer units.
+"""Fewer bits: formats of four and eight, blocks with scales, rounding that keeps the outputs; fewer units or tokens.
 
 Reading order: `formats` (codes), `packing`, `blocks` (NVFP4, MXFP4, integers), `gptq`, `awq`, `four_bit` (a map that
 holds four bits), `activation_ranges`, `rptq` (activations), `bit_budget` (bits for each part); by themselves `novices`
-(fewer experts) and `joint_pruning` (units of several kinds).
+(fewer experts), `joint_pruning` (units of several kinds), and fewer tokens of a picture: `pruned_prefill`,
+`token_rules`, `token_budgets`.
 """
 
 # Order of dependency, which ruff would sort away.

@@ -63,11 +63,13 @@ class Prefilled(NamedTuple):
         hidden: The text after the last layer; the model's norm and head come next.
         caches: One for each layer.
         kept: For each stage, which patches of the picture stayed, in their order.
+        weights: For each layer, the weight that the last token gives each token there, mean over heads.
     """
 
     hidden: Float[Array, "1 text width"]
     caches: tuple[TokenCache, ...]
     kept: tuple[Int[Array, " _"], ...]
+    weights: tuple[Float[Array, " _"], ...]
 
 
 def pruned_prefill(
@@ -97,7 +99,7 @@ def pruned_prefill(
     check_at_least(n_new, 0, "n_new")
     n_seen = x.shape[1]
     positions = jnp.arange(n_seen, dtype=jnp.int32)
-    last_image, caches, kept = first_image + n_image, [], []
+    last_image, caches, kept, looks = first_image + n_image, [], [], []
     weights = jnp.zeros(n_seen, x.dtype)
     for number, block in enumerate(body.blocks):
         for stage in (s for s in stages if s.layer == number):
@@ -112,7 +114,8 @@ def pruned_prefill(
             last_image = first_image + stage.keep
         x, keys, values, weights = _block(block, x, positions, positions)
         caches.append(_packed(keys, values, positions, n_new, n_seen))
-    return Prefilled(x[:, last_image:], tuple(caches), tuple(kept))
+        looks.append(weights)
+    return Prefilled(x[:, last_image:], tuple(caches), tuple(kept), tuple(looks))
 
 
 def masked_prefill(
