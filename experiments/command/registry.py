@@ -45,6 +45,7 @@ EXPERIMENTS: dict[str, str] = {
     "language_model": "experiments.learning_systems.language_model",
     "nesterov_ode": "experiments.learning_systems.nesterov_ode",
     "quantization": "experiments.learning_systems.quantization",
+    "activation_quantization": "experiments.learning_systems.activation_quantization",
     "mixture_of_experts": "experiments.learning_systems.mixture_of_experts",
     "attention_scaling": "experiments.learning_systems.attention_scaling",
     "gated_delta": "experiments.learning_systems.gated_delta",

@@ -82,46 +82,55 @@ def _one_token(x: Float[Array, " n_in"], weights, format: str) -> Float[Array, "
     parts = x.reshape(groups // together, together, chunks, 2, half)
 
     def products(total, x, codes):
-        """Adds x c of a chunk, straight-line: codes (half, n_out)."""
+        """Adds x c of a chunk, straight-line."""
         low, high = x
         if format == "int4":
             # b = 16 high + low: x_high / 16 in front of b saves the shift that would single out `high`.
             high = high / 16
-            first, second, low = codes & 0xF, codes, low - high
+            first, second, low = codes[0] & 0xF, codes[0], low - high
         else:
             first, second = codes
         for row in range(half):
             total = total + low[row] * _number(first[row]) + high[row] * _number(second[row])
         return total
 
-    def chunk(total, operands):
-        x, packed = operands
-        keep = lambda total, *_: total  # noqa: E731
-        codes = packed if format == "int4" else (_doubled(packed & 0xF), _doubled(packed >> 4))
-        return jax.lax.cond((x != 0).any(), products, keep, total, x, codes), None
+    def start_of(x, zero_points):
+        if format != "int4":
+            return jnp.zeros(n_out, jnp.float32)
+        zero = jnp.float32(8) if zero_points is None else _zero(zero_points)
+        return -x.sum() * jnp.broadcast_to(zero, n_out)
 
-    def one_group(total, x, packed, scales, zero_points):
-        if format == "int4":
-            zero = jnp.float32(8) if zero_points is None else _zero(zero_points)
-            own = -x.sum() * jnp.broadcast_to(zero, n_out)
-        else:
-            own = jnp.zeros(n_out, jnp.float32)
-        # A scan of one step would be a loop all the same.
-        whole = (
-            chunk(own, (x[0], packed[0])) if chunks == 1 else jax.lax.scan(chunk, own, (x, packed))
-        )
-        return total + whole[0] * _decoded(scales, format)
+    def decoded(packed):
+        # Before the branch: E2M1 codes are worked on as bytes, 64 at once.
+        return (packed,) if format == "int4" else (_doubled(packed & 0xF), _doubled(packed >> 4))
+
+    def groups_of_one_chunk(total, x, codes, scales, zero_points):
+        for i in range(together):
+            zero = None if zero_points is None else zero_points[i]
+            own = products(start_of(x[i], zero), x[i, 0], [part[i, 0] for part in codes])
+            total = total + own * _decoded(scales[i], format)
+        return total
+
+    def chunk(own, operands):
+        x, packed = operands
+        return jax.lax.cond((x != 0).any(), products, _kept, own, x, decoded(packed)), None
 
     @jax.checkpoint
     def turn(total, operands):
         x, (packed, scales, zero_points) = operands
-        for i in range(together):
-            zero = None if zero_points is None else zero_points[i]
-            total = one_group(total, x[i], packed[i], scales[i], zero)
-        return total, None
+        if chunks == 1:
+            work = (total, x, decoded(packed), scales, zero_points)
+            return jax.lax.cond((x != 0).any(), groups_of_one_chunk, _kept, *work), None
+        zero = None if zero_points is None else zero_points[0]
+        own, _ = jax.lax.scan(chunk, start_of(x[0], zero), (x[0], packed[0]))
+        return total + own * _decoded(scales[0], format), None
 
     operands = (parts, _turns(weights, together))
     return jax.lax.scan(turn, jnp.zeros(n_out, jnp.float32), operands)[0]
+
+
+def _kept(total, *_) -> Float[Array, " n_out"]:
+    return total
 
 
 def _turns(weights, together: int):

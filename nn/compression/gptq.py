@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 
 from nn._checks import check_axis, check_choice, check_divides, check_finite, check_positive
 from nn.compression.blocks import BlockScaled, half_scale
@@ -89,13 +89,14 @@ def _inverse_factor(gram, damping: float) -> Float[Array, "n_in n_in"]:
     mean = np.trace(h) / len(h)
     h = h.T  # symmetric, and what LAPACK takes without a copy
     np.einsum("ii->i", h)[:] += damping * (mean if mean > 0 else 1.0)
-    reverse, failed = lapack.dpotrf(h, lower=1, clean=0, overwrite_a=1)
+    potrf, trtri = get_lapack_funcs(("potrf", "trtri"), (h,))
+    reverse, failed = potrf(h, lower=1, clean=0, overwrite_a=1)
     if failed:
         raise ValueError(
             "`gram` must be positive semidefinite, X^T X / n of inputs, but with its damping "
             f"pivot {failed} is not positive; raise `damping`."
         )
-    inverse, _ = lapack.dtrtri(reverse, lower=1, overwrite_c=1)
+    inverse, _ = trtri(reverse, lower=1, overwrite_c=1)
     return jnp.asarray(inverse.T[::-1, ::-1].astype(np.float32, order="C"))
 
 
