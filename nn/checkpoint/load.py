@@ -10,6 +10,7 @@ from jax.sharding import NamedSharding
 
 from nn._checks import check_at_least, check_choice
 from nn.checkpoint.boxes import Box, box_of, whole
+from nn.checkpoint.buckets import BucketTensor
 from nn.checkpoint.commit import read_manifest
 from nn.checkpoint.exchange import FlatShares, copied_axes, reading_sharding, spread
 from nn.checkpoint.manifest import Tensor
@@ -90,6 +91,9 @@ def load(
         for path, place in matched.tensors.items()
     }
     leaves |= source.bring(wishes)
+    for path, bucket in taken.buckets.items():
+        read = {name: leaves[f"{path}[{name!r}]"] for name, _ in bucket.tensors}
+        leaves[path] = bucket.joined(read)
     return taken.rebuild(leaves)
 
 
@@ -127,7 +131,18 @@ def _wish(leaf: Any, tensor: Tensor, exchange: str) -> Wish:
     if isinstance(leaf, np.ndarray | np.generic):
         scalar = isinstance(leaf, np.generic)
         return [whole(shape)], lambda read: _cast(_only(read), dtype)[() if scalar else ...]
+    if isinstance(leaf, BucketTensor):
+        return _boxes_of(leaf), lambda read: _all_cast(read, dtype)
     return _of_jax(leaf, shape, dtype, exchange)
+
+
+def _boxes_of(leaf: BucketTensor) -> list[Box]:
+    """Boxes of a tensor in a bucket on the devices of this process."""
+    sharding = leaf.flat.sharding
+    if sharding is None:
+        return list(leaf.boxes((slice(None),)))
+    indices = sharding.addressable_devices_indices_map(tuple(leaf.flat.shape))
+    return [box for index in indices.values() if index for box in leaf.boxes(index)]
 
 
 def _of_jax(leaf: Any, shape: tuple[int, ...], dtype: np.dtype, exchange: str) -> Wish:

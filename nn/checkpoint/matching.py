@@ -11,11 +11,14 @@ import jax
 import numpy as np
 
 from nn._checks import check_choice
+from nn.checkpoint.buckets import BucketTensor
 from nn.checkpoint.manifest import Manifest, Tensor
 from nn.checkpoint.tree import Leaves, describe, dtype_name, key_dtype, kind_of
 
 PARTIAL = ("none", "extra", "missing", "both")
 
+# Leaves that cannot stay as they are: without data, or a part of another leaf.
+_HOLLOW = (jax.ShapeDtypeStruct, BucketTensor)
 _NAMES = {
     "array": "an array",
     "key": "random keys",
@@ -85,7 +88,7 @@ def match(
         where = path if place == path else f"{path} (here {place})"
         there = stored.get(place)
         if there is None:
-            if partial in ("missing", "both") and not isinstance(leaf, jax.ShapeDtypeStruct):
+            if partial in ("missing", "both") and not isinstance(leaf, _HOLLOW):
                 found.kept.append(path)
             elif kind != "static" or check_static:
                 wrong.append(f"{where} is missing in the checkpoint")
@@ -172,7 +175,7 @@ def _tensor(
         )
     if tuple(leaf.shape) != shape:
         wrong.append(f"{where} has shape {tuple(leaf.shape)}, but {shape} in the checkpoint")
-    elif not isinstance(leaf, np.ndarray | np.generic) and leaf.sharding is not None:
+    elif isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) and leaf.sharding is not None:
         try:
             leaf.sharding.shard_shape(shape)
         except ValueError as error:

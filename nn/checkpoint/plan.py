@@ -23,6 +23,7 @@ import numpy as np
 
 from nn._checks import check_at_least
 from nn.checkpoint.boxes import Box, box_of, intersection, pieces, runs, whole
+from nn.checkpoint.buckets import FlatSharding
 from nn.checkpoint.manifest import Tensor
 from nn.checkpoint.tree import dtype_of
 
@@ -35,7 +36,8 @@ class Spec:
         path: Its key path.
         shape: Global shape.
         item_bytes: Bytes of an element.
-        sharding: Sharding of JAX; None for an array in the memory of the host, which the first process writes.
+        sharding: Sharding of JAX, or that of a tensor in a bucket; None for an array in the memory of the host, which
+            the first process writes.
     """
 
     path: str
@@ -80,6 +82,7 @@ def worst_fit(
 ) -> tuple[list[int], list[int]]:
     """Puts each item, the largest first, into the least filled of the bins that it may go into.
 
+    Those with the fewest bins to choose from go before others, which then make up for what they leave uneven.
     Ties go to the bin of the lowest number, so that all processes find the same.
 
     Returns:
@@ -88,7 +91,7 @@ def worst_fit(
     loads, places = [0] * n_bins, [0] * len(sizes)
     # Most items may go anywhere within one of few groups of bins: a heap for each group, its entries checked for age.
     heaps: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-    for item in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
+    for item in sorted(range(len(sizes)), key=lambda i: (len(candidates[i]), -sizes[i], i)):
         group = tuple(candidates[item])
         heap = heaps.get(group)
         if heap is None:
@@ -133,9 +136,15 @@ def holders(shape: tuple[int, ...], sharding: Any) -> dict[Box, tuple[int, ...]]
     """The distinct boxes of a sharding, and the processes that hold each, in order."""
     if sharding is None:
         return {whole(shape): (0,)}
+    if isinstance(sharding, FlatSharding):
+        boxes_of = sharding.boxes_of_devices(shape)
+    else:
+        indices = sharding.devices_indices_map(shape)
+        boxes_of = {device: (box_of(index, shape),) for device, index in indices.items()}
     found: dict[Box, set[int]] = {}
-    for device, index in sharding.devices_indices_map(shape).items():
-        found.setdefault(box_of(index, shape), set()).add(device.process_index)
+    for device, boxes in boxes_of.items():
+        for box in boxes:
+            found.setdefault(box, set()).add(device.process_index)
     return {box: tuple(sorted(processes)) for box, processes in found.items()}
 
 
@@ -188,10 +197,10 @@ def plan_load(
     for path, boxes in wanted.items():
         tensor = tensors[path]
         item = dtype_of(tensor.dtype).itemsize
-        starts = np.array([chunk.offsets for chunk in tensor.chunks]).reshape(
-            len(tensor.chunks), -1
-        )
-        stops = starts + np.array([chunk.lengths for chunk in tensor.chunks]).reshape(starts.shape)
+        many = (len(tensor.chunks), len(tensor.shape))
+        starts = np.array([chunk.offsets for chunk in tensor.chunks], int).reshape(many)
+        lengths = np.array([chunk.lengths for chunk in tensor.chunks], int).reshape(many)
+        stops = starts + lengths
         taken: set[int] = set()
         for box in dict.fromkeys(boxes):
             if box.size == 0:

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from nn._checks import check_at_least, check_choice, is_concrete
+from nn.checkpoint.buckets import BucketTensor
 from nn.checkpoint.commit import commit_manifest, writing
 from nn.checkpoint.coordination import Processes, all_processes
 from nn.checkpoint.manifest import Chunk, DataFile, Manifest, Tensor
@@ -188,7 +189,7 @@ def _specs(arrays: Mapping[str, Any]) -> list[Spec]:
             path,
             tuple(array.shape),
             array.dtype.itemsize,
-            array.sharding if isinstance(array, jax.Array) else None,
+            None if isinstance(array, np.ndarray) else array.sharding,
         )
         for path, array in arrays.items()
     ]
@@ -200,9 +201,10 @@ def _sorted(taken: Leaves, step: int | None) -> tuple[dict[str, Any], Manifest]:
     draft = Manifest(step, {}, {}, dict(taken.static), ())
     for path, leaf in taken.leaves.items():
         kind = kind_of(leaf, path)
-        if isinstance(leaf, jax.ShapeDtypeStruct):
+        data: Any = leaf.flat if isinstance(leaf, BucketTensor) else leaf
+        if isinstance(data, jax.ShapeDtypeStruct):
             raise TypeError(f"leaf {path} must be an array, but is a shape and dtype without data.")
-        if not is_concrete(leaf):
+        if not is_concrete(data):
             raise TypeError(f"leaf {path} must be an array, but is traced. Save outside of `jit`.")
         if kind == "static":
             draft.static[path] = describe(leaf)
@@ -212,8 +214,8 @@ def _sorted(taken: Leaves, step: int | None) -> tuple[dict[str, Any], Manifest]:
             details = {} if (text := sharding_text(leaf)) is None else {"sharding": text}
             if kind == "key":
                 details["implementation"] = key_implementation(leaf)
-                leaf = jax.random.key_data(leaf)
-            arrays[path] = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+                leaf = jax.random.key_data(data)
+            arrays[path] = np.asarray(leaf) if isinstance(leaf, np.generic) else leaf
             draft.tensors[path] = Tensor(
                 dtype_name(leaf.dtype), tuple(leaf.shape), (), kind, details
             )

@@ -21,6 +21,7 @@ import numpy as np
 
 from nn._checks import check_choice
 from nn.checkpoint.boxes import Box, box_of, whole
+from nn.checkpoint.buckets import BucketTensor
 from nn.checkpoint.plan import Part
 
 KINDS = ("auto", "views", "copies", "pinned")
@@ -45,6 +46,9 @@ def take_snapshot(arrays: Mapping[str, Any], parts: Iterable[Part], kind: str = 
     found: Shards = {}
     for path, shard in dict.fromkeys((part.path, part.shard) for part in parts):
         array = arrays[path]
+        if isinstance(array, BucketTensor):
+            found[path, shard] = _of_bucket(array, shard, kind)
+            continue
         if not isinstance(array, jax.Array):
             found[path, shard] = _in_c_order(np.array(array, copy=True))
             continue
@@ -64,6 +68,16 @@ def take_snapshot(arrays: Mapping[str, Any], parts: Iterable[Part], kind: str = 
     if kind == "auto":
         kind = "views" if on_host else "pinned"
     return _taken(found, kind, on_host)
+
+
+def _of_bucket(tensor: BucketTensor, box: Box, kind: str) -> np.ndarray:
+    """A box of a tensor in a bucket: a view of the first share that holds it; off the CPU a copy, made at once."""
+    for shard in tensor.flat.addressable_shards:
+        first = tensor.boxes(shard.index).get(box)
+        if first is not None:
+            data = np.array(shard.data, copy=True) if kind == "copies" else np.asarray(shard.data)
+            return data[first : first + box.size].reshape(box.lengths)
+    raise AssertionError(f"no device of this process holds {box}")
 
 
 def _is_cut(array: jax.Array) -> bool:

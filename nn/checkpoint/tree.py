@@ -26,7 +26,10 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 
+from nn.checkpoint.buckets import Bucket, BucketTensor
+
 _VALUES = {kind.__name__: kind for kind in (bool, int, float, complex, str, bytes, type(None))}
+_ARRAYS = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct, BucketTensor)
 _CODE = (type, types.ModuleType, np.dtype, enum.Enum, functools.partial)
 
 
@@ -38,15 +41,19 @@ class Leaves:
         leaves: Leaves by key path, in the order of the tree.
         static: Descriptions of static fields by key path; those of static leaves are not among them.
         treedef: Structure that puts the leaves together again.
+        paths: Key paths of the leaves of the tree itself, in their order.
+        buckets: Buckets by key path; in `leaves` are their tensors.
     """
 
     leaves: dict[str, Any]
     static: dict[str, str]
     treedef: Any
+    paths: tuple[str, ...]
+    buckets: dict[str, Bucket]
 
     def rebuild(self, leaves: Mapping[str, Any]) -> Any:
-        """The tree with other leaves in place of its own; one for every path."""
-        return jax.tree_util.tree_unflatten(self.treedef, [leaves[path] for path in self.leaves])
+        """The tree with other leaves in place of its own; a bucket is one of them."""
+        return jax.tree_util.tree_unflatten(self.treedef, [leaves[path] for path in self.paths])
 
 
 def take_apart(tree: Any) -> Leaves:
@@ -55,13 +62,34 @@ def take_apart(tree: Any) -> Leaves:
     Raises:
         ValueError: If two leaves have the same path, as keys of an own class with equal texts would.
     """
-    found, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: x is None)
-    leaves = {jax.tree_util.keystr(path): leaf for path, leaf in found}
-    if len(leaves) < len(found):
-        names = [jax.tree_util.keystr(path) for path, _ in found]
+    found, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_leaf)
+    named = [(jax.tree_util.keystr(path), leaf) for path, leaf in found]
+    paths = tuple(path for path, _ in named)
+    buckets = {path: leaf for path, leaf in named if isinstance(leaf, Bucket)}
+    named = [pair for path, leaf in named for pair in _unpacked(path, leaf)]
+    leaves = dict(named)
+    if len(leaves) < len(named):
+        names = [path for path, _ in named]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"`state` must name each leaf once, but two are at {twice}.")
-    return Leaves(leaves, _static_fields(tree), treedef)
+    return Leaves(leaves, _static_fields(tree), treedef, paths, buckets)
+
+
+def _is_leaf(node: Any) -> bool:
+    return node is None or isinstance(node, Bucket)
+
+
+def _unpacked(path: str, leaf: Any) -> list[tuple[str, Any]]:
+    """A bucket as its tensors, named as those of a dictionary."""
+    if not isinstance(leaf, Bucket):
+        return [(path, leaf)]
+    if isinstance(leaf.flat, np.ndarray):
+        return [(f"{path}[{name!r}]", array) for name, array in leaf.split().items()]
+    starts = leaf.starts()
+    return [
+        (f"{path}[{name!r}]", BucketTensor(leaf.flat, shape, starts[name]))
+        for name, shape in leaf.tensors
+    ]
 
 
 def kind_of(leaf: Any, path: str = "") -> str:
@@ -70,7 +98,7 @@ def kind_of(leaf: Any, path: str = "") -> str:
     Raises:
         TypeError: If it is none of them, naming its path.
     """
-    if isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct):
+    if isinstance(leaf, _ARRAYS):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return "key"
         if _is_stored(leaf.dtype):
@@ -157,6 +185,8 @@ def key_implementation(keys: Any) -> str:
 
 def sharding_text(leaf: Any) -> str | None:
     """What a manifest says of a sharding, for readers: axes of the mesh and which of them cut which axis."""
+    if isinstance(leaf, BucketTensor):
+        return f"elements {leaf.start} on of a flat bucket of {leaf.flat.shape[0]}, {sharding_text(leaf.flat)}"
     sharding = leaf.sharding if isinstance(leaf, jax.Array) else None
     if not isinstance(sharding, jax.sharding.NamedSharding):
         return None
@@ -172,6 +202,8 @@ def _static_fields(tree: Any) -> dict[str, str]:
         children = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda x: x is not node)[0]
         if len(children) == 1 and not children[0][0]:
             return  # a leaf
+        if isinstance(node, Bucket):
+            return
         if dataclasses.is_dataclass(node) and not isinstance(node, type):
             for field in dataclasses.fields(node):
                 if field.metadata.get("static"):

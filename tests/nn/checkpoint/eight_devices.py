@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from nn.checkpoint.buckets import make_bucket
 from nn.checkpoint.files import LocalFiles
 from nn.checkpoint.load import load
 from nn.checkpoint.plan import balance
@@ -157,6 +158,34 @@ def partial_reads():
     return [files.n_bytes(), array.nbytes, files.twice(), equal]
 
 
+def buckets():
+    """A bucket over four shares, saved, and loaded over all other numbers of them and in another order."""
+    tensors = {
+        "w": jnp.arange(105.0).reshape(5, 7, 3),
+        "b": jnp.arange(105.0, 113.0),
+        "v": jnp.arange(113.0, 162.0).reshape(7, 7),
+    }
+
+    def over(n_shares, order):
+        sharding = NamedSharding(Mesh(np.array(jax.devices()[:n_shares]), ("a",)), P("a"))
+        named = {name: tensors[name] for name in order}
+        return make_bucket(named, n_shares=n_shares, sharding=sharding)
+
+    handle = save(ROOT / "bucket", {"mu": over(4, "wbv")}, fsync=False, wait=True)
+    wrong = [sum(handle.plan.loads) - 162 * tensors["w"].dtype.itemsize]
+    for n_shares, order in itertools.product((1, 2, 4, 8), ("wbv", "vwb")):
+        expected = over(n_shares, order)
+        files = Counting(ROOT / "bucket")
+        empty = jax.tree.map(jnp.zeros_like, expected)
+        got = load(Store(files), {"mu": empty}, verify=False)["mu"]
+        differs = same({"flat": got.flat}, {"flat": expected.flat})
+        if differs or files.twice() or files.n_bytes() != sum(handle.plan.loads):
+            wrong.append([n_shares, order, differs, files.n_bytes()])
+    whole = load(ROOT / "bucket", {"mu": tensors})["mu"]
+    wrong += [name for name in tensors if bits(whole[name]) != bits(tensors[name])]
+    return wrong
+
+
 def refused():
     """A shape that the sharding does not divide."""
     mesh = Mesh(np.array(jax.devices()), ("a",))
@@ -203,6 +232,7 @@ print(
             "pairs": all_pairs(),
             "between": between_devices(),
             "part": partial_reads(),
+            "buckets": buckets(),
             "refused": refused(),
             "writers": writers_of_devices(),
         }

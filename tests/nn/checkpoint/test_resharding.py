@@ -51,6 +51,10 @@ def test_only_what_is_wanted_is_read(found):
     assert found["part"] == [2048, 2048, False, True]
 
 
+def test_a_bucket_of_irregular_shares_is_loaded_into_any_other_split(found):
+    assert found["buckets"] == [0]
+
+
 def test_a_shape_that_the_sharding_does_not_divide_is_named(found):
     assert found["refused"].startswith("`target` does not fit the checkpoint: ['x'] has shape (6,)")
 
