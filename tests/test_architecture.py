@@ -29,6 +29,13 @@ TESTED_ELSEWHERE = {
     "experiments/command/provenance.py": "test_runner.py checks the record",
     "experiments/learning_systems/checkpoint_faults_figure.py": "test_checkpoint_faults.py draws it",
     "experiments/forward_mode/reciprocity_audit_core.py": "test_reciprocity_audit.py runs the chip family",
+    "experiments/echoes/hamiltonian_learning_figure.py": "test_hamiltonian_learning.py draws it",
+    "experiments/forward_mode/ffm_depth_figure.py": "test_ffm_depth.py draws it",
+    "experiments/molecules/nmr_circuits_figure.py": "test_nmr_circuits.py draws it",
+    "experiments/molecules/nmr_mitigation_figure.py": "test_nmr_mitigation.py draws it",
+    "experiments/photonic_chips/exceptional_point_figure.py": "test_exceptional_point.py draws it",
+    "experiments/scattering/ffm_hidden_object_figure.py": "test_ffm_hidden_object.py draws it",
+    "experiments/forward_mode/ffm_weak_light_figure.py": "test_ffm_weak_light.py draws it",
     "experiments/photonic_chips/ffm_chip_figure.py": "test_ffm_chip.py draws the figure",
     "experiments/benchmarks/peers": "test_bench_propagation.py runs them as processes",
 }

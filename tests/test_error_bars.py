@@ -76,7 +76,7 @@ NO_ERROR = {
         (
             "photonic_chips.ffm_chip_figure._band", "forward_mode.ffm_gap.plot", "forward_mode.ffm_methods.plot",
             "forward_mode.ffm_single_layer.plot", "forward_mode.ffm_weak_light.plot",
-            "echoes.hamiltonian_learning._draw_cost", "echoes.random_circuit_sampling.plot",
+            "echoes.hamiltonian_learning_figure.draw_cost", "echoes.random_circuit_sampling.plot",
         ),
         "a band in a figure; the metrics have errors of their own",
     ),

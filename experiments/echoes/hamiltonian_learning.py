@@ -28,14 +28,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.echoes.hamiltonian_learning_figure import (
+    CORRELATORS,
+    NAMES,
+    draw_cost,
+    draw_estimates,
+    draw_widths,
+)
 from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least, rising, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
-from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
+from experiments.harness.plotting import new_figure, style
 from quantum.circuits import (
     DEFAULT_ORDER,
     Circuit,
@@ -67,9 +73,6 @@ PAPER_FIGURE = (
 EXPECTED_TIME = {"quick": "15 s", "laptop": "2 min", "paper": "hours on an accelerator"}
 TOLERANCES = {"phase.*": 0.1, "width.*": 0.05, "half_width.*": 0.1, "error.*": 0.5, "found.*": 1.0}
 TOLERANCES |= {"slope.*": 0.02, "wider.toc.*": 20.0, "wider.otoc.*": 0.5}
-# Order of the correlator; 0 is the TOC.
-CORRELATORS = {"toc": 0, "otoc": 1, "otoc2": 2}
-NAMES = {"toc": "TOC", "otoc": "OTOC", "otoc2": "OTOC(2)"}
 N_STARTS = 6  # lowest points of the grid that a search starts from
 N_REFITS = 60
 # Below this rms slope a correlator of the chosen depth does not feel the phase.
@@ -300,63 +303,8 @@ def plot(outcome: Outcome) -> Figure:
     deepest = max(c for c in config.n_cycles if any(k.endswith(f"t{c}") for k in outcome.arrays))
     figure = new_figure(columns=2, height=4.6)
     top, bottom = figure.subplots(2, 2)
-    _draw_cost(top[0], outcome, deepest, "cost")
-    _draw_cost(top[1], outcome, deepest, "noiseless")
-    _draw_widths(bottom[0], outcome)
-    _draw_estimates(bottom[1], outcome, deepest)
+    draw_cost(top[0], outcome, deepest, "cost")
+    draw_cost(top[1], outcome, deepest, "noiseless")
+    draw_widths(bottom[0], outcome)
+    draw_estimates(bottom[1], outcome, deepest)
     return figure
-
-
-def _draw_cost(axes: Axes, outcome: Outcome, cycles: int, kind: str) -> None:
-    config, x = outcome.config, outcome.arrays["phases"] / np.pi
-    for name, color in zip(CORRELATORS, PALETTE, strict=False):
-        rows = outcome.arrays.get(f"{kind}.{name}.t{cycles}")
-        if rows is None:
-            continue
-        shown = rows / rows[:, :-1].mean(axis=1, keepdims=True) if kind == "noiseless" else rows
-        mean = shown.mean(axis=0)
-        error = shown.std(axis=0, ddof=1) / np.sqrt(len(shown))
-        axes.plot(x, mean, color=color, label=NAMES[name])
-        axes.fill_between(x, np.maximum(mean - error, 1e-12), mean + error, color=color, alpha=0.25, lw=0)  # fmt: skip
-    axes.axvline(config.phase_over_pi, color=GREY, ls="--", lw=0.9)
-    axes.set_xlabel(label("Phase ξ / π"))
-    if kind == "cost":
-        axes.axhline(1 / config.shots, color=GREY, ls=":", lw=0.9)
-        axes.annotate("1 / shots", (0, 1 / config.shots), (2, 2), textcoords="offset points",
-                      fontsize=6, color=GREY)  # fmt: skip
-        axes.set(yscale="log", ylabel="Mean squared error, with shots", xlim=(0, 2))
-        axes.set_title(f"{config.layout().lattice.n_qubits} qubits, {cycles} cycles")
-        axes.legend()
-    else:
-        near = config.phase_over_pi
-        axes.set(xlim=(near - 0.5, near + 0.5), ylim=(0, 2), ylabel="Noiseless cost over its mean")
-
-
-def _draw_widths(axes: Axes, outcome: Outcome) -> None:
-    for name, color in zip(CORRELATORS, PALETTE, strict=False):
-        for kind, line, mark in (("width", "-", "o"), ("error", "none", "x")):
-            found = [
-                (t, outcome.metrics.get(f"{kind}.{name}.t{t}")) for t in outcome.config.n_cycles
-            ]
-            points = [(t, m.value, m.stderr) for t, m in found if m is not None]
-            if points:
-                axes.errorbar(*zip(*points, strict=True), fmt=mark, ls=line, color=color,
-                              label=NAMES[name] if kind == "width" else None)  # fmt: skip
-    axes.plot([], [], "o-", color=GREY, label="Cramér-Rao")
-    axes.plot([], [], "x", color=GREY, label="rms distance")
-    axes.set(yscale="log", xlabel="Cycles", ylabel="Error of ξ / π, one set")
-    axes.set_xticks(outcome.config.n_cycles)
-    axes.legend(fontsize=6)
-
-
-def _draw_estimates(axes: Axes, outcome: Outcome, cycles: int) -> None:
-    for row, (name, color) in enumerate(zip(CORRELATORS, PALETTE, strict=False)):
-        values = outcome.arrays.get(f"estimate.{name}.t{cycles}")
-        if values is None:
-            continue
-        bars = np.minimum(outcome.arrays[f"width.{name}.t{cycles}"] / np.pi, 2)
-        shift = row + np.linspace(-0.3, 0.3, len(values))
-        axes.errorbar(shift, values / np.pi, bars, fmt="o", ms=3, color=color)
-    axes.axhline(outcome.config.phase_over_pi, color=GREY, ls="--", lw=0.9)
-    axes.set_xticks(range(len(NAMES)), list(NAMES.values()))
-    axes.set(ylabel="Learned ξ / π, each set", ylim=(0, 2), xlim=(-0.5, 2.5))

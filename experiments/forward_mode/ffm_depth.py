@@ -39,12 +39,13 @@ from matplotlib.figure import Figure
 
 from experiments.data import datasets
 from experiments.data.tasks import shared_task
+from experiments.forward_mode.ffm_depth_figure import COLORS, METHODS, plot_accuracy, plot_pictures
 from experiments.forward_mode.panel import Optics, accuracy, draw_bench, train
 from experiments.harness.context import ALONE, Arrays, Context, stacked
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
-from experiments.harness.plotting import GREY, PALETTE, label, new_figure
+from experiments.harness.plotting import label, new_figure
 from optics.hardware import Imperfections
 from optics.learning.passes import measure_data_pass
 from optics.learning.rules import ForwardMode, InSilico
@@ -55,7 +56,6 @@ PAPER_FIGURE = "Z. Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07
 EXPECTED_TIME = {"quick": "20 s", "tour": "3 min", "laptop": "20 min", "paper": "hours on a GPU"}
 # The quick run has few steps and 128 test images on one bench: another machine's rounding may move it by many of them.
 TOLERANCES = {"accuracy*": 20.0, "loss_of_accuracy*": 25.0}
-METHODS = ("ideal", "in_silico", "ffm")
 _PICTURE = "object."
 
 # Frozen before forward mode was measured on it; see `ffm_gap`.
@@ -303,14 +303,6 @@ def _after_each_layer(network, bench, images, labels, key, encode) -> _Seen:
     return _Seen(intensity(measured), readout.powers(output), readout.correct(output, labels))
 
 
-_NAMES = {
-    "ideal": "ideal",
-    "in_silico": "in silico, on hardware",
-    "ffm": "forward mode, on hardware",
-}
-_COLORS: dict[str, str] = dict(zip(METHODS, PALETTE[:3], strict=True))
-
-
 def plot(outcome: Outcome) -> Figure:
     """Accuracy against depth beside the paper, and the light after each layer for one object."""
     config = outcome.config
@@ -321,74 +313,17 @@ def plot(outcome: Outcome) -> Figure:
     )
     for axes, n_classes in zip(panels, config.n_classes, strict=False):
         main = n_classes == config.n_classes[0]
-        _plot_accuracy(axes, outcome, "accuracy" if main else f"accuracy{n_classes}", main)
+        plot_accuracy(axes, outcome, "accuracy" if main else f"accuracy{n_classes}", main)
         axes.set_title(f"{config.dataset.replace('_', '-')}, {n_classes} classes")
     handles, names = panels[0].get_legend_handles_labels()
     top.legend(handles, names, loc="outside upper center", ncols=4, fontsize=6.5, handlelength=1.2)
     deepest = max(config.depths)
     for method, key in (("ideal", "loss.ideal"), ("ffm", "loss.ffm")):
         losses = outcome.arrays[f"{key}.depth{deepest}"]
-        panels[-1].plot(losses.mean(axis=0), color=_COLORS[method], lw=0.8)
+        panels[-1].plot(losses.mean(axis=0), color=COLORS[method], lw=0.8)
     panels[-1].set(
         xlabel=label("Training step"), ylabel=label("Cross-entropy"), title=f"{deepest} layers"
     )
     panels[-1].set_ylim(bottom=0)
-    _plot_pictures(bottom, outcome)
+    plot_pictures(bottom, outcome)
     return figure
-
-
-def _plot_accuracy(axes, outcome: Outcome, prefix: str, with_paper: bool) -> None:
-    depths = outcome.config.depths
-    for method in METHODS:
-        found = [outcome.metrics[f"{prefix}.{method}.depth{d}"] for d in depths]
-        bars = [2 * (m.sd or 0) for m in found]
-        axes.errorbar(
-            depths, [m.value for m in found], yerr=bars, color=_COLORS[method], marker="o", ms=3,
-            lw=1, capsize=2, label=_NAMES[method],
-        )  # fmt: skip
-    for reference in outcome.references if with_paper else ():
-        _, method, depth = reference.name.split(".")
-        at = int(depth.removeprefix("depth"))
-        if at in depths and reference.value is not None:
-            bar = 2 * reference.uncertainty if reference.uncertainty else None
-            axes.errorbar(
-                at + 0.3, reference.value, yerr=bar, color=_COLORS[method], fmt="D", ms=3.5, lw=0.7,
-                mfc="white", alpha=0.75,
-            )  # fmt: skip
-    axes.errorbar([], [], color="k", fmt="D", ms=3.5, mfc="white", label="paper; all bars 2 sd")
-    axes.set(
-        xlabel=label("Layers"), ylabel=label("Test accuracy", "%"), ylim=(0, 102), xticks=depths
-    )
-
-
-def _plot_pictures(figure, outcome: Outcome) -> None:
-    config, arrays = outcome.config, outcome.arrays
-    n_layers = arrays["object.ideal"].shape[0]
-    grid = figure.subplots(3, n_layers + 2, width_ratios=[1] * (n_layers + 1) + [1.3])
-    half = config.optics.pixels * config.optics.pixel_pitch * 1e3 / 2
-    extent = (-half, half, half, -half)
-    for row, method in enumerate(METHODS):
-        grid[row, 0].imshow(arrays["object.input"], cmap="gray")
-        grid[row, 0].set_ylabel(method.replace("_", " "), fontsize=7)
-        for layer in range(n_layers):
-            axes = grid[row, layer + 1]
-            axes.imshow(np.sqrt(arrays[f"object.{method}"][layer]), cmap="magma", extent=extent)
-            if row == 0:
-                axes.set_title(f"after {layer + 1}", fontsize=7)
-        grid[row, n_layers].contour(
-            np.linspace(-half, half, config.optics.pixels),
-            np.linspace(-half, half, config.optics.pixels),
-            arrays["object.regions"], levels=[0.5], colors="w", linewidths=0.4,
-        )  # fmt: skip
-        shares = arrays["object.powers"][row]
-        truth = int(arrays["object.label"])
-        colors = [PALETTE[2] if i == truth else GREY for i in range(len(shares))]
-        grid[row, -1].bar(range(len(shares)), 100 * shares, color=colors)
-        grid[row, -1].set(xticks=range(len(shares)), ylim=(0, 100))
-        grid[row, -1].tick_params(labelsize=5)
-        grid[row, -1].yaxis.tick_right()
-    grid[0, 0].set_title("object", fontsize=7)
-    grid[0, -1].set_title("share of region (%)", fontsize=7)
-    for axes in grid[:, :-1].ravel():
-        axes.set(xticks=[], yticks=[])
-    grid[-1, 0].set_xlabel(f"window {2 * half:.2g} mm", fontsize=6)

@@ -38,6 +38,7 @@ from experiments.forward_mode.ffm_weak_light_classifiers import (
     optical_accuracies,
     train_behind_wall,
 )
+from experiments.forward_mode.ffm_weak_light_figure import plot_counts
 from experiments.forward_mode.panel import Optics, draw_bench, train
 from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
@@ -313,23 +314,5 @@ def plot(outcome: Outcome) -> Figure:
         xlabel=label("Photons per camera pixel"), ylabel=label("Operations per joule", "1/J")
     )
     energy.legend(fontsize=5)
-    _plot_counts(bottom, outcome)
+    plot_counts(bottom, outcome)
     return figure
-
-
-def _plot_counts(figure, outcome: Outcome) -> None:
-    arrays, optics = outcome.arrays, outcome.config.optics
-    half = optics.pixels * optics.pixel_pitch * 1e3 / 2
-    extent = (-half, half, half, -half)
-    grid = figure.subplots(1, 1 + len(arrays["picture.levels"]))
-    grid[0].imshow(arrays["picture.regions"], extent=extent, cmap="gray")
-    grid[0].set_title("class regions", fontsize=6.5)
-    for axes, level, counts in zip(
-        grid[1:], arrays["picture.levels"], arrays["picture.counts"], strict=True
-    ):
-        shown = axes.imshow(counts, extent=extent, cmap="magma")
-        axes.set_title(f"counts at {level:g} photons per pixel", fontsize=6.5)
-        figure.colorbar(shown, ax=axes, shrink=0.7)
-    for axes in grid:
-        axes.set_xlabel(label("x", "mm"), fontsize=6)
-        axes.tick_params(labelsize=5)

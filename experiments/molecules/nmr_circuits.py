@@ -26,14 +26,20 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.harness.context import ALONE, Context, called
 from experiments.harness.fields import at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
-from experiments.harness.plotting import GREY, PALETTE, new_figure, style
+from experiments.harness.plotting import new_figure, style
+from experiments.molecules.nmr_circuits_figure import (
+    SEARCHED,
+    WAYS,
+    draw_counts,
+    draw_errors,
+    draw_programs,
+)
 from quantum.compiling import (
     ablation,
     circuit_echo,
@@ -71,8 +77,6 @@ TOLERANCES = {
 
 STEP = 0.375e-3  # s, the published step
 BIPHENYL_STRUCK = tuple(range(9, 15))
-SEARCHED = {"first_order": "first order, as published", "searched": "all"}
-WAYS = ("order1", "order2", "order4", "nearest")
 
 
 @dataclass(frozen=True)
@@ -284,61 +288,7 @@ def plot(outcome: Outcome) -> Figure:
     """Error against gates; gates against time; programs at equal gates."""
     figure = new_figure(columns=2, height=2.6)
     left, middle, right = figure.subplots(1, 3)
-    _draw_errors(left, outcome)
-    _draw_counts(middle, outcome)
-    _draw_programs(right, outcome)
+    draw_errors(left, outcome)
+    draw_counts(middle, outcome, STEP)
+    draw_programs(right, outcome)
     return figure
-
-
-def _draw_errors(axes: Axes, outcome: Outcome) -> None:
-    labels = ("order 1", "order 2", "order 4", "order 1, C-H1 only")
-    for way, label, color in zip(WAYS, labels, PALETTE, strict=False):
-        keys = [f"{way}.x{density}" for density in outcome.config.densities]
-        gates, errors = (
-            [outcome.metrics[f"{kind}.{key}"].value for key in keys] for kind in ("gates", "error")
-        )
-        axes.plot(gates, [100 * e for e in errors], "o-", color=color, label=label)
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlabel="fSim gates, mean over times",
-        ylabel="Error of the echo (%)",
-    )
-    axes.set_title(f"toluene, {len(outcome.config.spins)} spins")
-    axes.legend(fontsize=6)
-
-
-def _draw_counts(axes: Axes, outcome: Outcome) -> None:
-    config, arrays = outcome.config, outcome.arrays
-    first = config.densities[0]
-    times = 1e3 * config.times
-    for way, label, color in (
-        ("order1", "all couplings", PALETTE[0]),
-        ("nearest", "C-H1 only", PALETTE[3]),
-    ):
-        counts = arrays[f"{way}_x{first}.counts"]
-        axes.plot(times, counts[:, 0], "o-", color=color, label=f"toluene, {label}, fSim")
-    if config.biphenyl:
-        steps = np.array(config.biphenyl)
-        rows = np.stack([arrays[f"biphenyl_{s}.counts"] for s in config.biphenyl])
-        axes.plot(1e3 * STEP * steps, rows[:, 2], "s-", color=PALETTE[1], label="biphenyl, CZ")
-    for value, label in ((540, "540 fSim"), (792, "792 CZ")):
-        axes.axhline(value, color=GREY, lw=0.8, ls="--")
-        axes.text(
-            times[0], value, f" at most {label} (paper)", fontsize=5.5, va="bottom", color=GREY
-        )
-    axes.set(xlabel="Time out (ms)", ylabel="Two-qubit gates there and back", yscale="log")
-    axes.legend(fontsize=5.5, loc="lower right")
-
-
-def _draw_programs(axes: Axes, outcome: Outcome) -> None:
-    for place, name in enumerate(SEARCHED):
-        for shift, kind in ((-0.2, "training"), (0.2, "held_out")):
-            found = outcome.metrics[f"program.{name}.{kind}"]
-            axes.bar(place + shift, 100 * found.value, 0.4, yerr=100 * (found.stderr or 0.0),
-                     color=PALETTE[0 if kind == "training" else 4],
-                     label=kind.replace("_", " ") if not place else None)  # fmt: skip
-    gates = outcome.metrics["program.first_order.gates"].value
-    axes.set_xticks(range(len(SEARCHED)), ["first order", "searched"])
-    axes.set(ylabel="Error of the echo (%)", title=f"{gates:.0f} pair gates, any couplers")
-    axes.legend(fontsize=6)

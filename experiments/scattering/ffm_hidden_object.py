@@ -30,6 +30,7 @@ from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure
+from experiments.scattering.ffm_hidden_object_figure import plot_letter, plot_matrices
 from experiments.scattering.ffm_hidden_object_scene import (
     Objects,
     draw_objects,
@@ -298,8 +299,8 @@ def plot(outcome: Outcome) -> Figure:
     methods = outcome.config.methods
     figure = new_figure(columns=2, height=6.6)
     top, middle, bottom = cast(Any, figure.subfigures(3, 1, height_ratios=(1.9, 2.1, 1.5)))
-    _plot_matrices(top, outcome)
-    _plot_letter(middle, outcome)
+    plot_matrices(top, outcome)
+    plot_letter(middle, outcome)
     curve, sweep, error = bottom.subplots(1, 3)
     for losses in outcome.arrays["curve.ffm"]:
         curve.plot(losses, color=PALETTE[0], lw=0.6, alpha=0.7)
@@ -321,41 +322,3 @@ def plot(outcome: Outcome) -> Figure:
     error.set(ylabel=label("Wrong cells", "%"))
     error.legend(fontsize=6)
     return figure
-
-
-def _plot_matrices(figure, outcome: Outcome) -> None:
-    methods = outcome.config.methods
-    grid = figure.subplots(1, len(methods), sharey=True)
-    for axes, method in zip(grid, methods, strict=True):
-        shown = axes.imshow(
-            outcome.arrays[f"picture.matrix.{method}"], vmin=0, vmax=1, cmap="magma"
-        )
-        share = outcome.metrics[f"diagonal_share.{method}"]
-        frames = outcome.metrics[f"frames.{method}"].value
-        axes.set_title(
-            f"{method.replace('_', ' ')}\n{100 * share.value:.0f} % on the diagonal\n{frames:,.0f} frames",
-            fontsize=6,
-        )
-        axes.set_xlabel("Region", fontsize=6)
-        axes.tick_params(labelsize=5)
-    grid[0].set_ylabel("Cell", fontsize=6)
-    figure.colorbar(shown, ax=list(grid), label="Share of region light", shrink=0.8)
-
-
-def _plot_letter(figure, outcome: Outcome) -> None:
-    n = outcome.config.cells
-    rows = ("truth", "frames.ffm", "frames.phase_conjugation", "frames.untrained")
-    n_frames = outcome.config.n_frames
-    chosen = np.linspace(0, n_frames, min(8, n_frames), endpoint=False).astype(int)
-    grid = figure.subplots(len(rows), len(chosen), squeeze=False)
-    for row, name in zip(grid, rows, strict=True):
-        for axes, frame in zip(row, chosen, strict=True):
-            picture = outcome.arrays[f"picture.{name}"][frame].reshape(n, n)
-            axes.imshow(picture, vmin=0, vmax=1, cmap="gray")
-            axes.set(xticks=[], yticks=[])
-        words = name.removeprefix("frames.").replace("phase_conjugation", "conjugation")
-        row[0].set_ylabel(words.replace("_", " "), rotation=0, ha="right", va="center", fontsize=6)
-    figure.suptitle(
-        f"A letter that drifts and turns: {len(chosen)} of {n_frames} positions, one camera frame each",
-        fontsize=7,
-    )
