@@ -28,6 +28,8 @@ TESTED_ELSEWHERE = {
     "experiments/command/commands.py": "test_main.py calls every command",
     "experiments/command/provenance.py": "test_runner.py checks the record",
     "experiments/learning_systems/checkpoint_faults_figure.py": "test_checkpoint_faults.py draws it",
+    "experiments/molecules/nmr_geometry_verdict.py": "test_nmr_geometry.py judges with it",
+    "experiments/forward_mode/reciprocity_audit_bench.py": "test_reciprocity_audit.py trains on it",
     "experiments/forward_mode/reciprocity_audit_core.py": "test_reciprocity_audit.py runs the chip family",
     "experiments/echoes/hamiltonian_learning_figure.py": "test_hamiltonian_learning.py draws it",
     "experiments/forward_mode/ffm_depth_figure.py": "test_ffm_depth.py draws it",

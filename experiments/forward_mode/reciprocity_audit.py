@@ -21,6 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments.forward_mode.reciprocity_audit_bench import (
+    forward_gradient,
+    measure,
+    nameless,
+    problems,
+)
 from experiments.forward_mode.reciprocity_audit_core import MeasuredCore, core_gradients
 from experiments.harness.context import ALONE, Context, stacked
 from experiments.harness.measurement import Measurement, Reference
@@ -35,13 +41,11 @@ from optics.learning.reciprocity import (
     predict_cosines,
     white_probes,
 )
-from optics.learning.relocations import Relocation, relocations
-from optics.learning.rules.forward_mode import forward_pass
+from optics.learning.relocations import relocations
 from optics.media import Geometry
 from optics.meshes import make_symmetric_core
 from optics.metrics import cosine_similarity
 from optics.networks import IntensityTarget, make_network
-from optics.waves import modulation
 from quantum.estimates import jackknife
 
 CLAIM = "An audit by forward runs alone predicts how good the gradients of forward mode are."
@@ -227,30 +231,25 @@ def _one_bench(config: Config, family: str, rng, key) -> dict[str, np.ndarray]:
         lambda t: t.reference_walk, twin, jnp.zeros_like(twin.reference_walk).at[LAYERS:].set(phase)
     )
     bench = OpticalBench(geometry, twin)
-    inputs, targets = _problems(config, keys[2], dtype)
+    inputs, targets = problems(config, keys[2], dtype)
     true = eqx.filter_jit(true_gradient)(network, twin.run, inputs, targets).gradient.phase
     cosine = jax.vmap(cosine_similarity)
     identity = relocations(geometry.shape)[0]
-    train = lambda at: _forward_gradient(network, bench, inputs, targets, keys[4], at)  # noqa: E731
-    ffm, errors, loaded = train(_nameless(identity))
-    run = lambda fields, weights, k: _run(bench, fields, weights, k)  # noqa: E731
+    train = lambda at: forward_gradient(network, bench, inputs, targets, keys[4], at)  # noqa: E731
+    ffm, errors, loaded = train(nameless(identity))
+    run = lambda fields, weights, k: measure(bench, fields, weights, k)  # noqa: E731
     relocated = ffm
     if family == "bench":
         probes = white_probes(jnp.abs(loaded[-1]), key=keys[0])
         operator = lambda fields, key: run(fields, None, key)  # noqa: E731
         best, _ = find_relocation(operator, errors, probes, [identity], key=keys[1])
-        relocated, _, _ = train(_nameless(best))
+        relocated, _, _ = train(nameless(best))
     return {
         # The reference is divided out of what is measured.
         **_predict(config, run, errors, loaded, network.phase, keys[2], -phase),
         "measured": np.asarray(cosine(true, ffm)),
         "relocated": np.asarray(cosine(true, relocated)),
     }
-
-
-def _nameless(relocation: Relocation) -> Relocation:
-    """A name is static, and each new one would mean a new program."""
-    return dataclasses.replace(relocation, name="")
 
 
 def _predict(config: Config, run, errors, loaded, phase, key, reference_phase=0.0):
@@ -269,36 +268,6 @@ def _predict(config: Config, run, errors, loaded, phase, key, reference_phase=0.
         "residual": np.asarray(once.residual),
         "n_fields": np.asarray(audit.n_fields),
     }
-
-
-@eqx.filter_jit
-def _run(bench, fields, phase, key):
-    """Before the laboratory drifts; flat weights stand at pi, which electronics takes off again."""
-    if phase is None:
-        return -bench.measure_field(fields, jnp.full(bench.geometry.shape, np.pi), key=key)
-    return bench.measure_field(fields, phase, key=key)
-
-
-@eqx.filter_jit
-def _problems(config: Config, key, dtype):
-    """Random amplitudes on a central block of two fifths of the panel; a square of a thirteenth to be lit."""
-    n = config.pixels
-    low, high = round(0.3 * n), round(0.7 * n)
-    block = jax.random.uniform(key, (config.samples, high - low, high - low))
-    amplitude = jnp.zeros((config.samples, n, n)).at[:, low:high, low:high].set(block)
-    amplitude = amplitude / jnp.sqrt(jnp.mean(amplitude**2, axis=(1, 2), keepdims=True))
-    corner, side = round(0.625 * n), max(2, n // 13)
-    target = np.zeros((config.samples, n, n))
-    target[:, corner : corner + side, corner : corner + side] = (n / side) ** 2
-    return amplitude.astype(dtype), jnp.asarray(target, jnp.finfo(dtype).dtype)
-
-
-@eqx.filter_jit
-def _forward_gradient(network, bench, field, targets, key, relocation):
-    """Gradient of forward mode with relocated errors, the error at the output, and the fields behind each modulator."""
-    estimate, data = forward_pass(network, bench, field, targets, key=key, relocation=relocation)
-    error = jax.grad(network.readout.loss)(estimate.output, targets)
-    return estimate.gradient.phase, error, modulation(network.phase)[:, None] * data.loaded
 
 
 def _one_chip(config: Config, _, rng, key) -> dict[str, np.ndarray]:

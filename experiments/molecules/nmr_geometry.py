@@ -5,7 +5,7 @@ Google Quantum AI and collaborators, arXiv 2510.19550 (second hand): r_om of tol
 measured curves are not public, so ours are synthetic: each seed draws a geometry, the exact echo of
 `quantum.nmr.molecular_ruler` gives the curve, noise of a stated size is added, and the curve is divided by its own
 noisy value at t = 0 as the paper's are, which correlates its points: C = sigma^2 (1 + m m^T). The fit sees times, data,
-sigma and a model, an emulator of the curve, and not the truth; `_compare` alone opens both.
+sigma and a model, an emulator of the curve, and not the truth; `compare` alone opens both.
 
 What the numbers are: errors of learning under noise with the physics known. They hold no error of model, order tensor,
 relaxation or pulses, so that agreement with the paper's errors is no test of the paper; what is tested is that stated
@@ -42,6 +42,7 @@ from experiments.harness.fields import at_least, within
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.molecules.nmr_geometry_figure import plot
+from experiments.molecules.nmr_geometry_verdict import compare
 from quantum.inference import Gaussian, emulate, fit, parametric_bootstrap, read_curve
 from quantum.inference.curve_emulator import CurveEmulator
 from quantum.inference.normalised_curve import fit_normalised, profile_normalised
@@ -202,7 +203,9 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
         for row, sigma in enumerate(config.noise):
             found = learned[f"{name}.learned.noise_{sigma:g}"]
             arrays |= {f"{name}.{k}.{row}": v for k, v in found.items()}
-            metrics |= _compare(name, f"noise_{sigma:g}", found, made[f"{name}.blind"]["truth"])
+            metrics |= compare(
+                name, f"noise_{sigma:g}", UNITS[name], found, made[f"{name}.blind"]["truth"]
+            )
     if config.curve:
         metrics |= _measured(config)
     references = () if config.molecule else REFERENCES
@@ -312,40 +315,6 @@ def _learn(
         costs = [[like.log_likelihood(line) for line in lines] for _, like in fits]
         result["candidate"] = np.argmax(costs, axis=1)
     return result
-
-
-def _compare(name: str, suffix: str, learned, truth: np.ndarray) -> dict[str, Measurement]:
-    """The only place where estimates and truths meet."""
-    unit = UNITS[name]
-    miss = learned["values"][:, 0] - truth[:, 0]
-    pull = miss / learned["errors"][:, 0]
-    n, inside = len(pull), np.abs(pull) < 1
-    within = np.array(
-        [
-            np.interp(t, learned["profile_at"], p) < 1
-            for t, p in zip(truth[:, 0], learned["profile"], strict=True)
-        ]
-    )
-    value, error = learned["values"][0, 0], learned["errors"][0, 0]
-    found = {
-        "value": Measurement(value, error, unit),
-        "miss": Measurement(miss[0], error, unit),
-        "error": Measurement.from_samples(learned["errors"][:, 0], unit),
-        "rms": Measurement(np.sqrt(np.mean(miss**2)), np.sqrt(np.mean(miss**2) / (2 * n)), unit, n),
-        "pull_mean": Measurement.from_samples(pull),
-        "pull_spread": Measurement(
-            np.sqrt(np.mean(pull**2)), np.sqrt(np.mean(pull**2) / (2 * n)), "", n
-        ),
-        "coverage": Measurement(inside.mean(), math.sqrt(0.683 * 0.317 / n), "", n),
-        "profile_coverage": Measurement(within.mean(), math.sqrt(0.683 * 0.317 / n), "", n),
-        "bootstrap_ratio": Measurement(learned["bootstrap"][0] / error),
-        "p_value": Measurement.from_samples(learned["p_value"]),
-    }
-    if "candidate" in learned:
-        nearest = np.abs(np.rad2deg(candidates())[:, None] - truth[:, 0]).argmin(axis=0)
-        close = np.abs(learned["candidate"] - nearest) <= 1
-        found["within_one"] = Measurement.from_samples(close.astype(float))
-    return {f"{name}.{key}.{suffix}": measured for key, measured in found.items()}
 
 
 def _measured(config: Config) -> dict[str, Measurement]:

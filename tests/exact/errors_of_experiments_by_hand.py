@@ -17,7 +17,7 @@ from experiments.echoes import (
 from experiments.forward_mode import reciprocity_audit
 from experiments.harness.comparison import Row
 from experiments.harness.measurement import Measurement, Reference
-from experiments.molecules import nmr_echo_pulses, nmr_geometry, nmr_mitigation
+from experiments.molecules import nmr_echo_pulses, nmr_geometry_verdict, nmr_mitigation
 from quantum.echoes.interference import Interference
 from quantum.echoes.pauli_growth import Growth
 from quantum.engines.classical_cost import Machine
@@ -71,7 +71,7 @@ def _learned() -> list[float | None]:
         "values": np.array([[1.0], [3.0]]), "errors": np.full((2, 1), 2.0), "bootstrap": np.ones(1),
         "profile_at": np.linspace(-1, 1, 3), "profile": np.zeros((2, 3)), "p_value": np.ones(2),
     }  # fmt: skip
-    found = nmr_geometry._compare("toluene", "x", learned, np.zeros((2, 1)))
+    found = nmr_geometry_verdict.compare("toluene", "x", "A", learned, np.zeros((2, 1)))
     return [
         found[f"toluene.{name}.x"].stderr
         for name in ("value", "rms", "pull_mean", "pull_spread", "coverage", "profile_coverage")
@@ -96,7 +96,7 @@ MOLECULES = (
     Case(nmr_mitigation._root_mean, _root_mean, 2 / 5**0.5),
     # Misses 1 and 3 of mean square 5, pulls half of them: a root mean square over sqrt(2 n) = 2; a count of 68.3 %.
     Case(
-        nmr_geometry._compare,
+        nmr_geometry_verdict.compare,
         _learned,
         [2, 5**0.5 / 2, 0.5, 5**0.5 / 4, *[(0.683 * 0.317 / 2) ** 0.5] * 2],
     ),
