@@ -20,6 +20,7 @@ def test_the_code_of_the_page_runs(capsys, tmp_path, monkeypatch):
         "       [1., 1., 1.]], dtype=float32)}], 'rate': 0.1}",
         "[200, 300] 300 []",
         "ValueError",
+        "True",
         "[(\"['layers'][0]['weight']\", 'float32', '(2, 3)', 24, 1, '')]",
         "b'pieces'",
         "FileExistsError",
