@@ -43,6 +43,7 @@ EXPERIMENTS: dict[str, str] = {
     "nmr_circuits": "experiments.molecules.nmr_circuits",
     "nmr_geometry": "experiments.molecules.nmr_geometry",
     "language_model": "experiments.learning_systems.language_model",
+    "token_pruning": "experiments.learning_systems.token_pruning",
     "nesterov_ode": "experiments.learning_systems.nesterov_ode",
     "quantization": "experiments.learning_systems.quantization",
     "activation_quantization": "experiments.learning_systems.activation_quantization",

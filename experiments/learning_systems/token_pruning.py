@@ -1,0 +1,320 @@
+"""Fewer tokens of a picture: which rule of pruning loses least, on a small model that is asked about real digits.
+
+A model trained here (vision transformer, projector, decoder; its questions are those of `digit_scenes`) reads a scene
+of some dozens of tokens and one question. During prefill a rule drops tokens before a layer of the decoder, and the
+answer is read from what is left. No model is trained with pruning. Rules and controls are those of
+`nn.compression.token_rules`: FastV (L. Chen et al., arXiv 2403.06764) drops once, PyramidDrop (L. Xing et al., arXiv
+2410.17247) in stages. Work is counted by FastV's formula, memory in bytes of keys and values. The papers' models and
+questions are others, so no number of theirs is compared: a scene is asked for one cell of many, the hardest case for a
+rule that does not look at the question.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Int
+from matplotlib.figure import Figure
+
+from experiments.harness.context import ALONE, Context, stacked
+from experiments.harness.fields import at_least
+from experiments.harness.measurement import Measurement, Reference
+from experiments.harness.outcome import Outcome
+from experiments.harness.plotting import GREY, label, new_figure
+from experiments.learning_systems.digit_scenes import CELL, draw_scenes, vocabulary
+from nn.compression import token_rules
+from nn.compression.pruned_prefill import Stage, cache_bytes, prefill_macs, pruned_prefill
+from nn.models import DecoderConfig
+from nn.models.vision_language import VisionLanguageConfig, make_vision_language
+from nn.models.vit import VitConfig
+from nn.training import cross_entropy, train
+
+CLAIM = "Rules that ask what the question looks at keep the answer with few tokens left; blind controls lose it."
+PAPER_FIGURE = "L. Chen et al., arXiv:2403.06764 (FastV); no figure compared"
+EXPECTED_TIME = {"quick": "25 s", "laptop": "15 min", "paper": "1 h on one GPU"}
+TOLERANCES = {"accuracy.*": 0.25, "loss": 0.5}
+REFERENCES: tuple[Reference, ...] = ()
+
+# One cut before `layer`; the model runs once for each number of tokens, with the rule as an argument.
+RULES = ("fastv", "similar", "crops", "with_previous", "merging", "evenly", "at_random")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings. All sizes are our choice.
+
+    Attributes:
+        grid: Cells along a side of a scene.
+        patch: Pixels along a side of a patch; a digit has 8.
+        share_empty: Probability that a cell is empty.
+        width: Width of encoder and decoder.
+        vision_layers: Blocks of the encoder.
+        n_layers: Blocks of the decoder.
+        heads: Heads of each.
+        n_scenes: Scenes to train with.
+        n_questions: Questions about each of them, read in a row.
+        n_steps: Steps of training.
+        batch_size: Scenes in a batch.
+        learning_rate: Largest step size of Adam.
+        layer: First layer that sees fewer tokens; FastV's K.
+        keeps: Tokens of a picture that are kept.
+        n_test: Scenes to test with, one question each.
+        n_seeds: Models, each trained anew.
+        seed: Seed of all that is drawn.
+    """
+
+    grid: int = 4
+    patch: int = 4
+    share_empty: float = 0.3
+    width: int = 48
+    vision_layers: int = 2
+    n_layers: int = 4
+    heads: int = 2
+    n_scenes: int = 3000
+    n_questions: int = 8
+    n_steps: int = 2000
+    batch_size: int = 32
+    learning_rate: float = 3e-3
+    layer: int = 2
+    keeps: tuple[int, ...] = (32, 16, 8, 4, 2, 1)
+    n_test: int = 500
+    n_seeds: int = 3
+    seed: int = 0
+
+    def __post_init__(self):
+        at_least(
+            self, 1, "grid", "patch", "width", "vision_layers", "heads", "n_scenes", "n_questions", "n_steps",
+            "batch_size", "layer", "keeps", "n_test", "n_seeds",
+        )  # fmt: skip
+        at_least(self, 0, "share_empty")
+        if not self.layer < self.n_layers:
+            raise ValueError(
+                f"`layer` must be below `n_layers`, {self.n_layers}, but is {self.layer}; the last layers see fewer."
+            )
+        if max(self.keeps) > self.n_image:
+            raise ValueError(
+                f"`keeps` must be at most the tokens of a picture, {self.n_image}, but holds {max(self.keeps)}."
+            )
+        if self.n_questions > self.grid**2:
+            raise ValueError(
+                f"`n_questions` must be at most the cells of a scene, {self.grid**2}, but is {self.n_questions}."
+            )
+
+    @property
+    def side(self) -> int:
+        """Patches along a side of a scene."""
+        return self.grid * CELL // self.patch
+
+    @property
+    def n_image(self) -> int:
+        """Tokens of a picture."""
+        return self.side**2
+
+    def model(self) -> VisionLanguageConfig:
+        """Sizes of the model."""
+        return VisionLanguageConfig(
+            VitConfig(self.grid * CELL, self.patch, 1, 1, self.width, self.vision_layers, self.heads, 2 * self.width),
+            DecoderConfig(
+                vocabulary(self.grid), self.width, self.n_layers, self.heads, self.heads,
+                self.width // self.heads, 2 * self.width, query_key_norm=True,
+            ),
+        )  # fmt: skip
+
+
+SCALES = {
+    "quick": Config(
+        grid=2, width=32, vision_layers=1, n_layers=3, n_scenes=1000, n_questions=4, n_steps=400, keeps=(4, 1),
+        layer=1, n_test=200, n_seeds=1,
+    ),
+    "laptop": Config(),
+    "paper": Config(grid=6, width=128, n_layers=8, n_steps=10_000, n_scenes=20_000, n_test=2000, n_seeds=5),
+}  # fmt: skip
+
+
+def run(config: Config, context: Context = ALONE) -> Outcome:
+    """Trains the models, and asks them with fewer and fewer tokens."""
+    pieces = {f"model {i}": (config, i, context) for i in range(config.n_seeds)}
+    arrays = stacked(context.map(_model, pieces).values())
+    metrics = {"loss": Measurement.from_samples(arrays["losses"][:, -20:].mean(1))}
+    for name in [n for n in arrays if n.startswith("right.")]:
+        rates = arrays[name].mean(1)
+        metrics[f"accuracy.{name.removeprefix('right.')}"] = Measurement.from_samples(rates)
+    whole = _layers(config, config.n_image, ())
+    for keep in config.keeps:
+        for kind, stages in (("one", [(config.layer, keep)]), ("stages", _halving(config, keep))):
+            layers = _layers(config, config.n_image, stages)
+            sizes = {"width": config.width, "hidden": 2 * config.width}
+            share = prefill_macs(layers, **sizes) / prefill_macs(whole, **sizes)
+            metrics[f"macs.{kind}.keep{keep}"] = Measurement(share)
+    for name in [n for n in arrays if n.startswith("bytes.")]:
+        metrics[f"cache_{name}"] = Measurement(float(arrays[name][0]), unit="B")
+    return Outcome("token_pruning", config, metrics, arrays, REFERENCES)
+
+
+def plot(outcome: Outcome) -> Figure:
+    """Accuracy against tokens kept, and against the work of prefill."""
+    config, metrics = outcome.config, outcome.metrics
+    figure = new_figure(2, 3.2)
+    panels = figure.subplots(1, 2)
+    names = {"fastv": "FastV", "pyramid": "PyramidDrop", "similar": "similarity", "crops": "crops (HoloV)",
+             "with_previous": "with previous question", "merging": "merging (LightVLM)", "evenly": "every n-th",
+             "at_random": "random"}  # fmt: skip
+    for i, (rule, text) in enumerate(names.items()):
+        found = [metrics[f"accuracy.{rule}.keep{keep}"] for keep in config.keeps]
+        blind = rule in ("evenly", "at_random")
+        line = {
+            "color": GREY if blind else f"C{i}",
+            "fmt": "s--" if blind else "o-",
+            "ms": 3,
+            "capsize": 2,
+        }
+        kind = "stages" if rule == "pyramid" else "one"
+        work = [metrics[f"macs.{kind}.keep{keep}"].value for keep in config.keeps]
+        for panel, x in zip(panels, (config.keeps, work), strict=True):
+            panel.errorbar(
+                x, [m.value for m in found], [m.stderr or 0 for m in found], label=text, **line
+            )
+    for panel in panels:
+        panel.axhline(metrics["accuracy.whole"].value, color="k", lw=0.8)
+        panel.set(ylabel=label("accuracy"), ylim=(0, 1))
+    panels[0].set(xscale="log", xlabel=label(f"tokens kept of {config.n_image}"))
+    panels[0].set_xticks(config.keeps, [str(keep) for keep in config.keeps])
+    panels[0].minorticks_off()
+    panels[1].set(xlabel="work of prefill, share of the whole", xlim=(0, 1))
+    panels[0].legend(fontsize="x-small")
+    return figure
+
+
+def _model(config: Config, number: int, context: Context) -> dict[str, np.ndarray]:
+    """One model: its training, and which questions it answers right under each rule."""
+    keys = jax.random.split(jax.random.key(config.seed + 1000 * number), 3)
+    scenes = draw_scenes(
+        config.n_scenes, config.grid, config.n_questions, config.share_empty, test=False, seed=(config.seed, number, 0)
+    )  # fmt: skip
+    rate = optax.cosine_decay_schedule(config.learning_rate, config.n_steps)
+    make = eqx.filter_jit(lambda key: make_vision_language(config.model(), key=key))
+    with context.progress(f"model {number}", config.n_steps) as ticker:
+        trained = train(
+            make(keys[0]), _loss, jax.tree.map(jnp.asarray, scenes), partial(_draw, config.batch_size),
+            optax.adam(rate), config.n_steps, key=keys[1], name="the model that is asked",
+            on_progress=lambda n, loss: ticker.advance(n, f"loss {loss:.2f}"),
+        )  # fmt: skip
+    test = draw_scenes(
+        config.n_test, config.grid, 2, config.share_empty, test=True, seed=(config.seed, number, 1)
+    )
+    found = {"losses": trained.losses}
+    return found | _asked(config, trained.model, test, keys[2])
+
+
+def _asked(config: Config, model, test, key) -> dict[str, np.ndarray]:
+    """Which questions are answered right, and bytes of the caches; the earlier question is about another cell."""
+    images, before, now, wanted = (
+        jnp.asarray(a) for a in (test.images, test.tokens[:, :1], test.tokens[:, 2:3], test.tokens[:, 3])
+    )  # fmt: skip
+    logits = eqx.filter_jit(model)(images, now)[:, -1]
+    found = {"right.whole": np.asarray(logits.argmax(-1) == wanted)}
+    model = eqx.tree_at(lambda m: m.decoder, model, model.decoder.unrolled())
+    keys = jax.random.split(key, len(images))
+    for keep in config.keeps:
+        for number, rule in enumerate(RULES):
+            answers, size = _answers(config, model, images, before, now, keys, keep, number)
+            found[f"right.{rule}.keep{keep}"] = np.asarray(answers == wanted)
+        found[f"bytes.one.keep{keep}"] = size
+        stages = _halving(config, keep)
+        answers, size = _in_stages(model, images, now, stages)
+        found[f"right.pyramid.keep{keep}"] = np.asarray(answers == wanted)
+        found[f"bytes.stages.keep{keep}"] = size
+    return found
+
+
+def _answers(config, model, images, before, now, keys, keep, number):
+    """Answers with one cut by the rule of this number, and bytes of a text's caches."""
+    number = jnp.asarray(number)  # an array, so that one program serves all rules
+    found, caches = _one_cut(
+        model, images, before, now, keys, number, keep, config.layer, config.side
+    )
+    return found, np.asarray(cache_bytes(jax.tree.map(lambda a: a[0], caches)))
+
+
+@eqx.filter_jit
+def _one_cut(model, images, before, now, keys, number: Int[Array, ""], keep: int, layer, side):
+    def one(image, before, now, key):
+        earlier = _looked_at(model, image, before, layer)
+        rules = (
+            token_rules.fastv, token_rules.similar, token_rules.crops(side, max(side // 4, 1)),
+            token_rules.with_previous(earlier), token_rules.merging, token_rules.evenly, token_rules.at_random(key=key),
+        )  # fmt: skip
+
+        def rule(seen, keep):
+            def whole(choose, seen):
+                chosen, vectors = choose(seen, keep)
+                chosen = chosen.astype(jnp.int32)
+                return chosen, seen.hidden[chosen] if vectors is None else vectors
+
+            return jax.lax.switch(number, [partial(whole, choose) for choose in rules], seen)
+
+        return _read(model, image, now, [Stage(layer, keep, rule)])
+
+    return jax.vmap(one)(images, before, now, keys)
+
+
+def _in_stages(model, images, now, stages):
+    @eqx.filter_jit
+    def read(model, images, now):
+        cuts = [Stage(layer, keep, token_rules.similar) for layer, keep in stages]
+        return jax.vmap(lambda image, now: _read(model, image, now, cuts))(images, now)
+
+    found, caches = read(model, images, now)
+    return found, np.asarray(cache_bytes(jax.tree.map(lambda a: a[0], caches)))
+
+
+def _read(model, image, question, stages):
+    """Answer to one question, and the caches."""
+    x = model.vectors(image[None], question[None])
+    found = pruned_prefill(model.decoder.body, x, n_image=x.shape[1] - 1, n_new=0, stages=stages)
+    return model.decoder.logits(found.hidden)[0, -1].argmax(-1), found.caches
+
+
+def _looked_at(model, image, question, layer):
+    """What a question looks at in the layer before the cut."""
+    looked = []
+
+    def all_stay(seen, keep):
+        looked.append(seen.attention)
+        return jnp.arange(keep, dtype=jnp.int32), None
+
+    x = model.vectors(image[None], question[None])
+    n_image = x.shape[1] - 1
+    stages = [Stage(layer, n_image, all_stay)]
+    pruned_prefill(model.decoder.body, x, n_image=n_image, n_new=0, stages=stages)
+    return looked[0]
+
+
+def _halving(config: Config, keep: int) -> list[tuple[int, int]]:
+    """Stages of equal ratio before every layer but the first, which end with `keep` tokens: our choice of stages."""
+    n_stages = config.n_layers - 1
+    ratio = (keep / config.n_image) ** (1 / n_stages)
+    return [(i + 1, max(round(config.n_image * ratio ** (i + 1)), keep)) for i in range(n_stages)]
+
+
+def _layers(config: Config, n_image: int, stages) -> list[int]:
+    """Tokens in each layer, the question among them."""
+    sizes = [n_image] * config.n_layers
+    for layer, keep in stages:
+        sizes[layer:] = [keep] * (config.n_layers - layer)
+    return [size + 1 for size in sizes]
+
+
+def _loss(model, batch, _key):
+    """Cross-entropy of the answers; places are given and not guessed."""
+    logits = model(batch.images, batch.tokens[:, :-1])
+    return cross_entropy(logits[:, ::2], batch.tokens[:, 1::2]).mean()
+
+
+def _draw(batch_size: int, scenes, key):
+    rows = jax.random.randint(key, (batch_size,), 0, len(scenes.images))
+    return jax.tree.map(lambda array: array[rows], scenes)
