@@ -24,10 +24,11 @@ from experiments.harness.context import ALONE, Context, stacked
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
-from experiments.harness.plotting import GREY, label, new_figure
+from experiments.harness.plotting import label, new_figure
 from experiments.learning_systems.digit_scenes import CELL, draw_scenes, vocabulary
 from nn.compression import token_rules
 from nn.compression.pruned_prefill import Stage, cache_bytes, prefill_macs, pruned_prefill
+from nn.compression.token_budgets import pooling, pyramid
 from nn.models import DecoderConfig
 from nn.models.vision_language import VisionLanguageConfig, make_vision_language
 from nn.models.vit import VitConfig
@@ -40,7 +41,7 @@ TOLERANCES = {"accuracy.*": 0.25, "loss": 0.5}
 REFERENCES: tuple[Reference, ...] = ()
 
 # One cut before `layer`; the model runs once for each number of tokens, with the rule as an argument.
-RULES = ("fastv", "similar", "crops", "with_previous", "merging", "evenly", "at_random")
+RULES = ("fastv", "similar", "crops", "with_previous", "merging", "pooling", "evenly", "at_random")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Config:
         batch_size: Scenes in a batch.
         learning_rate: Largest step size of Adam.
         layer: First layer that sees fewer tokens; FastV's K.
-        keeps: Tokens of a picture that are kept.
+        keeps: Tokens of a picture that are kept; squares, as pooling has them.
         n_test: Scenes to test with, one question each.
         n_seeds: Models, each trained anew.
         seed: Seed of all that is drawn.
@@ -80,7 +81,7 @@ class Config:
     batch_size: int = 32
     learning_rate: float = 3e-3
     layer: int = 2
-    keeps: tuple[int, ...] = (32, 16, 8, 4, 2, 1)
+    keeps: tuple[int, ...] = (36, 16, 9, 4, 1)
     n_test: int = 500
     n_seeds: int = 3
     seed: int = 0
@@ -145,7 +146,10 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
         metrics[f"accuracy.{name.removeprefix('right.')}"] = Measurement.from_samples(rates)
     whole = _layers(config, config.n_image, ())
     for keep in config.keeps:
-        for kind, stages in (("one", [(config.layer, keep)]), ("stages", _halving(config, keep))):
+        for kind, stages in (
+            ("one", (Stage(config.layer, keep, token_rules.fastv),)),
+            ("stages", _pyramid(config, keep)),
+        ):
             layers = _layers(config, config.n_image, stages)
             sizes = {"width": config.width, "hidden": 2 * config.width}
             share = prefill_macs(layers, **sizes) / prefill_macs(whole, **sizes)
@@ -161,13 +165,13 @@ def plot(outcome: Outcome) -> Figure:
     figure = new_figure(2, 3.2)
     panels = figure.subplots(1, 2)
     names = {"fastv": "FastV", "pyramid": "PyramidDrop", "similar": "similarity", "crops": "crops (HoloV)",
-             "with_previous": "with previous question", "merging": "merging (LightVLM)", "evenly": "every n-th",
-             "at_random": "random"}  # fmt: skip
+             "with_previous": "with previous question", "merging": "merging (LightVLM)", "pooling": "pooling",
+             "evenly": "every n-th", "at_random": "random"}  # fmt: skip
     for i, (rule, text) in enumerate(names.items()):
         found = [metrics[f"accuracy.{rule}.keep{keep}"] for keep in config.keeps]
-        blind = rule in ("evenly", "at_random")
+        blind = rule in ("pooling", "evenly", "at_random")
         line = {
-            "color": GREY if blind else f"C{i}",
+            "color": f"C{i}",
             "fmt": "s--" if blind else "o-",
             "ms": 3,
             "capsize": 2,
@@ -224,7 +228,7 @@ def _asked(config: Config, model, test, key) -> dict[str, np.ndarray]:
             answers, size = _answers(config, model, images, before, now, keys, keep, number)
             found[f"right.{rule}.keep{keep}"] = np.asarray(answers == wanted)
         found[f"bytes.one.keep{keep}"] = size
-        stages = _halving(config, keep)
+        stages = _pyramid(config, keep)
         answers, size = _in_stages(model, images, now, stages)
         found[f"right.pyramid.keep{keep}"] = np.asarray(answers == wanted)
         found[f"bytes.stages.keep{keep}"] = size
@@ -246,7 +250,8 @@ def _one_cut(model, images, before, now, keys, number: Int[Array, ""], keep: int
         earlier = _looked_at(model, image, before, layer)
         rules = (
             token_rules.fastv, token_rules.similar, token_rules.crops(side, max(side // 4, 1)),
-            token_rules.with_previous(earlier), token_rules.merging, token_rules.evenly, token_rules.at_random(key=key),
+            token_rules.with_previous(earlier), token_rules.merging, pooling(side), token_rules.evenly,
+            token_rules.at_random(key=key),
         )  # fmt: skip
 
         def rule(seen, keep):
@@ -265,8 +270,7 @@ def _one_cut(model, images, before, now, keys, number: Int[Array, ""], keep: int
 def _in_stages(model, images, now, stages):
     @eqx.filter_jit
     def read(model, images, now):
-        cuts = [Stage(layer, keep, token_rules.similar) for layer, keep in stages]
-        return jax.vmap(lambda image, now: _read(model, image, now, cuts))(images, now)
+        return jax.vmap(lambda image, now: _read(model, image, now, stages))(images, now)
 
     found, caches = read(model, images, now)
     return found, np.asarray(cache_bytes(jax.tree.map(lambda a: a[0], caches)))
@@ -294,18 +298,18 @@ def _looked_at(model, image, question, layer):
     return looked[0]
 
 
-def _halving(config: Config, keep: int) -> list[tuple[int, int]]:
-    """Stages of equal ratio before every layer but the first, which end with `keep` tokens: our choice of stages."""
-    n_stages = config.n_layers - 1
-    ratio = (keep / config.n_image) ** (1 / n_stages)
-    return [(i + 1, max(round(config.n_image * ratio ** (i + 1)), keep)) for i in range(n_stages)]
+def _pyramid(config: Config, keep: int) -> tuple[Stage, ...]:
+    """PyramidDrop with a stage a layer and the share that leads to `keep` tokens, to within rounding: our choice."""
+    n_layers = config.n_layers
+    share = (keep / config.n_image) ** (1 / (n_layers - 1))
+    return pyramid(config.n_image, n_layers, n_stages=n_layers, share=share)
 
 
 def _layers(config: Config, n_image: int, stages) -> list[int]:
     """Tokens in each layer, the question among them."""
     sizes = [n_image] * config.n_layers
-    for layer, keep in stages:
-        sizes[layer:] = [keep] * (config.n_layers - layer)
+    for stage in stages:
+        sizes[stage.layer :] = [stage.keep] * (config.n_layers - stage.layer)
     return [size + 1 for size in sizes]
 
 
