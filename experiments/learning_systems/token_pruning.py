@@ -2,11 +2,11 @@
 
 A model trained here (vision transformer, projector, decoder; its questions are those of `digit_scenes`) reads a scene
 of some dozens of tokens and one question. During prefill a rule drops tokens before a layer of the decoder, and the
-answer is read from what is left. No model is trained with pruning. Rules and controls are those of
-`nn.compression.token_rules`: FastV (L. Chen et al., arXiv 2403.06764) drops once, PyramidDrop (L. Xing et al., arXiv
-2410.17247) in stages. Work is counted by FastV's formula, memory in bytes of keys and values. The papers' models and
-questions are others, so no number of theirs is compared: a scene is asked for one cell of many, the hardest case for a
-rule that does not look at the question.
+answer is read from what is left; beside it, two controls drop them before the first layer. No model is trained with
+pruning. Rules and controls are those of `nn.compression.token_rules`: FastV (L. Chen et al., arXiv 2403.06764) drops
+once, PyramidDrop (L. Xing et al., arXiv 2410.17247) in stages. Work is counted by FastV's formula, memory in bytes of
+keys and values. The papers' models and questions are others, so no number of theirs is compared: a scene is asked for
+one cell of many, the hardest case for a rule that does not look at the question.
 """
 
 from dataclasses import dataclass
@@ -27,14 +27,21 @@ from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure
 from experiments.learning_systems.digit_scenes import CELL, draw_scenes, vocabulary
 from nn.compression import token_rules
-from nn.compression.pruned_prefill import Stage, cache_bytes, prefill_macs, pruned_prefill
+from nn.compression.pruned_prefill import (
+    Seen,
+    Stage,
+    cache_bytes,
+    masked_prefill,
+    prefill_macs,
+    pruned_prefill,
+)
 from nn.compression.token_budgets import pooling, pyramid
 from nn.models import DecoderConfig
 from nn.models.vision_language import VisionLanguageConfig, make_vision_language
 from nn.models.vit import VitConfig
 from nn.training import cross_entropy, train
 
-CLAIM = "Rules that ask what the question looks at keep the answer with few tokens left; blind controls lose it."
+CLAIM = "Once a layer has read the picture its tokens can go, by whatever rule; dropped before, the answer goes too."
 PAPER_FIGURE = "L. Chen et al., arXiv:2403.06764 (FastV); no figure compared"
 EXPECTED_TIME = {"quick": "25 s", "laptop": "15 min", "paper": "1 h on one GPU"}
 TOLERANCES = {"accuracy.*": 0.25, "loss": 0.5}
@@ -42,6 +49,11 @@ REFERENCES: tuple[Reference, ...] = ()
 
 # One cut before `layer`; the model runs once for each number of tokens, with the rule as an argument.
 RULES = ("fastv", "similar", "crops", "with_previous", "merging", "pooling", "evenly", "at_random")
+# Tokens that even the first layer does not see.
+BEFORE = {
+    "before_evenly": lambda seen, keep, _key: token_rules.evenly(seen, keep)[0],
+    "before_at_random": lambda seen, keep, key: token_rules.at_random(key=key)(seen, keep)[0],
+}
 
 
 @dataclass(frozen=True)
@@ -144,15 +156,16 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
     for name in [n for n in arrays if n.startswith("right.")]:
         rates = arrays[name].mean(1)
         metrics[f"accuracy.{name.removeprefix('right.')}"] = Measurement.from_samples(rates)
-    whole = _layers(config, config.n_image, ())
+    sizes = {"width": config.width, "hidden": 2 * config.width}
+    whole = prefill_macs(_layers(config, config.n_image, ()), **sizes)
     for keep in config.keeps:
-        for kind, stages in (
-            ("one", (Stage(config.layer, keep, token_rules.fastv),)),
-            ("stages", _pyramid(config, keep)),
+        one = (Stage(config.layer, keep, token_rules.fastv),)
+        for kind, layers in (
+            ("before", _layers(config, keep, ())),
+            ("one", _layers(config, config.n_image, one)),
+            ("stages", _layers(config, config.n_image, _pyramid(config, keep))),
         ):
-            layers = _layers(config, config.n_image, stages)
-            sizes = {"width": config.width, "hidden": 2 * config.width}
-            share = prefill_macs(layers, **sizes) / prefill_macs(whole, **sizes)
+            share = prefill_macs(layers, **sizes) / whole
             metrics[f"macs.{kind}.keep{keep}"] = Measurement(share)
     for name in [n for n in arrays if n.startswith("bytes.")]:
         metrics[f"cache_{name}"] = Measurement(float(arrays[name][0]), unit="B")
@@ -166,22 +179,18 @@ def plot(outcome: Outcome) -> Figure:
     panels = figure.subplots(1, 2)
     names = {"fastv": "FastV", "pyramid": "PyramidDrop", "similar": "similarity", "crops": "crops (HoloV)",
              "with_previous": "with previous question", "merging": "merging (LightVLM)", "pooling": "pooling",
-             "evenly": "every n-th", "at_random": "random"}  # fmt: skip
+             "evenly": "every n-th", "at_random": "random", "before_evenly": "every n-th, before layer 1",
+             "before_at_random": "random, before layer 1"}  # fmt: skip
     for i, (rule, text) in enumerate(names.items()):
         found = [metrics[f"accuracy.{rule}.keep{keep}"] for keep in config.keeps]
-        blind = rule in ("pooling", "evenly", "at_random")
-        line = {
-            "color": f"C{i}",
-            "fmt": "s--" if blind else "o-",
-            "ms": 3,
-            "capsize": 2,
-        }
-        kind = "stages" if rule == "pyramid" else "one"
+        blind = rule in ("pooling", "evenly", "at_random", *BEFORE)
+        kind = {"pyramid": "stages"}.get(rule, "before" if rule in BEFORE else "one")
         work = [metrics[f"macs.{kind}.keep{keep}"].value for keep in config.keeps]
         for panel, x in zip(panels, (config.keeps, work), strict=True):
             panel.errorbar(
-                x, [m.value for m in found], [m.stderr or 0 for m in found], label=text, **line
-            )
+                x, [m.value for m in found], [m.stderr or 0 for m in found], label=text, color=f"C{i % 7}",
+                fmt=":^" if rule in BEFORE else "--s" if blind else "-o", ms=3, lw=1, capsize=2,
+            )  # fmt: skip
     for panel in panels:
         panel.axhline(metrics["accuracy.whole"].value, color="k", lw=0.8)
         panel.set(ylabel=label("accuracy"), ylim=(0, 1))
@@ -224,6 +233,9 @@ def _asked(config: Config, model, test, key) -> dict[str, np.ndarray]:
     model = eqx.tree_at(lambda m: m.decoder, model, model.decoder.unrolled())
     keys = jax.random.split(key, len(images))
     for keep in config.keeps:
+        for name, blind in BEFORE.items():
+            answers = _before(model, images, now, keys, keep, blind)
+            found[f"right.{name}.keep{keep}"] = np.asarray(answers == wanted)
         for number, rule in enumerate(RULES):
             answers, size = _answers(config, model, images, before, now, keys, keep, number)
             found[f"right.{rule}.keep{keep}"] = np.asarray(answers == wanted)
@@ -265,6 +277,21 @@ def _one_cut(model, images, before, now, keys, number: Int[Array, ""], keep: int
         return _read(model, image, now, [Stage(layer, keep, rule)])
 
     return jax.vmap(one)(images, before, now, keys)
+
+
+@eqx.filter_jit
+def _before(model, images, now, keys, keep: int, blind):
+    """Answers where so many tokens of a picture are all that the decoder ever sees."""
+
+    def one(image, question, key):
+        x = model.vectors(image[None], question[None])
+        n_image = x.shape[1] - 1
+        seen = Seen(jnp.zeros(n_image), x[0, :n_image], x[0, -1], jnp.arange(n_image))
+        kept = [(0, blind(seen, keep, key))]
+        hidden = masked_prefill(model.decoder.body, x, n_image=n_image, kept=kept)
+        return model.decoder.logits(hidden)[0, -1].argmax(-1)
+
+    return jax.vmap(one)(images, now, keys)
 
 
 def _in_stages(model, images, now, stages):
