@@ -186,6 +186,36 @@ def buckets():
     return wrong
 
 
+def losses():
+    """Losses of a training that moves to another mesh after each third of it, over those of one that stays."""
+    inputs = jnp.asarray(DRAW.standard_normal((16, 8)))
+    wanted = jnp.tanh(inputs @ jnp.asarray(DRAW.standard_normal((8, 8))))
+
+    @jax.jit
+    def step(state):
+        def loss(w):
+            return jnp.mean((jnp.tanh(inputs @ w) - wanted) ** 2)
+
+        value, slope = jax.value_and_grad(loss)(state["w"])
+        speed = 0.9 * state["speed"] - slope
+        return value, {"w": state["w"] + speed, "speed": speed}
+
+    def train(shardings):
+        found, state = [], {"w": jnp.zeros((8, 8)), "speed": jnp.zeros((8, 8))}
+        for number, sharding in enumerate(shardings):
+            if sharding is not None:
+                save(ROOT / f"train-{number}", state, fsync=False, wait=True)
+                target = jax.ShapeDtypeStruct((8, 8), jnp.float64, sharding=sharding)
+                state = load(ROOT / f"train-{number}", {"w": target, "speed": target})
+            for _ in range(4):
+                value, state = step(state)
+                found.append(float(value))
+        return found
+
+    moved = [s for s in SHARDINGS if s.spec in (P("a"), P("a", "b"))][:2]
+    return train([None] * 3), train([*moved, SHARDINGS[-1]])
+
+
 def refused():
     """A shape that the sharding does not divide."""
     mesh = Mesh(np.array(jax.devices()), ("a",))
@@ -233,6 +263,7 @@ print(
             "between": between_devices(),
             "part": partial_reads(),
             "buckets": buckets(),
+            "losses": losses(),
             "refused": refused(),
             "writers": writers_of_devices(),
         }

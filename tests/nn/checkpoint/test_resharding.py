@@ -55,6 +55,13 @@ def test_a_bucket_of_irregular_shares_is_loaded_into_any_other_split(found):
     assert found["buckets"] == [0]
 
 
+def test_the_loss_goes_on_through_other_meshes(found):
+    stayed, moved = found["losses"]
+    assert len(stayed) == 12
+    assert stayed[-1] < 0.5 * stayed[0]
+    assert moved == pytest.approx(stayed, rel=1e-12)  # sums in another order, in double precision
+
+
 def test_a_shape_that_the_sharding_does_not_divide_is_named(found):
     assert found["refused"].startswith("`target` does not fit the checkpoint: ['x'] has shape (6,)")
 
