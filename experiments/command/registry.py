@@ -52,6 +52,7 @@ EXPERIMENTS: dict[str, str] = {
     "gated_delta": "experiments.learning_systems.gated_delta",
     "sparse_attention": "experiments.learning_systems.sparse_attention",
     "checkpoint_faults": "experiments.learning_systems.checkpoint_faults",
+    "photonic_transformer": "experiments.learning_systems.photonic_transformer",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.benchmarks.bench_propagation",
