@@ -164,6 +164,30 @@ def _attend(plan, q, k, v, query_positions, key_positions):
     return _forward(plan, q, k, v, query_positions, key_positions)[0]
 
 
+def running_start(shape: tuple[int, ...], dtype) -> tuple[Array, Array, Array]:
+    """What `running_softmax` carries before the first key, for an output of (lines, values)."""
+    lines = shape[0]
+    return jnp.full(lines, -jnp.inf, dtype), jnp.zeros(lines, dtype), jnp.zeros(shape, dtype)
+
+
+def running_softmax(carry, scores, values):
+    """Takes one block of keys into the softmax: highest score, sum of weights and weighted sum of values so far.
+
+    Args:
+        carry: Those three, of `running_start` or of the block before.
+        scores: Scores of the block, (lines, keys), -inf where a key is not seen.
+        values: Its values, (keys, values).
+    """
+    highest, total, mixed = carry
+    new = jnp.maximum(highest, jnp.max(scores, axis=1))
+    # From a line that has seen nothing yet, nothing is subtracted, least of all -inf.
+    offset = jnp.where(new == -jnp.inf, 0.0, new)
+    weights = jnp.exp(scores - offset[:, None])
+    shrink = jnp.exp(highest - offset)
+    total = total * shrink + jnp.sum(weights, axis=1)
+    return new, total, mixed * shrink[:, None] + jnp.dot(weights, values)
+
+
 def _forward(plan, q, k, v, query_positions, key_positions):
     blocks = _Blocks.make(plan, query_positions, key_positions)
     wide = jnp.promote_types(q.dtype, jnp.float32)
@@ -176,23 +200,10 @@ def _forward(plan, q, k, v, query_positions, key_positions):
             queries = block.astype(wide) * plan.scale
 
             def step(j, carry):
-                highest, total, mixed = carry
                 scores = blocks.hide(queries @ k[j].astype(wide), i, j)
-                new = jnp.maximum(highest, jnp.max(scores, axis=1))
-                # From a line that has seen nothing yet, nothing is subtracted, least of all -inf.
-                offset = jnp.where(new == -jnp.inf, 0.0, new)
-                weights = jnp.exp(scores - offset[:, None])
-                shrink = jnp.exp(highest - offset)
-                total = total * shrink + jnp.sum(weights, axis=1)
-                mixed = mixed * shrink[:, None] + weights @ v[j].astype(wide)
-                return new, total, mixed
+                return running_softmax(carry, scores, v[j].astype(wide))
 
-            lines = len(block)
-            nothing = (
-                jnp.full(lines, -jnp.inf, wide),
-                jnp.zeros(lines, wide),
-                jnp.zeros((lines, v.shape[-1]), wide),
-            )
+            nothing = running_start((len(block), v.shape[-1]), wide)
             highest, total, mixed = jax.lax.fori_loop(*_span(blocks.needed[i]), step, nothing)
             total, highest = (jnp.where(total > 0, a, b) for a, b in ((total, 1.0), (highest, 0.0)))
             return (mixed / total[:, None]).astype(q.dtype), highest + jnp.log(total)

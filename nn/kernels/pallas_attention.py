@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 
 from nn._checks import check_at_least
 from nn.kernels.attention import check_operands, check_window, make_positions
+from nn.kernels.online_attention import running_softmax, running_start
 
 
 class _Plan(NamedTuple):
@@ -178,22 +179,11 @@ def _forward_kernel(plan, wide, q_ref, k_ref, v_ref, out_ref, logarithm_ref):
     queries = q_ref[...].astype(wide)
 
     def step(j, carry):
-        highest, total, mixed = carry
         here = pl.ds(j * plan.columns, plan.columns)
         scores = plan.scores(queries, k_ref[here, :].astype(wide), i, j)
-        new = jnp.maximum(highest, jnp.max(scores, axis=1))
-        offset = jnp.where(new == -jnp.inf, 0.0, new)
-        weights = jnp.exp(scores - offset[:, None])
-        shrink = jnp.exp(highest - offset)
-        total = total * shrink + jnp.sum(weights, axis=1)
-        mixed = mixed * shrink[:, None] + jnp.dot(weights, v_ref[here, :].astype(wide))
-        return new, total, mixed
+        return running_softmax(carry, scores, v_ref[here, :].astype(wide))
 
-    nothing = (
-        jnp.full(plan.rows, -jnp.inf, wide),
-        jnp.zeros(plan.rows, wide),
-        jnp.zeros(out_ref.shape, wide),
-    )
+    nothing = running_start(out_ref.shape, wide)
     first, stop = plan.columns_for(i, k_ref.shape[0] // plan.columns)
     highest, total, mixed = jax.lax.fori_loop(first, stop, step, nothing)
     # Lines that were filled up may see nothing.

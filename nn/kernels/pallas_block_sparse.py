@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int
 from nn._checks import check_at_least, check_divides
 from nn.kernels.attention import check_operands
 from nn.kernels.block_attention import keys_of_blocks
+from nn.kernels.online_attention import running_softmax, running_start
 from nn.kernels.selection import Selection, gathered_attention
 
 # A product on tensor cores has at least so many rows.
@@ -138,7 +139,6 @@ def _kernel(plan, position_ref, chosen_ref, q_ref, k_ref, v_ref, out_ref):
     rows = queries.shape[0]
 
     def step(i, carry):
-        highest, total, mixed = carry
         block = chosen_ref[i]
         here = pl.ds(jnp.maximum(block, 0) * plan.block_size, plan.block_size)
         at = block * plan.block_size + jax.lax.broadcasted_iota(
@@ -147,19 +147,9 @@ def _kernel(plan, position_ref, chosen_ref, q_ref, k_ref, v_ref, out_ref):
         seen = (block >= 0) & (at <= last) & (at < plan.n_keys)
         products = jnp.dot(queries, k_ref[here, :].astype(wide).T)
         scores = jnp.where(seen, plan.scale * products, -jnp.inf)
-        new = jnp.maximum(highest, jnp.max(scores, axis=1))
-        offset = jnp.where(new == -jnp.inf, 0.0, new)
-        weights = jnp.exp(scores - offset[:, None])
-        shrink = jnp.exp(highest - offset)
-        total = total * shrink + jnp.sum(weights, axis=1)
-        mixed = mixed * shrink[:, None] + jnp.dot(weights, v_ref[here, :].astype(wide))
-        return new, total, mixed
+        return running_softmax(carry, scores, v_ref[here, :].astype(wide))
 
-    nothing = (
-        jnp.full(rows, -jnp.inf, wide),
-        jnp.zeros(rows, wide),
-        jnp.zeros(out_ref.shape, wide),
-    )
+    nothing = running_start(out_ref.shape, wide)
     _, total, mixed = jax.lax.fori_loop(0, chosen_ref.shape[0], step, nothing)
     # A query without blocks has nothing to divide by.
     out_ref[...] = (mixed / jnp.where(total > 0, total, 1.0)[:, None]).astype(out_ref.dtype)
