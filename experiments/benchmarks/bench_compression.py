@@ -23,7 +23,14 @@ from matplotlib.figure import Figure
 
 from experiments.benchmarks.peers import compression_task
 from experiments.benchmarks.peers.engine import EngineSpec
-from experiments.benchmarks.timing import Times, load_average, per_round, ratio, time_in_turn
+from experiments.benchmarks.timing import (
+    Times,
+    load_average,
+    per_round,
+    time_in_turn,
+    times_as_metrics,
+    write_task,
+)
 from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
@@ -158,7 +165,7 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
                 rate = 2e-9 * config.product_size**3 / per_round(seconds)
                 metrics["rate.product"] = Measurement.from_samples(rate, "GFLOP/s")
             continue
-        metrics |= _summary(name, times, specs[0].name)
+        metrics |= times_as_metrics(name, times, specs[0].name)
         if kind == "product":
             metrics |= _reading(name, times)
     metrics["aims_missed"] = Measurement(float(len(missed_aims(metrics))))
@@ -229,19 +236,19 @@ def _write_product(
     config: Config, format: str, shape: tuple[int, int], n_tokens: int, folder: Path
 ) -> dict:
     arrays = compression_task.product_arrays(format, shape[0], shape[1], n_tokens, config.seed)
-    return _written(folder, arrays, {"kind": "product", "format": format})
+    return write_task(folder, arrays, {"kind": "product", "format": format})
 
 
 def _write_limit(config: Config, folder: Path) -> dict:
     rng = np.random.default_rng(config.seed)
     size = (config.product_size, config.product_size)
     arrays = {name: rng.standard_normal(size, np.float32) for name in ("x", "rounded")}
-    return _written(folder, arrays, {"kind": "product"})
+    return write_task(folder, arrays, {"kind": "product"})
 
 
 def _write_gptq(config: Config, folder: Path) -> dict:
     arrays, grams = compression_task.gptq_arrays(config.n_maps, config.gptq_width, config.seed)
-    return _written(folder, arrays, {"kind": "gptq", "grams": grams, "group": config.group})
+    return write_task(folder, arrays, {"kind": "gptq", "grams": grams, "group": config.group})
 
 
 def _write_dispatch(config: Config, folder: Path) -> dict:
@@ -249,28 +256,7 @@ def _write_dispatch(config: Config, folder: Path) -> dict:
         config.n_tokens, config.width, config.hidden, config.n_experts, config.n_chosen,
         config.factor, config.seed,
     )  # fmt: skip
-    return _written(folder, arrays, {"kind": "dispatch", "capacity": capacity})
-
-
-def _written(folder: Path, arrays: dict, details: dict) -> dict:
-    path = folder / "task.npz"
-    np.savez(path, **arrays)
-    return {"arrays": str(path)} | details
-
-
-def _summary(name: str, times: Times, ours: str) -> dict[str, Measurement]:
-    metrics = {}
-    for engine, seconds in times.cpu_seconds.items():
-        metrics[f"cpu.{name}.{engine}"] = Measurement.from_samples(1e3 * per_round(seconds), "ms")
-        wall = 1e3 * per_round(times.seconds[engine])
-        metrics[f"wall.{name}.{engine}"] = Measurement.from_samples(wall, "ms")
-        metrics[f"first_call.{name}.{engine}"] = Measurement(times.first_calls[engine], unit="s")
-        if engine != ours:
-            worst = max(times.differences[engine].values())
-            metrics[f"difference.{name}.{engine}"] = Measurement(worst)
-            if ours in times.cpu_seconds:
-                metrics[f"ratio.{name}.{engine}"] = ratio(times.cpu_seconds[ours], seconds)
-    return metrics
+    return write_task(folder, arrays, {"kind": "dispatch", "capacity": capacity})
 
 
 def _reading(name: str, times: Times) -> dict[str, Measurement]:

@@ -24,7 +24,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.benchmarks.peers.engine import EngineSpec
-from experiments.benchmarks.timing import Times, load_average, per_round, ratio, time_in_turn
+from experiments.benchmarks.timing import (
+    Times,
+    load_average,
+    per_round,
+    ratio,
+    time_in_turn,
+    times_as_metrics,
+    write_task,
+)
 from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
@@ -261,44 +269,31 @@ def _write_text(config: Config, kind: str, dim: int, gradient: bool, folder: Pat
         arrays["log_decay"] = -rng.random(shape, np.float32)
         arrays["strength"] = rng.random(shape, np.float32)
         names += ["log_decay", "strength"]
-    return _written(folder, arrays, {"operands": names, "gradient": gradient})
+    return write_task(folder, arrays, {"operands": names, "gradient": gradient})
 
 
 def _write_product(config: Config, folder: Path) -> dict:
     rng = np.random.default_rng(config.seed)
     size = (config.product_size, config.product_size)
     arrays = {name: rng.standard_normal(size, np.float32) for name in "ab"}
-    return _written(folder, arrays, {"operands": ["a", "b"], "gradient": False})
+    return write_task(folder, arrays, {"operands": ["a", "b"], "gradient": False})
 
 
 def _write_prompt(config: Config, folder: Path) -> dict:
     rng = np.random.default_rng(config.seed + 1)
     prompt = rng.integers(0, config.vocabulary, (1, config.n_prompt)).astype(np.int32)
-    return _written(folder, {"prompt": prompt}, asdict(config) | {"heads": config.decoder_heads})
-
-
-def _written(folder: Path, arrays: dict, details: dict) -> dict:
-    path = folder / "task.npz"
-    np.savez(path, **arrays)
-    return {"arrays": str(path)} | details
+    return write_task(folder, {"prompt": prompt}, asdict(config) | {"heads": config.decoder_heads})
 
 
 def _summary(name: str, times: Times, ours: str) -> dict[str, Measurement]:
-    metrics = {}
-    for engine, seconds in times.cpu_seconds.items():
-        metrics[f"cpu.{name}.{engine}"] = Measurement.from_samples(1e3 * per_round(seconds), "ms")
-        wall = 1e3 * per_round(times.seconds[engine])
-        metrics[f"wall.{name}.{engine}"] = Measurement.from_samples(wall, "ms")
-        metrics[f"first_call.{name}.{engine}"] = Measurement(times.first_calls[engine], unit="s")
+    metrics = times_as_metrics(name, times, ours)
+    for engine in times.cpu_seconds:
         metrics[f"peak_memory.{name}.{engine}"] = Measurement(times.peaks[engine], unit="MiB")
         if engine in times.temporaries:
             memory = Measurement(times.temporaries[engine], unit="MiB")
             metrics[f"temporary_memory.{name}.{engine}"] = memory
         if engine != ours:
-            worst = max(times.differences[engine].values())
-            metrics[f"difference.{name}.{engine}"] = Measurement(worst)
             if ours in times.cpu_seconds:
-                metrics[f"ratio.{name}.{engine}"] = ratio(times.cpu_seconds[ours], seconds)
                 walls = ratio(times.seconds[ours], times.seconds[engine])
                 metrics[f"wall_ratio.{name}.{engine}"] = walls
             if {ours, engine} <= set(times.temporaries):

@@ -169,3 +169,26 @@ def per_round(seconds: np.ndarray) -> np.ndarray:
 def ratio(ours: np.ndarray, other: np.ndarray) -> Measurement:
     """Our time over the other's, formed in each round; below 1 where we are faster."""
     return Measurement.from_samples(per_round(ours) / per_round(other))
+
+
+def times_as_metrics(name: str, times: Times, ours: str) -> dict[str, Measurement]:
+    """CPU and wall time (ms) and first call (s) of every engine; of the others their difference and our ratio."""
+    metrics = {}
+    for engine, seconds in times.cpu_seconds.items():
+        metrics[f"cpu.{name}.{engine}"] = Measurement.from_samples(1e3 * per_round(seconds), "ms")
+        wall = 1e3 * per_round(times.seconds[engine])
+        metrics[f"wall.{name}.{engine}"] = Measurement.from_samples(wall, "ms")
+        metrics[f"first_call.{name}.{engine}"] = Measurement(times.first_calls[engine], unit="s")
+        if engine != ours:
+            worst = max(times.differences[engine].values())
+            metrics[f"difference.{name}.{engine}"] = Measurement(worst)
+            if ours in times.cpu_seconds:
+                metrics[f"ratio.{name}.{engine}"] = ratio(times.cpu_seconds[ours], seconds)
+    return metrics
+
+
+def write_task(folder: Path, arrays: dict, details: dict) -> dict:
+    """The task that engines are given: its arrays in a file of `folder`, and what else they must know."""
+    path = folder / "task.npz"
+    np.savez(path, **arrays)
+    return {"arrays": str(path)} | details
