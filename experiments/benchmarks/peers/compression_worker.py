@@ -96,7 +96,9 @@ def _dispatch(task, arrays):
     experts = SwiGLU(*(Dense(arrays[name]) for name in ("gate", "up", "down")))
     routing = Routing(arrays["experts"], arrays["weights"], arrays["scores"])
     mix = {
-        "capacity": lambda *operands: mix_by_capacity(*operands, task["capacity"]).mixed,
+        "capacity": lambda experts, x, routing: (
+            mix_by_capacity(experts, x, routing, task["capacity"]).mixed
+        ),
         "groups": mix_by_groups,
         "loop": mix_by_loop,
     }[task["variant"]]

@@ -56,11 +56,12 @@ class Products:
             return jax.lax.scan(token, jnp.ones(()), length=n_tokens)[0]
 
         self._run, self._maps = run, maps
+        self._wait = jax.block_until_ready
         self.versions = versions
 
     def step(self):
         """All tokens."""
-        return self._run(self._maps).block_until_ready()
+        return self._wait(self._run(self._maps))
 
     def check(self):
         """What is left of the scale, 1."""
