@@ -7,6 +7,7 @@ line do not know each other:
     layers | weights                 the linear map, mixers and their caches | files of weights and how they are read
     training | models | generation   the one loop, losses | decoders, encoders, low-rank updates | sampling of tokens
     compression                      beside those three: four-bit formats, rounding that keeps the outputs
+    roofline                         above the models: bytes, operations and time of a step on a described chip
 """
 
 # Part of lightecho. By this line `lightecho.py` knows that no other distribution has overwritten the file.
@@ -15,7 +16,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nn import checkpoint, compression, generation, kernels, layers, models, training, weights
+    from nn import (
+        checkpoint,
+        compression,
+        generation,
+        kernels,
+        layers,
+        models,
+        roofline,
+        training,
+        weights,
+    )
 
 # In the order of dependency, which ruff would sort away.
 # ruff: noqa: RUF022
@@ -28,6 +39,7 @@ __all__ = [
     "models",
     "generation",
     "compression",
+    "roofline",
 ]
 
 

@@ -45,6 +45,7 @@ EXPERIMENTS: dict[str, str] = {
     "language_model": "experiments.learning_systems.language_model",
     "token_pruning": "experiments.learning_systems.token_pruning",
     "nesterov_ode": "experiments.learning_systems.nesterov_ode",
+    "edge_roofline": "experiments.learning_systems.edge_roofline",
     "quantization": "experiments.learning_systems.quantization",
     "activation_quantization": "experiments.learning_systems.activation_quantization",
     "mixture_of_experts": "experiments.learning_systems.mixture_of_experts",
