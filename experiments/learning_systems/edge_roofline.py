@@ -1,14 +1,13 @@
 """Decoders on a chip below 100 TOPS: what dense models, mixtures of experts and hybrids can give, and where each loses.
 
-The roofline of `nn.roofline` for three models of published sizes (Qwen3-14B, Qwen3-30B-A3B, Qwen3-Next-80B-A3B) on a chip of
-100 TOPS and 100 GB/s with weights of 4.5 bits, or on one's own, a JSON file (`--chip mine.json`). Closed forms: every scale
-computes all of it. Published are the sizes and nothing else, so no number of a paper is compared.
+The roofline of `nn.roofline` for three models of published sizes (Qwen3-14B, Qwen3-30B-A3B, Qwen3-Next-80B-A3B) on a
+chip of 100 TOPS and 100 GB/s with weights of 4.5 bits, or on one's own, a JSON file (`--chip mine.json`). Closed forms:
+every scale computes all of it. Published are the sizes and nothing else, so no number of a paper is compared.
 
 A roofline is what cannot be passed. How far a real machine stays below is measured at laptop scale, on one core: its
 bandwidth and its products make a chip, and a small decoder of `nn` is timed beside what that chip predicts.
 """
 
-import dataclasses
 import hashlib
 import time
 from dataclasses import dataclass, field
@@ -211,7 +210,7 @@ def _core(bandwidth: float, peak: float) -> Chip:
 
 
 def _timed(config: Config) -> dict[str, np.ndarray]:
-    """Bandwidth and products of the machine as JAX uses it, and a token of the small decoder; the least of all times."""
+    """Bandwidth and products of the machine as JAX uses it, and a token of the small decoder; the least times."""
     model = make_decoder(TIMED, key=jax.random.key(config.seed)).unrolled()
     big = jnp.ones(count_bytes(model) // 4)
     square = jnp.ones((1024, 1024))
