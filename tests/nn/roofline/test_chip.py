@@ -35,7 +35,7 @@ def test_the_ridge_is_where_both_times_are_equal():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"bandwith": 1}, "`field of chip` must be one of .*bandwidth.*but is 'bandwith'"),
+        ({"speed": 1}, "`field of chip` must be one of .*bandwidth.*but is 'speed'"),
         ({"bandwidth": "gone"}, "`chip` must have the fields bandwidth, but has not"),
         ({"bandwidth": 0}, "`bandwidth` must be positive and finite, but is 0 bytes per second"),
         ({"bandwidth": -1e9}, "`bandwidth` must be positive and finite, but is -1e.09"),
