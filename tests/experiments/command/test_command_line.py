@@ -59,7 +59,7 @@ def test_the_version_is_told(cli):
     ("words", "said"),
     [
         (["shwo"], "no command `shwo`; did you mean `show`?"),
-        (["xyzzy"], "known are list, run, bench, show"),
+        (["xyzzy"], "known are list, run, bench, checkpoint, show"),
         (["pendulum"], "did you mean `lightecho run pendulum`?"),
         (["run", "pendulum", "--scale", "quik"], "no scale `quik`; did you mean `quick`?"),
         (
