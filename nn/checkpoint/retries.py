@@ -16,7 +16,7 @@ LASTING = (
 )  # fmt: skip
 LASTING_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG)
 FULL = (errno.ENOSPC, errno.EDQUOT)
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class StoreError(OSError):
@@ -76,12 +76,12 @@ class Watch:
         return float(timeout if self._waiting else self.last + timeout - time.monotonic())
 
 
-def within(timeout: float | int | None, attempt: Callable[[Watch], T]) -> T:
+def within(timeout: float | int | None, attempt: Callable[[Watch], _T]) -> _T:
     """Runs an attempt; with a timeout on a thread of its own, which is left alone where it does not come back."""
     watch = Watch()
     if timeout is None:
         return attempt(watch)
-    future: Future[T] = Future()
+    future: Future[_T] = Future()
 
     def work() -> None:
         try:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from nn.checkpoint.files import AbstractFiles, LocalFiles, as_views
 from nn.checkpoint.retries import FULL, Retries, StoreError, Watch, lasts, within
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class Store:
@@ -167,11 +167,11 @@ class Store:
         self,
         verb: str,
         name: str,
-        attempt: Callable[[Watch], T],
+        attempt: Callable[[Watch], _T],
         once: bool = False,
         *,
         checked: bool = False,
-    ) -> T:
+    ) -> _T:
         if not checked:
             _check_name(name)
         failures = 0
