@@ -5,7 +5,7 @@ line do not know each other:
 
     kernels | checkpoint             attention and linear recurrences, functions of arrays | any state on any store
     layers | weights                 the linear map, mixers and their caches | files of weights and how they are read
-    training | models | generation   the one loop, losses | decoders, encoders, low-rank updates | sampling of tokens
+    training | models | generation   the one loop, losses | decoders, encoders, low-rank updates | tokens drawn, flows
     compression                      beside those three: four-bit formats, rounding that keeps the outputs
     roofline                         above the models: bytes, operations and time of a step on a described chip
 """

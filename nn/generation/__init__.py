@@ -1,4 +1,8 @@
-"""Text out of a model: how a token is drawn, and the loop that reads and writes."""
+"""What comes out of a model: tokens drawn one by one, and pictures by following a flow from noise to data.
+
+Text: `sampling`, `decoding`. Flows, in reading order: `flow_time` (conventions of time, shifts), `flow_matching` (path,
+loss), `guidance`, `flow_samplers`, `exact_flow` (closed forms without a network).
+"""
 
 # Order of dependency, which ruff would sort away.
 # ruff: noqa: I001, RUF022
