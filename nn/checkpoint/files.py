@@ -134,16 +134,19 @@ class LocalFiles(AbstractFiles):
         """One after the other."""
         return [self.get(*each) for each in ranges]
 
-    def get_into(self, name: str, start: int, target: memoryview) -> int:
-        """Reads into memory that is there; returns the number of bytes, fewer where the file ends."""
+    def get_into(self, name: str, start: int, *targets: memoryview) -> int:
+        """Fills memory that is there, one after the other; returns the number of bytes, fewer where the file ends."""
         n_bytes = 0
         with open(self._path(name), "rb", buffering=0) as file:
             file.seek(start)
-            while n_bytes < len(target):
-                got = file.readinto(target[n_bytes:])
-                if not got:
-                    break
-                n_bytes += got
+            for target in targets:
+                left = target
+                while left:
+                    got = file.readinto(left)
+                    if not got:
+                        return n_bytes
+                    n_bytes += got
+                    left = left[got:]
         return n_bytes
 
     def size(self, name: str) -> int:

@@ -37,7 +37,7 @@ def load(
     verify: bool = True,
     exchange: str = "auto",
     readers: int = 4,
-    read_bytes: int = 32 << 20,
+    read_bytes: int = 8 << 20,
     **options: Any,
 ) -> Any:
     """Loads a checkpoint.

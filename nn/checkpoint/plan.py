@@ -182,7 +182,7 @@ def plan_load(
     wanted: Mapping[str, Sequence[Box]],
     *,
     verify: bool = True,
-    read_bytes: int = 32 << 20,
+    read_bytes: int = 8 << 20,
 ) -> tuple[Read, ...]:
     """The reads that bring the wanted boxes, each byte once.
 

@@ -14,6 +14,8 @@ from nn.checkpoint.plan import Piece, Read, plan_load
 from nn.checkpoint.storage import Store
 from nn.checkpoint.tree import dtype_of
 
+ALIGNMENT = 64  # bytes; where the CPU backend of JAX wants a buffer to begin
+
 
 class Source:
     """The tensors of one checkpoint.
@@ -101,23 +103,25 @@ class Source:
     def _allocate(self, place: str, boxes_of: Mapping, held: dict) -> None:
         if place not in held:
             dtype = dtype_of(self.manifest.tensors[place].dtype)
-            held[place] = {box: np.empty(box.lengths, dtype) for box in boxes_of[place]}
+            held[place] = {box: _aligned(box, dtype) for box in boxes_of[place]}
 
     def _fetch(self, read: Read, held: Mapping[str, dict[Box, np.ndarray]]) -> None:
-        """Reads bytes, checks them, and puts them where they are wanted."""
-        direct = _destination(read, held)
-        buffer = np.empty(read.stop - read.start, np.uint8) if direct is None else direct
+        """Reads bytes into the boxes that want them, or beside them where they must be cut, and checks them."""
+        there = [_place(piece, held[piece.path]) for piece in read.pieces]
+        parts = [
+            np.empty(piece.stop - piece.start, np.uint8) if place is None else place
+            for piece, place in zip(read.pieces, there, strict=True)
+        ]
         try:
-            got = self._store.read_into(read.file, read.start, buffer)
+            got = self._store.read_into(read.file, read.start, *parts)
         except FileNotFoundError as error:
             raise CheckpointError(
                 f"tensor {read.pieces[0].path}: {self._store.location}/{read.file} is missing. "
                 "Take another copy or an earlier checkpoint."
             ) from error
-        for piece in read.pieces:
-            data = buffer[piece.start - read.start : piece.stop - read.start]
+        for piece, place, data in zip(read.pieces, there, parts, strict=True):
             self._check(read.file, piece, data, read.start + got)
-            if direct is None:
+            if place is None:
                 for box, array in held[piece.path].items():
                     shared = intersection(piece.box, box)
                     if shared:
@@ -142,33 +146,30 @@ class Source:
             )
 
 
-def _destination(read: Read, held: Mapping[str, dict[Box, np.ndarray]]) -> np.ndarray | None:
-    """The bytes of a wanted box that a read fills as they come; None where they must be cut or joined."""
-    path = read.pieces[0].path
-    at = None
-    for box, array in held[path].items():
-        if intersection(read.pieces[0].box, box):
-            if at is not None:
-                return None
-            at = box, array
-    if at is None:
+def _aligned(box: Box, dtype: np.dtype) -> np.ndarray:
+    """A new array whose memory JAX takes over on the CPU: what is not aligned it would copy."""
+    n_bytes = box.size * dtype.itemsize
+    memory = np.empty(n_bytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + n_bytes].view(dtype).reshape(box.lengths)
+
+
+def _place(piece: Piece, boxes: Mapping[Box, np.ndarray]) -> np.ndarray | None:
+    """The bytes of a wanted box that a piece is; None where the piece must be cut or goes to several boxes."""
+    touched = [box for box in boxes if intersection(piece.box, box)]
+    if len(touched) != 1:
         return None
-    box, array = at
-    item = array.itemsize
-    expected = None
-    first = 0
-    for piece in read.pieces:
-        if piece.path != path or intersection(piece.box, box) != piece.box:
-            return None
-        # In C order the pieces must follow each other in the box as they do in the file.
-        parts = list(runs(piece.box, box)) if _few(piece.box, box) else []
-        if len(parts) != 1 or expected not in (None, parts[0][1]):
-            return None
-        if expected is None:
-            first = parts[0][1]
-        expected = parts[0][1] + piece.box.size
-    flat = array.reshape(-1).view(np.uint8)
-    return flat[first * item : first * item + read.stop - read.start]
+    (box,) = touched
+    # In C order the bytes of the piece must lie together in the box as they do in the file.
+    if intersection(piece.box, box) != piece.box or not _few(piece.box, box):
+        return None
+    parts = list(runs(piece.box, box))
+    if len(parts) != 1:
+        return None
+    item = boxes[box].itemsize
+    first = parts[0][1] * item
+    flat = boxes[box].reshape(-1).view(np.uint8)
+    return flat[first : first + piece.stop - piece.start]
 
 
 def _few(part: Box, outer: Box) -> bool:

@@ -103,20 +103,24 @@ class Store:
         named = ", ".join(sorted({name for name, _, _ in ranges}))
         return self._try("read", named, lambda watch: self.files.get_many(ranges), checked=True)
 
-    def read_into(self, name: str, start: int, target: Any) -> int:
-        """Fills a writable buffer from `start` on, without a copy where the disk is local.
+    def read_into(self, name: str, start: int, *targets: Any) -> int:
+        """Fills writable buffers from `start` on, one after the other, without a copy where the disk is local.
 
         Returns:
             Number of bytes, fewer than fit where the file ends.
         """
-        view = memoryview(target).cast("B") if memoryview(target).nbytes else memoryview(b"")
+        views = list(as_views(targets))
 
         def attempt(watch: Watch) -> int:
             if isinstance(self.files, LocalFiles):
-                return self.files.get_into(name, start, view)
-            data = self.files.get(name, start, start + len(view))
-            view[: len(data)] = data
-            return len(data)
+                return self.files.get_into(name, start, *views)
+            data = memoryview(self.files.get(name, start, start + sum(map(len, views))))
+            position = 0
+            for view in views:
+                part = data[position : position + len(view)]
+                view[: len(part)] = part
+                position += len(part)
+            return position
 
         return self._try("read", name, attempt)
 

@@ -95,9 +95,9 @@ class Counting(LocalFiles):
         super().__init__(root, fsync=False)
         self.ranges = []
 
-    def get_into(self, name, start, target):
-        self.ranges.append((name, start, start + len(target)))
-        return super().get_into(name, start, target)
+    def get_into(self, name, start, *targets):
+        self.ranges.append((name, start, start + sum(map(len, targets))))
+        return super().get_into(name, start, *targets)
 
     def n_bytes(self):
         return sum(stop - start for _, start, stop in self.ranges)
@@ -228,6 +228,32 @@ def refused():
     return ""
 
 
+def memory():
+    """Most memory that a save and a load add, over the bytes of the state; empty where the system does not tell."""
+
+    def tell(name):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+    def added(act):
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before = tell("VmRSS")
+        kept = act()
+        return (tell("VmHWM") - before) / n_bytes, kept
+
+    sharding = NamedSharding(Mesh(np.array(jax.devices()), ("a",)), P("a"))
+    state = {
+        str(i): jax.device_put(np.full((2048, 1024), i, np.float32), sharding) for i in range(8)
+    }
+    n_bytes = sum(array.nbytes for array in state.values())
+    try:
+        saving, _ = added(lambda: save(ROOT / "memory", state, fsync=False, wait=True))
+        loading, found = added(lambda: load(ROOT / "memory", blank(state)))
+    except (FileNotFoundError, PermissionError):
+        return {}
+    return {"save": saving, "load": loading, "wrong": same(found, state)}
+
+
 class OnProcess:
     """A sharding that says of each device that it is a process."""
 
@@ -266,6 +292,7 @@ print(
             "losses": losses(),
             "refused": refused(),
             "writers": writers_of_devices(),
+            "memory": memory(),
         }
     )
 )

@@ -205,9 +205,9 @@ def test_without_checks_only_the_wanted_bytes_are_read(path):
     class Counting(LocalFiles):
         n_bytes = 0
 
-        def get_into(self, name, start, target):
-            Counting.n_bytes += len(target)
-            return super().get_into(name, start, target)
+        def get_into(self, name, start, *targets):
+            Counting.n_bytes += sum(map(len, targets))
+            return super().get_into(name, start, *targets)
 
     target = {"second": np.zeros(5, np.int32)}
     load(Store(Counting(path)), target, at="['model']", partial="extra", verify=False)
@@ -221,10 +221,10 @@ def test_memory_holds_a_few_reads_and_not_the_checkpoint(tmp_path):
     n_made, n_read = [], 0
 
     class Noting(LocalFiles):
-        def get_into(self, name, start, target):
+        def get_into(self, name, start, *targets):
             nonlocal n_read
             n_read += 1
-            return super().get_into(name, start, target)
+            return super().get_into(name, start, *targets)
 
     from nn.checkpoint.boxes import whole
     from nn.checkpoint.reading import Source

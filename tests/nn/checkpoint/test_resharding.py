@@ -70,3 +70,12 @@ def test_writers_are_alike_where_devices_hold_copies(found):
     written, unique, uneven = found["writers"]
     assert written == unique
     assert uneven < 1.1
+
+
+def test_a_save_and_a_load_hold_the_state_once(found):
+    """64 MiB on eight devices: neither gathers shards nor copies them on the way."""
+    if not found["memory"]:
+        pytest.skip("this system does not tell the peak memory of a process")
+    assert found["memory"]["wrong"] == ""
+    assert found["memory"]["save"] < 0.1
+    assert 0.5 < found["memory"]["load"] < 1.1

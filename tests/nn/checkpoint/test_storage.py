@@ -107,6 +107,9 @@ def test_what_is_written_is_read_whole_in_part_and_beyond_the_end(store):
     target = bytearray(8)
     assert store.read_into("data/0.bin", 6, target) == 5
     assert target == b"three\0\0\0"
+    targets = bytearray(2), bytearray(0), bytearray(3), bytearray(4)
+    assert store.read_into("data/0.bin", 4, *targets) == 7
+    assert b"".join(targets) == b"wothree\0\0"
     ranges = [("data/0.bin", 6, 11), ("data/0.bin", 0, 0), ("data/0.bin", 0, 3)]
     assert store.read_ranges(ranges) == [b"three", b"", b"one"]
 
