@@ -22,6 +22,7 @@ CASES = (
 
 # Functions whose error another test holds, `file.py::test`; names are `wing.module.function`.
 TESTED_ELSEWHERE = {
+    "benchmarks.bench_checkpoint.quotient": "test_bench_checkpoint.py::test_quotients_are_of_means_with_their_errors",
     "command.accepted._tolerance":
         "test_accepted.py::test_tolerance_is_that_of_the_experiment_else_five_standard_errors",
     "harness.comparison.format_number": "test_comparison.py::test_a_value_is_shown_to_two_digits_of_its_error",

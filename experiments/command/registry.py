@@ -63,6 +63,7 @@ BENCHMARKS: dict[str, str] = {
     "bench_nmr": "experiments.benchmarks.bench_nmr",
     "bench_language_kernels": "experiments.benchmarks.bench_language_kernels",
     "bench_compression": "experiments.benchmarks.bench_compression",
+    "bench_checkpoint": "experiments.benchmarks.bench_checkpoint",
 }
 INTERFACE = (
     "CLAIM",

@@ -37,6 +37,7 @@ _HOME = {
     "transformers": "transformers",
     "torch": "transformers",
     "orbax": "checkpoints",
+    "safetensors": "checkpoints",
     "s3fs": "checkpoints",
     "moto": "checkpoints",
 }

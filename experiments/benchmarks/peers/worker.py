@@ -5,6 +5,7 @@ answers are JSON lines on standard input and output:
     {"do": "prepare", "task": {..., "arrays": FILE}}  ->  {"import_s", "first_s", "versions", "temporary_mib"}
     {"do": "check", "to": FILE}                       ->  {}; what `check` of the engine gives, in FILE
     {"do": "round", "steps": N}                       ->  {"seconds": [...], "cpu_seconds": [...]}
+    {"do": "measure", "what": NAME, "how": {...}}     ->  {...}; numbers that `measure` of the engine gives
     {"do": "finish"}                                  ->  {"peak_mib"}
 A failure is answered with {"error": one line}.
 """
@@ -24,8 +25,9 @@ def serve(build):
     Args:
         build: Makes the engine from (task, arrays): an object with `step()`, one training step that
             returns when it is done; `check()`, a dictionary of arrays that all engines have to agree on,
-            such as loss, gradient and intensity at the initial phases; `versions`; and perhaps `temporary_mib`,
-            known once it has made a step. It imports its packages itself, so that this is timed.
+            such as loss, gradient and intensity at the initial phases; `versions`; perhaps `temporary_mib`,
+            known once it has made a step; and `measure(what, **how)` where time is not all. It imports its packages
+            itself, so that this is timed.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not end up among the answers
@@ -65,6 +67,8 @@ def _answer(engine, command):
     if command["do"] == "round":
         wall, cpu = zip(*[_timed(engine.step) for _ in range(command["steps"])], strict=True)
         return {"seconds": wall, "cpu_seconds": cpu}
+    if command["do"] == "measure":
+        return engine.measure(command["what"], **command["how"])
     return {"peak_mib": peak_memory() / 2**20}
 
 
