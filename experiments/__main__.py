@@ -150,7 +150,7 @@ def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(
             "usage: lightecho run NAME [--scale S] [--seed N] [--field value ...] [--out DIR] [--force] [--device D]\n"
-            "                          [--jobs N | --cluster ADDRESS] [--no-cache]"
+            "                          [--jobs N | --cluster ADDRESS] [--save-every N|Ns] [--no-cache]"
         )
         print(
             f"NAME is one of {', '.join(registry.names())}; `lightecho run NAME --help` lists its fields."
@@ -205,11 +205,11 @@ def _run_with_cache(name: str, words: list[str], command: str) -> int:
     from experiments.command import commands
 
     full_command = ["lightecho", command, name, *words]
-    if command == "bench" and (asked.jobs != 1 or asked.cluster):
+    if command == "bench" and (asked.jobs != 1 or asked.cluster or asked.save_every):
         raise UserError(
-            "`bench` measures times, so nothing runs beside it; leave out --jobs and --cluster."
+            "`bench` measures times, so nothing runs beside it; leave out --jobs, --cluster and --save-every."
         )
-    where = {"device": asked.device, "jobs": asked.jobs, "cluster": asked.cluster}
+    where = {key: getattr(asked, key) for key in ("device", "jobs", "cluster", "save_every")}
     return commands.run(name, asked.config, asked.out, asked.force, full_command, **where)
 
 
@@ -232,6 +232,7 @@ def _run_options(module, scale: str):
     import tyro
 
     from experiments.command.commands import RESULTS
+    from experiments.command.runner import save_help
     from experiments.harness.settings import Device
 
     arg, single = tyro.conf.arg, tyro.conf.FlagCreatePairsOff
@@ -241,16 +242,9 @@ def _run_options(module, scale: str):
         ("force", Annotated[bool, single, arg(help="Compute again what is stored.")], False),
         ("device", Annotated[Device, arg(help="Where to compute.")], "auto"),
         ("jobs", Annotated[int, arg(help="Processes that compute pieces side by side.")], 1),
-        (
-            "cluster",
-            Annotated[str, arg(help="Dask scheduler whose workers compute the pieces.")],
-            "",
-        ),
-        (
-            "no_cache",
-            Annotated[bool, single, arg(help="Keep no compiled programs on disk.")],
-            False,
-        ),
+        ("cluster", Annotated[str, arg(help="Dask scheduler whose workers compute pieces.")], ""),
+        ("save_every", Annotated[str, arg(help=save_help(module))], ""),
+        ("no_cache", Annotated[bool, single, arg(help="Keep no programs on disk.")], False),
         ("config", tyro.conf.OmitArgPrefixes[module.Config], module.SCALES[scale]),
     ]
     described = [(name, kind, dataclasses.field(default=default)) for name, kind, default in fields]

@@ -53,9 +53,16 @@ class PieceStore:
             yield
         finally:
             # Before the lock is let go: afterwards the folder may be that of another process.
-            if not self._discarded and not any(self.folder.glob("*.npz")):
+            if not self._discarded and not any(self.folder.glob("*.npz")) and not self._trainings():
                 self.discard()
             lock.close()
+
+    def states(self) -> Path:
+        """Folder of the states of trainings; one under other source, or that is not forced, has another."""
+        return self.folder / "trainings" / (self._code + ("-forced" if self._force else ""))
+
+    def _trainings(self) -> bool:
+        return any((self.folder / "trainings").rglob("manifest.json"))
 
     def load(self, label: str) -> dict[str, np.ndarray] | None:
         """Saved piece, or None; a damaged one is noted and computed again."""

@@ -87,6 +87,7 @@ class Summary:
         paper_figure: Figure or table of the publication.
         expected_time: Time by scale; its keys are the scales.
         tolerances: How far each metric (shell patterns) may lie from its accepted value, in its unit.
+        saves_trainings: Whether it has trainings that `--save-every` saves.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Summary:
     paper_figure: str
     expected_time: dict[str, str]
     tolerances: dict[str, float]
+    saves_trainings: bool
 
 
 def names() -> list[str]:
@@ -132,6 +134,7 @@ def summary(name: str) -> Summary:
         literals["PAPER_FIGURE"],
         literals["EXPECTED_TIME"],
         literals.get("TOLERANCES", {}),
+        literals.get("SAVES_TRAININGS", False),
     )
 
 

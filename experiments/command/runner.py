@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.command import provenance
-from experiments.command.registry import load
+from experiments.command.registry import load, names, summary
 from experiments.command.storage import PieceStore, Store, Stored
 from experiments.data import datasets
 from experiments.harness.cluster import ClusterWorkers
@@ -17,6 +17,7 @@ from experiments.harness.errors import UserError
 from experiments.harness.files import beside
 from experiments.harness.jobs import LocalWorkers
 from experiments.harness.ranges import check_ranges
+from experiments.harness.saving import parse, saving
 from experiments.harness.settings import Device, on_device, precision
 
 SCREEN_DPI = 150
@@ -32,6 +33,7 @@ def run_and_store(
     command: list[str] | None = None,
     jobs: int = 1,
     cluster: str = "",
+    save_every: str = "",
 ) -> tuple[Stored, bool]:
     """Runs an experiment and saves the result, or returns the saved one.
 
@@ -44,6 +46,7 @@ def run_and_store(
         command: Command line for the record.
         jobs: Processes of this machine that compute pieces side by side; 1 computes here.
         cluster: Address of a Dask scheduler whose workers compute the pieces; "" for none.
+        save_every: Steps, or seconds with an s, between saved states of a training; "" saves none.
 
     Returns:
         Stored result, and whether it was there before.
@@ -56,6 +59,7 @@ def run_and_store(
     _check_workers(jobs, cluster)
     check_seed(config)
     module = load(name)
+    _check_saving(name, module, save_every, cluster)
     check_ranges(config, module.SCALES.values())
     stored = None if force else store.find(name, config)
     if stored is not None:
@@ -66,7 +70,8 @@ def run_and_store(
         stored = None if force else store.find(name, config)
         if stored is not None:
             return _drawn(stored, config, store), True
-        return _computed(module, config, store, pieces, device, command, jobs, cluster), False
+        where = {"device": device, "jobs": jobs, "cluster": cluster, "save_every": save_every}
+        return _computed(module, config, store, pieces, command, **where), False
 
 
 def check_seed(config: Any) -> None:
@@ -100,10 +105,12 @@ def _computed(
     config: Any,
     store: Store,
     pieces: PieceStore,
-    device: Device,
     command: list[str] | None,
+    *,
+    device: Device,
     jobs: int,
     cluster: str,
+    save_every: str,
 ) -> Stored:
     with (
         on_device(device),
@@ -111,11 +118,14 @@ def _computed(
         _workers(jobs, cluster, module.__name__) as workers,
     ):
         start = time.monotonic()
-        context = Context(pieces, workers=workers, draw=lambda early: _draw_early(early, pieces))
+        every = parse(save_every, pieces.states()) if save_every else None
+        draw = lambda early: _draw_early(early, pieces)  # noqa: E731
+        context = Context(pieces, workers=workers, draw=draw, save_every=every)
         note = data_note(module, config)
         if note:
             context.log(note)
-        outcome = module.run(config, context)
+        with saving(every, context.log):
+            outcome = module.run(config, context)
         seconds = time.monotonic() - start + pieces.reused_seconds
         record = provenance.record(
             seconds,
@@ -143,6 +153,36 @@ def _check_workers(jobs: int, cluster: str) -> None:
         raise UserError(
             f"`--jobs` is {jobs}, but with `--cluster` the cluster decides; leave one out."
         )
+
+
+def _check_saving(name: str, module: Any, save_every: str, cluster: str) -> None:
+    if not save_every:
+        return
+    parse(save_every, Path())
+    if not _saves_trainings(module):
+        others = ", ".join(each for each in names() if summary(each).saves_trainings)
+        raise UserError(
+            f"`--save-every` means nothing for {name}, which has no training by `nn.training`; finished pieces are "
+            f"kept anyway. It is for {others}."
+        )
+    if cluster:
+        raise UserError(
+            "`--save-every` keeps states on this machine, where workers of `--cluster` may not see them; leave one out."
+        )
+
+
+def save_help(module: Any) -> str:
+    """What the help of an experiment says of `--save-every`."""
+    if not _saves_trainings(module):
+        return "Not here: this experiment has no training by nn.training."
+    return (
+        "Save the state of a training every so many steps (500) or seconds (60s); after a kill the same command goes "
+        "on in the middle of it, to the same numbers."
+    )
+
+
+def _saves_trainings(module: Any) -> bool:
+    return getattr(module, "SAVES_TRAININGS", False)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from experiments.harness import relay
 from experiments.harness.progress import Display, Ticker
+from experiments.harness.saving import SaveEvery, saving
 from experiments.harness.settings import Settings
 
 Arrays = dict[str, np.ndarray]
@@ -52,6 +53,7 @@ class Context:
         line_period: Seconds between progress lines where there is no terminal to draw a bar on.
         workers: Compute the pieces of `map`; None computes them here.
         draw: Draws an outcome that is not whole yet and says where; None draws none.
+        save_every: Where and how often trainings inside pieces are saved; None saves none.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class Context:
         line_period: float = 10.0,
         workers: Workers | None = None,
         draw: Callable[[Any], Any] | None = None,
+        save_every: SaveEvery | None = None,
     ):
         self._pieces = pieces
         self._console = console or Console(stderr=True)
         self._display = Display(self._console, line_period)
         self._workers = workers
         self._draw = draw
+        self._save_every = save_every
         self._drawn_at, self._drawing_took = -float("inf"), 0.0
 
     def __reduce__(self):
@@ -83,7 +87,7 @@ class Context:
         saved = self._saved(label)
         if saved is not None:
             return saved
-        return self._save(label, _computed(compute, ()))
+        return self._save(label, self._computed(label, compute, ()))
 
     def map(
         self,
@@ -128,9 +132,12 @@ class Context:
     ) -> Iterator[tuple[str, relay.Done]]:
         if self._workers is None or not pieces:
             for label, arguments in pieces.items():
-                yield label, _computed(function, arguments)
+                yield label, self._computed(label, function, arguments)
             return
-        calls = {label: relay.pack(function, arguments) for label, arguments in pieces.items()}
+        calls = {
+            label: relay.pack(function, arguments, self._saving(label))
+            for label, arguments in pieces.items()
+        }
         replay = relay.Replay(self)
         try:
             yield from self._workers.run(calls, Settings.here(), replay)
@@ -148,7 +155,21 @@ class Context:
     def _save(self, label: str, done: relay.Done) -> Arrays:
         if self._pieces:
             self._pieces.save(label, done.arrays, done.seconds)
+        saved = self._saving(label)
+        if saved is not None:
+            saved.clear()
         return done.arrays
+
+    def _computed(
+        self, label: str, function: Callable[..., Mapping[str, Any]], arguments: tuple
+    ) -> relay.Done:
+        start = time.monotonic()
+        with saving(self._saving(label), self.log):
+            arrays = {name: np.asarray(array) for name, array in function(*arguments).items()}
+        return relay.Done(arrays, time.monotonic() - start)
+
+    def _saving(self, label: str) -> SaveEvery | None:
+        return self._save_every.of_piece(label) if self._save_every else None
 
     def publish(self, outcome: Any, numbers: str) -> None:
         """Shows a first result while the rest is computed: the figure is saved and named on screen, with its numbers.
@@ -199,12 +220,6 @@ class _Far(Context):
 
 def _arrive() -> Context:
     return _Far(relay.send_here())
-
-
-def _computed(function: Callable[..., Mapping[str, Any]], arguments: tuple) -> relay.Done:
-    start = time.monotonic()
-    arrays = {name: np.asarray(array) for name, array in function(*arguments).items()}
-    return relay.Done(arrays, time.monotonic() - start)
 
 
 def called(compute: Callable[..., Mapping[str, Any]], *arguments: Any) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from experiments.harness.progress import Ticker
+from experiments.harness.saving import SaveEvery, saving
 from experiments.harness.settings import Settings
 
 Send = Callable[[tuple], None]
@@ -47,14 +48,19 @@ class Failed:
         return self.error
 
 
-def pack(function: Callable, arguments: tuple) -> bytes:
+def pack(function: Callable, arguments: tuple, every: SaveEvery | None = None) -> bytes:
     """The call of a piece as bytes.
+
+    Args:
+        function: Function of a module.
+        arguments: Its arguments.
+        every: Where and how often its trainings are saved.
 
     Raises:
         TypeError: If it cannot be sent to another process.
     """
     try:
-        return pickle.dumps((function, arguments))
+        return pickle.dumps((function, arguments, every))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise TypeError(
             f"`{function.__qualname__}` and its arguments must be picklable to run in another process, "
@@ -76,8 +82,8 @@ def compute(call: bytes, settings: Settings, send: Send) -> Done | Failed:
     token = _send_here.set(send)
     start = time.monotonic()
     try:
-        with settings.applied():
-            function, arguments = pickle.loads(call)
+        function, arguments, every = pickle.loads(call)
+        with settings.applied(), saving(every, lambda line: send(("log", line))):
             arrays = {name: np.asarray(array) for name, array in function(*arguments).items()}
         return Done(arrays, time.monotonic() - start)
     except Exception as error:

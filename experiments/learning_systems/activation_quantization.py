@@ -23,6 +23,7 @@ from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import new_figure, style
+from experiments.harness.training import train
 from experiments.learning_systems.map_inputs import encoder_inputs, map_inputs, paragraphs
 from nn.compression.activation_ranges import (
     Range,
@@ -36,7 +37,7 @@ from nn.layers import AbstractLinear, Dense, make_dense, replace_linear
 from nn.layers.feed_forward import GeluMLP, make_gelu_mlp
 from nn.layers.normalisation import LayerNorm, make_layer_norm
 from nn.models import load_encoder
-from nn.training import adamw, cross_entropy, draw_rows, train
+from nn.training import adamw, cross_entropy, draw_rows
 from nn.weights import MINILM, open_packaged
 
 CLAIM = (
@@ -44,6 +45,7 @@ CLAIM = (
 )
 PAPER_FIGURE = "Z. Yuan et al., arXiv:2304.01089 (RPTQ); no figure compared"
 EXPECTED_TIME = {"quick": "15 s", "laptop": "10 min", "paper": "40 min"}
+SAVES_TRAININGS = True
 TOLERANCES = {
     "error.*.8": 1e-4,
     "error.*.4": 5e-3,

@@ -28,10 +28,11 @@ from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
+from experiments.harness.training import train
 from experiments.learning_systems.byte_ngrams import count_ngrams
 from nn.generation import generate, make_sampling
 from nn.models import DecoderConfig, load_decoder, make_decoder
-from nn.training import adamw, cross_entropy, draw_windows, evaluate, next_token_loss, train
+from nn.training import adamw, cross_entropy, draw_windows, evaluate, next_token_loss
 from nn.weights import SMOLLM2, gguf_tokenizer, open_packaged
 
 CLAIM = "A decoder of bytes trained here learns a text it is measured on, beside n-grams; SmolLM2 runs from its file."
@@ -39,6 +40,7 @@ PAPER_FIGURE = (
     "none (our comparison); SmolLM2: L. Ben Allal et al., arXiv:2502.02737, no figure compared"
 )
 EXPECTED_TIME = {"quick": "25 s", "laptop": "20 min", "paper": "1 h on one GPU"}
+SAVES_TRAININGS = True
 # The sources of Python differ a little from version to version.
 TOLERANCES = {"bits_per_byte.*": 0.15, "order.*": 1.0}
 PROMPT = {"shakespeare": "**HAMLET**  \n", "python": "def "}

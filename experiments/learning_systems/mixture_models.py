@@ -19,11 +19,12 @@ import optax
 from jaxtyping import Array
 
 from experiments.harness.fields import at_least
+from experiments.harness.training import train
 from nn.layers.expert_balance import balance_loss, bias_pull, choices_of, router_z_loss
 from nn.layers.mixture import Mixture, MixtureConfig, mix_by_loop
 from nn.layers.stack import Block, Stack
 from nn.models import Decoder, DecoderConfig, make_decoder
-from nn.training import adamw, cross_entropy, draw_windows, train
+from nn.training import adamw, cross_entropy, draw_windows
 
 Balance = Literal["none", "loss", "bias"]
 BALANCES: tuple[Balance, ...] = ("none", "loss", "bias")

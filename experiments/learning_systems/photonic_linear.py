@@ -23,8 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from experiments.harness.training import train
 from nn.layers import AbstractLinear, Dense
-from nn.training import adamw, train
+from nn.training import adamw
 from optics.hardware import MeshImperfections
 from optics.hardware.mesh_imperfections import draw_control, draw_mesh
 from optics.media import Geometry

@@ -25,8 +25,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from experiments.harness.training import train
 from experiments.learning_systems.photonic_forward import ChipProgram, on_bench
-from nn.training import adamw, cross_entropy, draw_rows, train
+from nn.training import adamw, cross_entropy, draw_rows
 from optics.hardware import MeshImperfections, draw_chip, nominal_matrices
 from optics.hardware.chip import ChipBench, ChipTwin
 from optics.hardware.mesh_bench import MeshTwin

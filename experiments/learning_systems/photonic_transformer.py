@@ -31,17 +31,19 @@ from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
+from experiments.harness.training import train
 from experiments.learning_systems import photonic_orders, photonic_transformer_figure
 from experiments.learning_systems.photonic_forward import program_chip
 from experiments.learning_systems.photonic_training import WAYS, Lab, right
 from nn.layers import linear_maps
 from nn.models.vit import VitConfig, make_vit
-from nn.training import adamw, cross_entropy, draw_rows, train
+from nn.training import adamw, cross_entropy, draw_rows
 from optics.hardware import MeshImperfections
 
 CLAIM = "A transformer on a chip with errors loses its digits; trained on the chip in forward mode it keeps them."
 PAPER_FIGURE = "Z. Xue et al., Nature 632, 280 (2024), DOI 10.1038/s41586-024-07687-4, Fig. 5a; no figure compared"
 EXPECTED_TIME = {"quick": "60 s", "laptop": "15 min", "paper": "2 h"}
+SAVES_TRAININGS = True
 TOLERANCES = {"accuracy.*": 20.0, "cosine.*": 0.2, "order.*": 0.3, "matrix_error.*": 0.1}
 REFERENCES: tuple[Reference, ...] = ()
 BASE = MeshImperfections(

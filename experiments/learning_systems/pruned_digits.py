@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from experiments.data import datasets
 from experiments.harness.fields import at_least, within
+from experiments.harness.training import train
 from nn.compression import joint_pruning as joint
 from nn.models.vit import Vit, VitConfig, make_vit
 from nn.models.vit_pruning import (
@@ -25,7 +26,7 @@ from nn.models.vit_pruning import (
     unit_magnitudes,
     unit_sizes,
 )
-from nn.training import adamw, cross_entropy, draw_rows, evaluate, train
+from nn.training import adamw, cross_entropy, draw_rows, evaluate
 
 RULES = ("joint", "joint_fisher", "threshold", "equal", "magnitude", "random")
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness.fields import at_least
+from experiments.harness.training import train
 from nn.kernels import BranchSizes
 from nn.layers.attention import Attention, make_attention
 from nn.layers.block_mixture_attention import BlockMixtureAttention
@@ -28,7 +29,7 @@ from nn.layers.rotary import Rotary
 from nn.layers.stack import Block, Stack, make_stack
 from nn.models import Decoder, DecoderConfig
 from nn.models.decoder import frame
-from nn.training import adamw, cross_entropy, draw_rows, train
+from nn.training import adamw, cross_entropy, draw_rows
 
 Kind = Literal["dense", "index", "blocks", "branches"]
 TASKS = ("needle", "recall", "copy")

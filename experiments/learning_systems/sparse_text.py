@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.data import corpora
+from experiments.harness.training import train
 from experiments.learning_systems.sparse_models import give_index, index_reports, with_k
 from nn.kernels import select_keys
 from nn.kernels.selection import gathered_attention
@@ -22,7 +23,7 @@ from nn.layers.attention import Attention
 from nn.layers.block_mixture_attention import BlockMixtureAttention
 from nn.layers.indexed_attention import attention_weights
 from nn.models import Decoder, load_decoder
-from nn.training import adamw, cross_entropy, draw_windows, evaluate, train
+from nn.training import adamw, cross_entropy, draw_windows, evaluate
 from nn.weights import SMOLLM2, gguf_tokenizer, open_packaged
 
 RULES = ("index", "best", "last", "blocks")

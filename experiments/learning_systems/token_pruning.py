@@ -25,6 +25,7 @@ from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure
+from experiments.harness.training import train
 from experiments.learning_systems.digit_scenes import CELL, draw_scenes, vocabulary
 from nn.compression import token_rules
 from nn.compression.pruned_prefill import (
@@ -39,11 +40,12 @@ from nn.compression.token_budgets import pooling, pyramid
 from nn.models import DecoderConfig
 from nn.models.vision_language import VisionLanguageConfig, make_vision_language
 from nn.models.vit import VitConfig
-from nn.training import cross_entropy, train
+from nn.training import cross_entropy
 
 CLAIM = "Once a layer has read the picture its tokens can go, by whatever rule; dropped before, the answer goes too."
 PAPER_FIGURE = "L. Chen et al., arXiv:2403.06764 (FastV); no figure compared"
 EXPECTED_TIME = {"quick": "25 s", "laptop": "15 min", "paper": "1 h on one GPU"}
+SAVES_TRAININGS = True
 TOLERANCES = {"accuracy.*": 0.25, "loss": 0.5}
 REFERENCES: tuple[Reference, ...] = ()
 

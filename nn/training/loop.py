@@ -17,6 +17,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from nn._checks import check_at_least, check_in_range, check_positive
+from nn.training.saves import SavedTraining, Saves
 
 
 class TrainState(NamedTuple):
@@ -62,6 +63,7 @@ def train(
     name: str = "training",
     on_progress: Callable[[int, float], None] | None = None,
     on_state: Callable[[TrainState], None] | None = None,
+    saves: Saves | None = None,
 ) -> Trained:
     """Trains a model by `n_steps` steps of the optimiser.
 
@@ -77,8 +79,10 @@ def train(
         start: State to go on from; None starts with the weights of `model`.
         steps_per_call: Steps in one compiled call.
         name: Who trains, for the error.
-        on_progress: Called with (steps done in a call, mean loss of them).
+        on_progress: Called with (steps done in a call, mean loss of them); with those of a saved state all at once.
         on_state: Called with the state after each call; its buffers are used again by the next, so copy what you keep.
+        saves: Where and how often the state is saved; a training that is found there goes on from its newest state, and
+            its `losses` are those of all steps after `start`.
 
     Raises:
         ValueError: If a count is below 1, or nothing trains.
@@ -96,6 +100,14 @@ def train(
         weights = jax.tree.map(jnp.copy, weights)
         start = TrainState(weights, optimiser.init(weights))
     state, losses = start, []
+    saved = None
+    if saves is not None:
+        saved = SavedTraining(saves, name, start, (n_steps, steps_per_call, rest, data), key)
+        state, before = saved.newest(start, n_steps)
+        if before.size:
+            losses.append(before)
+            if on_progress is not None:
+                on_progress(before.size, float(before[-1]))
     while state.n_done < n_steps:
         chunk = min(steps_per_call, n_steps - state.n_done)
         numbers = jnp.arange(state.n_done, state.n_done + chunk)
@@ -112,6 +124,8 @@ def train(
             on_progress(chunk, float(losses[-1].mean()))
         if on_state is not None:
             on_state(state)
+        if saved is not None:
+            saved.keep(state, losses, last=state.n_done == n_steps)
     found = np.concatenate(losses) if losses else np.zeros(0, np.float32)
     return Trained(eqx.combine(state.weights, rest), found, state)
 

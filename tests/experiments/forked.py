@@ -28,6 +28,7 @@ _MODULES = (
     "distributed.nanny",
     "experiments.command.commands",
     "tests.experiments.pendulum",
+    "tests.experiments.descent",
     "tests.experiments.map_pieces",
     "optics.media",
     "optics.meshes",
@@ -63,13 +64,13 @@ def _body(words, folder, environment, own_server):
     from experiments.__main__ import main
     from experiments.command import registry
 
-    registry.EXPERIMENTS = {"pendulum": "tests.experiments.pendulum"}
+    registry.EXPERIMENTS = {name: f"tests.experiments.{name}" for name in ("pendulum", "descent")}
     registry.BENCHMARKS = {}
     sys.exit(main(words))
 
 
 class Command:
-    """`lightecho` with the pendulum, in a process group of its own.
+    """`lightecho` with the experiments of the tests, in a process group of its own.
 
     Args:
         words: What stands after `lightecho`.
