@@ -53,7 +53,9 @@ class Given:
 class File:
     """What one file calls, hands about as values, and says in strings and keywords."""
 
-    calls: list[tuple[str, set[str]]] = field(default_factory=list)
+    calls: list[tuple[str, set[str], float]] = field(default_factory=list)
+    placed: dict[str, set[str | None]] = field(default_factory=lambda: defaultdict(set))
+    wrapped: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     values: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
     spread: set[str] = field(default_factory=set)
@@ -96,6 +98,12 @@ class Tree:
                 self._visit(children(node), here, (*within, node), inside, renamed)
             elif kind is ast.ClassDef:
                 self._visit(children(node), here, within, node, renamed)
+            elif kind is ast.Assign and isinstance(node.value, ast.Call):
+                # `run = jit(f, ...)`: calls of `run` are calls of f.
+                for name in filter(None, map(last_name, node.targets)):
+                    handed = filter(None, map(last_name, node.value.args))
+                    here.wrapped[name] |= {renamed.get(other, other) for other in handed}
+                left += children(node)
             elif kind is ast.ImportFrom:
                 renamed |= {alias.asname: alias.name for alias in node.names if alias.asname}
             else:
@@ -170,7 +178,8 @@ class Tree:
         spread = [last_name(word.value) for word in node.keywords if word.arg is None]
         for name, count in targets:
             name = renamed.get(name, name)
-            here.calls.append((name, names))
+            here.calls.append((name, names, count))
+            here.placed[name] |= {*handed}
             self.given[name].add(names, count)
             if spread:
                 here.spread.add(name)
@@ -188,7 +197,10 @@ class Tree:
         """Adds to the calls of each name what reaches it in other ways."""
         known = {option.called for option in self.options}
         for here in self.files:
-            loose = set().union(*(names for called, names in here.calls if called not in known))
+            loose = set().union(*(names for called, names, _ in here.calls if called not in known))
+            for called, names, placed in here.calls:
+                for name in here.wrapped.get(called, ()):
+                    self.given[name].add(names, placed)
             for name in here.values & known | {
                 name for name in here.values if name in self.classes
             }:
@@ -196,6 +208,9 @@ class Tree:
             for name in here.spread:
                 self.given[name].add(here.words, 0)
             self.given["__call__"].add(loose, 0)
+            # What has no name to be matched by is given where its own name stands at any place.
+            for called in here.placed.keys() - known:
+                self.given["__call__"].add({name for name in here.placed[called] if name}, 0)
         for _ in range(3):  # of helpers that call helpers
             for helper, names in self.forwards.items():
                 for name in names:

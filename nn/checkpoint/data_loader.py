@@ -42,11 +42,11 @@ class Reader:
     tokens: np.ndarray
 
 
-def make_readers(count: int, dtype: Any = np.int32) -> tuple[Reader, ...]:
+def make_readers(count: int) -> tuple[Reader, ...]:
     """Readers at the start of a stream; sample i goes to reader i modulo `count`."""
     check_at_least(count, 1, "count")
     return tuple(
-        Reader(rank, count, 0, rank, np.zeros(0, np.int64), np.zeros(0, dtype))
+        Reader(rank, count, 0, rank, np.zeros(0, np.int64), np.zeros(0, np.int32))
         for rank in range(count)
     )
 

@@ -4,7 +4,7 @@ A leaf that is missing, one too many, or of another kind, shape or dtype is refu
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -41,9 +41,9 @@ class Match:
         kept: Paths of the target whose leaves stay as they are.
     """
 
-    tensors: dict[str, str] = field(default_factory=dict)
-    values: dict[str, str] = field(default_factory=dict)
-    kept: list[str] = field(default_factory=list)
+    tensors: dict[str, str]
+    values: dict[str, str]
+    kept: list[str]
 
 
 def match(
@@ -73,7 +73,7 @@ def match(
     """
     check_choice(partial, "partial", PARTIAL)
     rules = rename or {}
-    found, wrong, used = Match(), [], set()
+    found, wrong, used = Match({}, {}, []), [], set()
 
     def source(path: str) -> str:
         return at + _renamed(path, rules)

@@ -127,7 +127,7 @@ def joint_shares(
 
 
 def equal_shares(
-    sizes: dict[str, int], work: Work, budget: float | int, *, most: float = 0.9, steps: int = 360
+    sizes: dict[str, int], work: Work, budget: float | int, *, most: float = 0.9
 ) -> dict[str, float]:
     """The same share of every kind, the smallest that fits the budget.
 
@@ -135,14 +135,13 @@ def equal_shares(
         sizes: Units of each kind.
         work: {kind: units left} -> work; takes arrays.
         budget: Most work.
-        most: Largest share.
-        steps: Steps of the search between 0 and `most`.
+        most: Largest share; the search takes 360 steps up to it.
 
     Raises:
         ValueError: If the budget is below the work that is left at most.
     """
     check_in_range(most, "most", 0, 1)
-    axis = np.linspace(0, most, steps + 1)
+    axis = np.linspace(0, most, 361)
     needed = np.asarray(work({kind: size - _removed(axis, size) for kind, size in sizes.items()}))
     _check_budget(budget, float(needed.min()), float(needed.max()))
     return dict.fromkeys(sizes, float(axis[np.argmax(needed <= budget)]))

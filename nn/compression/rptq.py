@@ -23,6 +23,8 @@ from nn.compression.activation_ranges import Range
 from nn.layers.linear import Dense
 from nn.layers.normalisation import LayerNorm, RMSNorm
 
+N_ROUNDS = 30  # At most; what no longer changes ends sooner.
+
 
 class Clusters(NamedTuple):
     """Channels by like ranges.
@@ -43,26 +45,22 @@ class Clusters(NamedTuple):
         return Range(self.ends.low[back], self.ends.high[back])
 
 
-def cluster_channels(
-    x: Float[Array, "*samples n"], n_clusters: int, *, n_rounds: int = 30
-) -> Clusters:
+def cluster_channels(x: Float[Array, "*samples n"], n_clusters: int) -> Clusters:
     """Clusters of the channels, the last axis, of calibration inputs.
 
     Args:
         x: Inputs.
         n_clusters: Clusters there are at most; more than channels gives each its own.
-        n_rounds: Rounds of k-means at most.
 
     Raises:
         ValueError: If a count is below 1, or `x` is empty or not finite.
     """
     check_at_least(n_clusters, 1, "n_clusters")
-    check_at_least(n_rounds, 1, "n_rounds")
     check_at_least(x.size, 1, "x.size", "Calibration needs inputs.")
     check_finite(x, "x", "A range has to hold it.")
     rows = np.asarray(x).reshape(-1, x.shape[-1])
     ends = np.stack([np.minimum(rows.min(axis=0), 0), np.maximum(rows.max(axis=0), 0)], axis=1)
-    owner = _k_means(ends, min(n_clusters, len(ends)), n_rounds)
+    owner = _k_means(ends, min(n_clusters, len(ends)))
     # Narrow clusters first; of one cluster in the order there was.
     order = np.argsort(owner, kind="stable")
     _, sizes = np.unique(owner, return_counts=True)
@@ -115,12 +113,12 @@ def _check_order(order, n: int) -> None:
         raise ValueError(f"`order` must hold each channel from 0 to {n - 1} once, but does not.")
 
 
-def _k_means(points: np.ndarray, k: int, n_rounds: int) -> Int[np.ndarray, " n"]:
+def _k_means(points: np.ndarray, k: int) -> Int[np.ndarray, " n"]:
     """Cluster of each point, numbered from the narrowest to the widest."""
     by_width = np.argsort(points[:, 1] - points[:, 0], kind="stable")
     centres = points[by_width[(np.arange(k) * 2 + 1) * len(points) // (2 * k)]]
     owner = None
-    for _ in range(n_rounds):
+    for _ in range(N_ROUNDS):
         distances = ((points[:, None] - centres[None]) ** 2).sum(axis=-1)
         new = distances.argmin(axis=1)
         if owner is not None and np.array_equal(new, owner):

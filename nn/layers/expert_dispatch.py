@@ -76,7 +76,6 @@ def mix_by_capacity(
     capacity: int,
     *,
     priority: str = "order",
-    key: PRNGKeyArray | None = None,
 ) -> Dispatched:
     """Weighted sum of the chosen experts, each applied to at most `capacity` tokens.
 
@@ -87,7 +86,6 @@ def mix_by_capacity(
         capacity: Rows of an expert, C.
         priority: Who gets them: "order", earlier tokens first; "choice", the first choices of all tokens, then the
             second, each in order of the tokens; "score", the largest weights first, and of equal ones the earlier.
-        key: For noisy maps.
 
     Raises:
         ValueError: If `capacity` is below 1 or `priority` unknown.
@@ -101,9 +99,8 @@ def mix_by_capacity(
     rows = jnp.minimum(first[:, None] + jnp.arange(capacity)[None], n_tokens * n_chosen - 1)
     gathered = tokens[order[rows] // n_chosen]
     arrays, rest = eqx.partition(experts, eqx.is_array)
-    keys = None if key is None else jax.random.split(key, n_experts)
-    apply = lambda arrays, x, key: eqx.combine(arrays, rest)(x, key=key)  # noqa: E731
-    y = jax.vmap(apply)(arrays, gathered, keys).reshape(n_experts * capacity, -1)
+    apply = lambda arrays, x: eqx.combine(arrays, rest)(x)  # noqa: E731
+    y = jax.vmap(apply)(arrays, gathered).reshape(n_experts * capacity, -1)
     taken = place < capacity
     slots = routing.experts * capacity + jnp.minimum(place, capacity - 1)
     weights = jnp.where(taken, routing.weights, 0)

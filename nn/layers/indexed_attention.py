@@ -151,7 +151,6 @@ def make_indexed_attention(
     index_heads: int,
     index_dim: int,
     rotary: Rotary | None = None,
-    rotated: bool = False,
     key: PRNGKeyArray,
 ) -> IndexedAttention:
     """Attention with a new index of random maps, in the type of its weights.
@@ -162,7 +161,6 @@ def make_indexed_attention(
         index_heads: Index heads.
         index_dim: Size of an index key.
         rotary: Rotary positions of the first components of index queries and keys.
-        rotated: Whether they are turned by the Hadamard rotation.
         key: PRNG key.
 
     Raises:
@@ -176,7 +174,6 @@ def make_indexed_attention(
         heads=index_heads,
         dim=index_dim,
         rotary=rotary,
-        rotated=rotated,
         key=key,
         dtype=getattr(attention.query, "weight", jnp.zeros(0)).dtype,
     )

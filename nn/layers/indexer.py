@@ -108,7 +108,6 @@ def make_indexer(
     source: int | None = None,
     rotary: Rotary | None = None,
     rotated: bool = False,
-    norm_eps: float = 1e-6,
     key: PRNGKeyArray,
     dtype: Any = jnp.float32,
 ) -> Indexer:
@@ -121,7 +120,6 @@ def make_indexer(
         source: Size of what the queries are made of; None for `width`.
         rotary: Rotary positions of the first components.
         rotated: Whether there is a Hadamard rotation; `dim` is then a power of two.
-        norm_eps: eps of the norm of the keys.
         key: PRNG key.
         dtype: Type of the weights.
 
@@ -139,7 +137,7 @@ def make_indexer(
         make_dense(source or width, heads * dim, key=keys[0], dtype=dtype),
         make_dense(width, dim, key=keys[1], dtype=dtype),
         make_dense(width, heads, key=keys[2], dtype=dtype),
-        make_layer_norm(dim, eps=norm_eps, dtype=dtype),
+        make_layer_norm(dim, eps=1e-6, dtype=dtype),
         rotary,
         heads,
         rotated,

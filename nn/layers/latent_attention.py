@@ -187,7 +187,6 @@ def make_latent_attention(
     index_dim: int = 0,
     n_kept: int = 1,
     form: Literal["expanded", "absorbed"] | None = None,
-    norm_eps: float = 1e-6,
     key: PRNGKeyArray,
     dtype: Any = jnp.float32,
 ) -> LatentAttention:
@@ -205,7 +204,6 @@ def make_latent_attention(
         index_dim: Size of an index key; its first components have rotary positions of the same frequencies, in halves.
         n_kept: Keys that a query keeps by its index.
         form: Which form is computed; None takes the absorbed one where a cache is given.
-        norm_eps: eps of the norms of both latents.
         key: PRNG key.
         dtype: Type of the weights.
 
@@ -231,10 +229,10 @@ def make_latent_attention(
         )
     return LatentAttention(
         dense(0, width, query_rank),
-        make_rms_norm(query_rank, eps=norm_eps, dtype=dtype),
+        make_rms_norm(query_rank, dtype=dtype),
         dense(1, query_rank, heads * (key_dim + rotary.size)),
         dense(2, width, rank + rotary.size),
-        make_rms_norm(rank, eps=norm_eps, dtype=dtype),
+        make_rms_norm(rank, dtype=dtype),
         dense(3, rank, heads * (key_dim + value_dim)),
         dense(4, heads * value_dim, width),
         indexer,

@@ -115,18 +115,17 @@ class ModelCost:
         return chip.weights.bytes(self.n_weights()) + kept
 
     def with_mixers(
-        self, exchange: Callable[[AbstractMixerCost], AbstractMixerCost], name: str = ""
+        self, exchange: Callable[[AbstractMixerCost], AbstractMixerCost]
     ) -> "ModelCost":
         """The model with other mixers.
 
         Args:
             exchange: mixer -> the one in its place.
-            name: Name of the new model; "" keeps the old one.
         """
         layers = tuple(
             dataclasses.replace(layer, mixer=exchange(layer.mixer)) for layer in self.layers
         )
-        return dataclasses.replace(self, layers=layers, name=name or self.name)
+        return dataclasses.replace(self, layers=layers)
 
 
 def add_bytes(

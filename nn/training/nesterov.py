@@ -28,6 +28,7 @@ from jaxtyping import Array, Float
 from nn._checks import check_at_least, check_finite, check_positive
 
 Objective = Callable[[Any], Any]
+START_TIME = 1e-4
 
 
 class Path(NamedTuple):
@@ -58,7 +59,6 @@ def nesterov_flow(
     times: Float[Array | np.ndarray, " time"],
     *,
     r: float | int = 3,
-    start_time: float = 1e-4,
     rtol: float = 1e-11,
     atol: float = 1e-13,
     max_steps: int = 100_000,
@@ -68,9 +68,9 @@ def nesterov_flow(
     Args:
         f: Convex, differentiable objective, point -> number.
         x0: Where it starts at rest.
-        times: Increasing times at which the path is wanted, after `start_time`.
+        times: Increasing times at which the path is wanted, after 1e-4: until then it is the series
+            X = x0 - grad f(x0) t^2 / (2 (r + 1)), whose error is of order t^4.
         r: Friction; 3 is Nesterov's.
-        start_time: The first steps are the series X = x0 - grad f(x0) t^2 / (2 (r + 1)), whose error is of order t^4.
         rtol: Relative tolerance of a step.
         atol: Absolute tolerance of a step.
         max_steps: Most steps; friction below 1 needs hundreds of thousands.
@@ -82,16 +82,15 @@ def nesterov_flow(
         RuntimeError: If more steps are needed; from diffrax.
     """
     check_positive(r, "r", hint="Without friction the ball never rests.")
-    check_positive(start_time, "start_time")
     check_finite(x0, "x0")
     if x0.dtype != jnp.float64:
         raise ValueError(
             f"`x0` must be float64, since energies differ by 1e-11, but is {x0.dtype}; run in double precision."
         )
     grid = np.asarray(times, float)
-    if grid.ndim != 1 or not grid.size or grid[0] <= start_time or (np.diff(grid) <= 0).any():
+    if grid.ndim != 1 or not grid.size or grid[0] <= START_TIME or (np.diff(grid) <= 0).any():
         raise ValueError(
-            f"`times` must increase from above `start_time` {start_time:g}, but starts at {grid.ravel()[:1]}."
+            f"`times` must increase from above {START_TIME:g}, but starts at {grid.ravel()[:1]}."
         )
     try:
         importlib.import_module("diffrax")
@@ -101,7 +100,7 @@ def nesterov_flow(
             "brings it.",
             name=error.name,
         ) from None
-    numbers = [jnp.asarray(value, jnp.float64) for value in (r, start_time, rtol, atol)]
+    numbers = [jnp.asarray(value, jnp.float64) for value in (r, rtol, atol)]
     return _solved(f, x0, jnp.asarray(grid), numbers, max_steps)
 
 
@@ -110,7 +109,7 @@ def _solved(f, x0, times, numbers, max_steps) -> Path:
     """One program for every friction."""
     import diffrax
 
-    r, start_time, rtol, atol = numbers
+    r, rtol, atol = numbers
     slope = jax.grad(f)
 
     def motion(t, state, args):
@@ -119,14 +118,14 @@ def _solved(f, x0, times, numbers, max_steps) -> Path:
         return (u - (r - 1) * x) / t, -t * slope(x)
 
     pull = slope(x0)
-    x = x0 - pull * start_time**2 / (2 * (r + 1))
-    u = (r - 1) * x - pull * start_time**2 / (r + 1)
+    x = x0 - pull * START_TIME**2 / (2 * (r + 1))
+    u = (r - 1) * x - pull * START_TIME**2 / (r + 1)
     found = diffrax.diffeqsolve(
         diffrax.ODETerm(motion),
         diffrax.Dopri8(),
-        t0=start_time,
+        t0=START_TIME,
         t1=times[-1],
-        dt0=start_time,
+        dt0=START_TIME,
         y0=(x, u),
         saveat=diffrax.SaveAt(ts=times),
         stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),

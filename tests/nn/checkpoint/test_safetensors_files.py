@@ -67,8 +67,11 @@ def test_the_package_reads_what_is_written_also_of_views_that_are_not_contiguous
 
 def test_the_way_back_gives_every_leaf_and_the_step(checkpoint, state, tmp_path):
     to_safetensors(checkpoint, tmp_path / "file.safetensors")
-    manifest = from_safetensors(tmp_path / "file.safetensors", tmp_path / "back", chunk_bytes=20)
+    manifest = from_safetensors(
+        tmp_path / "file.safetensors", tmp_path / "back", writers=2, chunk_bytes=20
+    )
     assert manifest.step == 5
+    assert len(manifest.files) == 2
     back = load(tmp_path / "back", state)
     leaves = jax.tree.leaves(state, is_leaf=lambda x: x is None)
     for one, other in zip(leaves, jax.tree.leaves(back, is_leaf=lambda x: x is None), strict=True):

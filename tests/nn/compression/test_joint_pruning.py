@@ -56,6 +56,11 @@ def test_shares_are_those_of_least_loss_along_the_budget(between, b):
     assert found["a"] == pytest.approx(0.5 - b, abs=1e-9)
 
 
+def test_shares_lie_on_the_steps_up_to_the_largest():
+    found = pruning.joint_shares(np.diag([1.0, 5.0]), SIZES, _work, 150, most=0.6, steps=2)
+    assert found == {"a": 0.6, "b": 0.0}
+
+
 def test_equal_shares_fit_the_budget_and_no_more():
     share = pruning.equal_shares(SIZES, _work, 150)["a"]
     assert _work({k: 100 - np.ceil(share * 100 - 1e-9) for k in SIZES}) == 150
@@ -83,13 +88,15 @@ def test_one_threshold_goes_over_all_kinds_until_the_budget_is_met():
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda: pruning.joint_shares(np.eye(2), SIZES, _work, 10),
-        lambda: pruning.equal_shares(SIZES, _work, 10),
-        lambda: pruning.remove_by_threshold({k: np.arange(100.0) for k in SIZES}, _work, 10),
+        lambda: pruning.joint_shares(np.eye(2), SIZES, _work, 10, most=0.8),
+        lambda: pruning.equal_shares(SIZES, _work, 10, most=0.8),
+        lambda: pruning.remove_by_threshold(
+            {k: np.arange(100.0) for k in SIZES}, _work, 10, most=0.8
+        ),
     ],
 )
 def test_a_budget_that_cannot_be_met_is_named(ask):
-    with pytest.raises(ValueError, match=r"`budget` must be at least 20.* but is 10"):
+    with pytest.raises(ValueError, match=r"`budget` must be at least 40.* but is 10"):
         ask()
     with pytest.raises(ValueError, match=r"`shares\['a'\]` must lie between 0 and 1, but is 1.5"):
         pruning.remove_shares({"a": np.ones(2)}, {"a": 1.5})

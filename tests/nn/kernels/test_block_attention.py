@@ -1,9 +1,11 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nn.kernels.attention import dense_attention
+from nn.kernels import attention
 from nn.kernels.block_attention import (
     BranchSizes,
     block_importance,
@@ -17,7 +19,8 @@ from nn.kernels.block_attention import (
 )
 from nn.kernels.selection import selected_mask
 
-N, HEADS, KV, DIM, BLOCK = 22, 4, 2, 5, 4  # the last block has two keys
+N, HEADS, KV, DIM, BLOCK, SCALE = 22, 4, 2, 5, 4, 0.6  # the last block has two keys
+dense_attention = partial(attention.dense_attention, scale=SCALE)
 SIZES = BranchSizes(length=4, stride=2, block_size=4, n_chosen=3, n_first=1, n_local=1, window=3)
 ALL = BranchSizes(length=4, stride=2, block_size=4, n_chosen=9, n_first=1, n_local=2, window=N + 3)
 
@@ -31,12 +34,16 @@ def arrays():
 
 
 def _moba(q, kv, n_chosen):
-    return block_mixture_attention(q, *kv, block_size=BLOCK, n_chosen=n_chosen, queries_at_once=8)
+    return block_mixture_attention(
+        q, *kv, block_size=BLOCK, n_chosen=n_chosen, scale=SCALE, queries_at_once=8
+    )
 
 
 def _nsa(q, pairs, gates, sizes):
     means = tuple(compression_windows(a, sizes).mean(axis=-3) for a in pairs[0])
-    return native_sparse_attention(q, means, *pairs[1:], gates, sizes, queries_at_once=8)
+    return native_sparse_attention(
+        q, means, *pairs[1:], gates, sizes, scale=SCALE, queries_at_once=8
+    )
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +112,7 @@ def _coarse(arrays, sizes):
     )
     k, v = (np.repeat(a, HEADS // KV, axis=2) for a in (k, v))
     seen = np.array([[s + sizes.length - 1 <= t for s in starts] for t in range(N)])
-    scores = np.einsum("bqhd,bkhd->bqhk", q, k) / DIM**0.5
+    scores = np.einsum("bqhd,bkhd->bqhk", q, k) * SCALE
     weights = _softmax_over(scores, seen[None, :, None])
     return np.einsum("bqhk,bkhd->bqhd", weights, v), weights
 

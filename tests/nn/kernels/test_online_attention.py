@@ -41,9 +41,9 @@ def _agree(operands, atol, *, rows=16, columns=7, **how):
         np.testing.assert_allclose(*wide, atol=atol, err_msg=name)
 
 
-@pytest.mark.parametrize(("length", "window"), [(1, None), (63, 5)])
-def test_values_and_gradients_are_those_of_the_plain_form_at_any_length(length, window):
-    _agree(_operands(length), 1e-13, window=window)
+@pytest.mark.parametrize(("length", "window", "scale"), [(1, None, None), (63, 5, 0.7)])
+def test_values_and_gradients_are_those_of_the_plain_form_at_any_length(length, window, scale):
+    _agree(_operands(length), 1e-13, window=window, scale=scale)
 
 
 def test_300_tokens_in_single_precision_agree_to_a_millionth():

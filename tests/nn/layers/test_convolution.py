@@ -36,6 +36,8 @@ def test_random_weights_keep_the_size_of_what_passes():
     # 20,000 weights: the standard deviation is known to 0.5 %.
     assert abs(float(layer.weight.std()) - 0.5) < 0.01
     assert layer.bias is None
+    biased = make_causal_convolution(2, bias=True, key=jax.random.key(0)).bias
+    np.testing.assert_array_equal(biased, [0, 0])
 
 
 def test_bad_input_is_named():

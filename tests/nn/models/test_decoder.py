@@ -1,5 +1,6 @@
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -56,6 +57,7 @@ def test_a_full_cache_is_told(model):
 
 @pytest.mark.parametrize("name", ["qwen3-window"], scope="module")
 def test_a_window_keeps_a_ring_of_its_length_and_sees_no_further(model):
+    assert model.init_caches(2, 7, jnp.bfloat16).entries["k"].dtype == jnp.bfloat16
     assert model.init_caches(2, 7).entries["k"].shape == (2, 2, 3, 2, 4)
     # Each of the two layers reaches two tokens back.
     laws.the_past_changes_nothing(model, beyond=4)

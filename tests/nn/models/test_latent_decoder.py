@@ -10,6 +10,7 @@ from tests.exact import language_model_laws as laws
 CONFIG = LatentConfig(
     vocabulary=11, width=8, n_layers=3, n_dense=1, heads=2, query_rank=6, rank=5, key_dim=4,
     rotary_dim=2, value_dim=3, hidden=10, index_heads=2, index_dim=4, n_kept=3,
+    rotary_base=500.0, norm_eps=1e-5,
     mixture=MixtureConfig(4, 2, 6, "sigmoid", scale=2.5, selection_bias=True, shared_hidden=6),
 )  # fmt: skip
 
@@ -48,6 +49,12 @@ def test_each_array_has_its_tensor(model):
         "model.layers.1.self_attn.o_proj.weight",
         "model.layers.2.self_attn.o_proj.weight",
     )
+
+
+def test_base_and_eps_are_those_of_the_sizes(model):
+    block = model.body.blocks[1].blocks
+    assert block.mixer.rotary.base == 500
+    assert [norm.eps for norm in (model.norm, block.mixer_norm, block.feed_norm)] == [1e-5] * 3
 
 
 def test_published_sizes_count_as_published():

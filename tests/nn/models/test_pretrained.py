@@ -94,9 +94,11 @@ def test_a_file_gives_the_model_back(model, path):
     file = read_gguf(path)
     # The file keeps eps in single precision.
     assert gguf_config(file.metadata, file.shapes).norm_eps == float(np.float32(1e-5))
-    loaded = load_decoder(file)
-    for ours, theirs in zip(jax.tree.leaves(loaded), jax.tree.leaves(model), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for dtype in (np.float32, np.float64):
+        loaded = load_decoder(file, dtype=dtype)
+        for ours, theirs in zip(jax.tree.leaves(loaded), jax.tree.leaves(model), strict=True):
+            assert ours.dtype == dtype
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_file_with_one_tensor_less_is_refused_by_name(path):
@@ -148,8 +150,10 @@ def test_an_encoder_takes_its_sizes_from_the_shapes(tmp_path):
         tensors |= {name: np.float32(rng.normal(size=shape)) for name in names}
     path = tmp_path / "model.safetensors"
     save_file(tensors, path)
-    model = load_encoder(read_safetensors(path), heads=3)
+    model = load_encoder(read_safetensors(path), heads=3, norm_eps=1e-5, dtype=np.float64)
     assert (model.n_blocks, model.blocks.mixer.heads) == (2, 3)
+    assert (model.norm.eps, model.blocks.feed_norm.eps) == (1e-5, 1e-5)
+    assert {leaf.dtype for leaf in jax.tree.leaves(model)} == {np.dtype(np.float64)}
     np.testing.assert_array_equal(
         model.blocks.feed.expand.weight[1], tensors["encoder.layer.1.intermediate.dense.weight"].T
     )

@@ -22,6 +22,15 @@ def test_weights_are_those_of_the_releases():
     assert HYBRID.n_active() / 1e9 == pytest.approx(3.87, abs=0.005)
     assert LATENT.n_weights() / 1e9 == pytest.approx(671.0, abs=0.05)
     assert DENSE.n_active() == DENSE.n_weights()
+    # Without the head as well: the name of EXPERTS says 3B.
+    table = QWEN3_30B_A3B.vocabulary * QWEN3_30B_A3B.width
+    assert EXPERTS.n_active("none") == EXPERTS.n_active() - 2 * table
+
+
+def test_rows_share_the_weights_that_are_stored():
+    weights, kept = 2 * DENSE.n_weights(), 163_840 * 100
+    assert DENSE.stored_bytes(HALF, 100) == weights + kept
+    assert DENSE.stored_bytes(HALF, 100, batch=3) == weights + 3 * kept
 
 
 def test_what_a_token_leaves():

@@ -117,6 +117,13 @@ def test_the_rate_rises_then_falls_and_decay_spares_vectors():
     np.testing.assert_allclose([sizes[i] for i in (0, 5, 10, 100)], [0, 0.05, 0.1, 0.02], atol=1e-7)
 
 
+def test_the_gradient_is_clipped_by_its_norm_and_its_square_remembered():
+    weights, optimiser = jnp.zeros(2), adamw(0.1, 100, clip=2.0, b2=0.9)
+    memory = optimiser.init(weights)
+    _, (_, (adam, *_)) = optimiser.update(jnp.array([6.0, 8.0]), memory, weights)
+    np.testing.assert_allclose(adam.nu, 0.1 * np.array([1.2, 1.6]) ** 2, rtol=1e-12)
+
+
 def test_windows_are_runs_of_the_text():
     windows = draw_windows(50, 4)(jnp.arange(6), jax.random.key(0))
     assert windows.shape == (50, 4)

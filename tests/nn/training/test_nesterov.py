@@ -57,6 +57,9 @@ def test_the_energy_of_every_minimiser_falls(path):
     energy = np.asarray(flow_energy(path, MINIMISERS))
     assert np.all(np.diff(energy, axis=1) <= 1e-12 * energy[:, :1])
     assert np.all(energy[:, -1] < 0.9 * energy[:, 0])
+    # Of f + 1 it is the same with the minimum at 1.
+    higher = flow_energy(path._replace(value=path.value + 1), MINIMISERS, minimum=1)
+    np.testing.assert_allclose(higher, energy, rtol=1e-8)
     # At the start it is 2 |x0 - z|^2.
     start = 2 * np.sum((np.array([8.0, 5.0]) - MINIMISERS) ** 2, axis=1)
     np.testing.assert_allclose(energy[:, 0], start, rtol=1e-3)
@@ -73,6 +76,16 @@ def test_the_ball_rests_at_one_minimiser_and_never_leaves_the_circle_of_any(path
     w = MINIMISERS[0] - MINIMISERS[1]
     at = [float(path.position[np.argmin(abs(path.time - t))] @ w) for t in (10, 100, 1000)]
     np.testing.assert_allclose(at, [0.1971, 0.26348, 0.264264], atol=2e-3)
+
+
+def test_a_looser_tolerance_takes_fewer_steps(path):
+    def solved(rtol, atol):
+        times = np.geomspace(0.01, 1000, 400)
+        return nesterov_flow(polygon, jnp.array([8.0, 5.0]), times, rtol=rtol, atol=atol)
+
+    for found in (solved(1e-6, 1e-13), solved(1e-11, 1e-6)):
+        assert found.n_steps < 0.7 * path.n_steps
+        np.testing.assert_allclose(found.position, path.position, atol=1e-2)
 
 
 def test_on_a_plateau_the_ball_stops_where_the_closed_form_says():
@@ -93,7 +106,7 @@ def test_what_is_not_a_ball_is_refused():
         nesterov_flow(plateau, start, times, r=0)
     with pytest.raises(ValueError, match="`x0` must be float64, since energies differ"):
         nesterov_flow(plateau, start.astype(jnp.float32), times)
-    with pytest.raises(ValueError, match="`times` must increase from above `start_time`"):
+    with pytest.raises(ValueError, match="`times` must increase from above 0"):
         nesterov_flow(plateau, start, times[::-1])
     with pytest.raises(ValueError, match="`x0` must be finite"):
         nesterov_flow(plateau, jnp.array([np.nan]), times)
@@ -107,6 +120,10 @@ def test_the_energy_of_the_steps_falls_for_every_minimiser():
     steps = nesterov_steps(polygon, start, 1 / lipschitz, 2000)
     energy = np.asarray(steps_energy(steps, MINIMISERS, 1 / lipschitz))
     assert np.all(np.diff(energy, axis=1) <= 1e-12 * energy[:, :1])
+    higher = steps._replace(value=steps.value + 1)
+    np.testing.assert_allclose(
+        steps_energy(higher, MINIMISERS, 1 / lipschitz, minimum=1), energy, rtol=1e-8
+    )
     count = np.arange(1, 2001)
     bound = 2 * lipschitz * np.sum((start - MINIMISERS[0]) ** 2) / (count + 1) ** 2
     assert np.all(np.asarray(steps.value[1:]) <= bound)

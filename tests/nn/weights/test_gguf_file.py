@@ -46,6 +46,11 @@ def test_entries_come_back(path):
     assert entries["tokenizer.ggml.token_type"] == [1, 1, 3]
 
 
+def test_another_digest_is_refused(path):
+    with pytest.raises(ValueError, match="must have the SHA-256 0000"):
+        read_gguf(path, sha256="0" * 64)
+
+
 def test_tensors_of_every_type_are_those_of_the_package(path, tensors):
     file = read_gguf(path)
     assert [file.stored_as[name] for name in tensors] == list(TYPES)
