@@ -65,6 +65,7 @@ def test_published_shifts_are_one_another():
     np.testing.assert_allclose(shift(U), written, rtol=1e-12)
     assert float(shift_by_dimension(16 * 16 * 392).factor) == pytest.approx(4.949747468305833)
     assert float(shift_by_dimension(16 * 16 * 768).factor) == pytest.approx(48**0.5)
+    assert float(shift_by_dimension(18, base=2).factor) == 3
     assert shift_by_dimension(4096).noise_at == 1
 
 
