@@ -91,7 +91,9 @@ def sample_flow(
 @eqx.filter_jit
 def _follow(velocity, start, grid, method, condition, guidance, churn, key):
     def field(x, t, step):
-        return guided_field(velocity, x, t, condition, guidance, step, grid.n_steps)
+        times = jnp.full(x.shape[:1], t, x.dtype)
+        call = lambda one: velocity(x, times, one)  # noqa: E731
+        return guided_field(call, condition, guidance, t, step, grid.n_steps)
 
     def step(index, carry):
         x, energy = carry

@@ -12,6 +12,7 @@ arXiv 2207.12598. The schedules are those of the sampler of SVG (arXiv 2510.1530
     cfg_star        in the first `skip` steps -ratio v_unconditional (the sign is the release's), then w
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -20,7 +21,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from nn._checks import check_at_least, check_choice, check_finite, check_in_range
-from nn.generation.flow_matching import Velocity
 
 MODES = ("constant", "late", "early", "linear", "cfg_star")
 
@@ -116,29 +116,35 @@ def make_guidance(
 
 
 def guided_field(
-    velocity: Velocity,
-    x: Float[Array, " batch *shape"],
-    t: Float[Array, ""],
+    call: Callable[[Any], Array],
     condition: Any,
     guidance: Guidance | None,
+    t: Float[Array, ""],
     step: Int[Array, ""],
     n_steps: Int[Array, ""],
-) -> Float[Array, " batch *shape"]:
-    """The field at one time for a whole batch, guided where there is a guidance.
+) -> Array:
+    """What a field says for a condition, guided where there is a guidance.
 
     Both conditions go through one call of `lax.map`, so that the field is compiled once and each call has the shape it
     has without guidance.
+
+    Args:
+        call: Condition -> field at one time for a whole batch.
+        condition: The condition.
+        guidance: The guidance.
+        t: The time, noise at 0.
+        step: Steps done before.
+        n_steps: All steps.
     """
-    batch = jnp.full(x.shape[:1], t, x.dtype)
     if guidance is None:
-        return velocity(x, batch, condition)
+        return call(condition)
     null = jax.tree.map(
         lambda empty, kept: jnp.broadcast_to(empty.astype(kept.dtype)[None], kept.shape),
         guidance.null,
         condition,
     )
     both = jax.tree.map(lambda *pair: jnp.stack(pair), null, condition)
-    found = jax.lax.map(lambda one: velocity(x, batch, one), both)
+    found = jax.lax.map(call, both)
     return guidance.combine(found[0], found[1], t, step, n_steps)
 
 

@@ -22,6 +22,7 @@ from nn.layers.attention import make_attention
 from nn.layers.feed_forward import make_gelu_mlp, split_key
 from nn.layers.linear import AbstractLinear, make_dense
 from nn.layers.normalisation import LayerNorm, make_layer_norm
+from nn.layers.patches import patches
 from nn.layers.stack import Block, Stack, make_stack
 from nn.weights import TensorSource
 
@@ -102,21 +103,6 @@ class Vit(eqx.Module):
         check_axis(tokens, "tokens", 1, self.positions.shape[0], "The pictures are of other size.")
         x, _ = self.body(tokens + self.positions[None], key=keys[1])
         return self.norm(x)
-
-
-def patches(
-    images: Float[Array, "batch y x channels"], patch: int
-) -> Float[Array, "batch patches numbers"]:
-    """Cuts pictures into square patches, row by row; the numbers of each in the order (y, x, channel).
-
-    Raises:
-        ValueError: If the patches do not fill the picture.
-    """
-    batch, height, width, channels = images.shape
-    for side, name in ((height, "height"), (width, "width")):
-        check_divides(patch, side, "patch", name, "Patches fill the picture.")
-    cut = images.reshape(batch, height // patch, patch, width // patch, patch, channels)
-    return cut.transpose(0, 1, 3, 2, 4, 5).reshape(batch, -1, patch * patch * channels)
 
 
 def make_vit(config: VitConfig, *, key: PRNGKeyArray, dtype: Any = jnp.float32) -> Vit:

@@ -22,8 +22,9 @@ from nn.layers.attention import Attention
 from nn.layers.feed_forward import GeluMLP
 from nn.layers.linear import Dense
 from nn.layers.normalisation import LayerNorm
+from nn.layers.patches import patches
 from nn.layers.stack import Block, Stack
-from nn.models.vit import Vit, patches
+from nn.models.vit import Vit
 
 KINDS = ("heads", "hidden", "width")
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from nn.layers import AbstractLinear, replace_linear
-from nn.models.vit import VitConfig, flatten_tensors, make_vit, patches, tensor_table
+from nn.layers.patches import patches
+from nn.models.vit import VitConfig, flatten_tensors, make_vit, tensor_table
 from nn.training import cross_entropy
 from tests.exact import language_model_laws as laws
 
@@ -16,14 +17,6 @@ IMAGES = jnp.asarray(np.random.default_rng(0).normal(size=(2, 6, 6, 2)))
 @pytest.fixture(scope="module")
 def model():
     return laws.drawn(lambda: make_vit(CONFIG, key=jax.random.key(0)))
-
-
-def test_patches_are_cut_row_by_row():
-    image = np.arange(72.0).reshape(1, 6, 6, 2)
-    found = patches(jnp.asarray(image), 3)
-    assert found.shape == (1, 4, 18)
-    np.testing.assert_array_equal(found[0, 1], image[0, :3, 3:].reshape(-1))
-    np.testing.assert_array_equal(found[0, 2], image[0, 3:, :3].reshape(-1))
 
 
 def test_without_positions_the_order_of_patches_does_not_matter(model):
