@@ -14,6 +14,7 @@ are FLOOR's companions in torchao 0.18, CEIL, EVEN and RCEIL, as is the scale pe
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
@@ -152,6 +153,7 @@ def _minifloats(x, grouped, scales, block: int, bits: float, whole=None) -> Bloc
     return BlockScaled(codes, scales, None, block, False, bits, whole)
 
 
+@jax.jit
 def half_scale(scales: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The scale as float16 holds it; the smallest normal where there is nothing to scale."""
     return jnp.maximum(scales, 2.0**-14).astype(jnp.float16).astype(jnp.float32)

@@ -10,7 +10,9 @@ P. Micikevicius et al., arXiv 2209.05433 (2022).
 """
 
 from dataclasses import dataclass
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
@@ -70,6 +72,12 @@ def encode(
                 f"`overflow` must be saturate, since {format.name} has no NaN, but is nan."
             )
         check_finite(jnp.where(jnp.isinf(x), 0, x), "x", f"{format.name} has no NaN.")
+    return _encode(x, format, overflow)
+
+
+# One program in place of some twenty. All its operations are exact, so that it gives the same codes as one by one.
+@partial(jax.jit, static_argnames=("format", "overflow"))
+def _encode(x, format: Minifloat, overflow: str):
     x = x.astype(jnp.float32)
     size = jnp.where(jnp.isnan(x), 0, jnp.abs(x))
     m = format.mantissa_bits
@@ -86,6 +94,7 @@ def encode(
     return (code + sign).astype(jnp.uint8)
 
 
+@partial(jax.jit, static_argnames=("format",))
 def decode(codes: UInt8[Array, "*shape"], format: Minifloat) -> Float[Array, "*shape"]:
     """Numbers of codes, in single precision."""
     return jnp.asarray(_values(format))[codes.astype(jnp.int32)]
@@ -99,6 +108,11 @@ def encode_power(x: Float[Array, "*shape"], *, rounding: str = "nearest") -> UIn
         rounding: To the nearest power in value, a tie upwards (1.5 gives 2), or to the next below or above.
     """
     check_choice(rounding, "rounding", ("nearest", "floor", "ceil"))
+    return _encode_power(x, rounding)
+
+
+@partial(jax.jit, static_argnames=("rounding",))
+def _encode_power(x, rounding: str):
     x = x.astype(jnp.float32)
     fraction, exponent = jnp.frexp(x)  # x = fraction 2^exponent, fraction in [1/2, 1)
     up = {"floor": False, "ceil": fraction > 0.5, "nearest": fraction >= 0.75}[rounding]
@@ -106,6 +120,7 @@ def encode_power(x: Float[Array, "*shape"], *, rounding: str = "nearest") -> UIn
     return jnp.where((x > 0) & jnp.isfinite(x), code, E8M0_NAN).astype(jnp.uint8)
 
 
+@jax.jit
 def decode_power(codes: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:
     """2^(code - 127) in single precision; code 255 gives NaN."""
     exponent = codes.astype(jnp.int32) - E8M0_BIAS

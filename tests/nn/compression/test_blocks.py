@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -31,25 +32,26 @@ def laplace():
 )
 def test_noise_of_normal_and_laplace_numbers(quantise, normal, heavy, gaussian, laplace):
     # Independent computations of 4 million samples; 0.4 million here vary by 0.02 dB.
-    assert float(signal_to_noise_db(gaussian, quantise(gaussian).values())) == pytest.approx(
-        normal, abs=0.06
-    )
+    noise = jax.jit(lambda x: signal_to_noise_db(x, quantise(x).values()))
+    assert float(noise(gaussian)) == pytest.approx(normal, abs=0.06)
     if heavy is not None:
-        assert float(signal_to_noise_db(laplace, quantise(laplace).values())) == pytest.approx(
-            heavy, abs=0.1
-        )
+        assert float(noise(laplace)) == pytest.approx(heavy, abs=0.1)
 
 
 def test_scales_of_powers_follow_their_rule():
     block = jnp.full((1, 32), 0.5).at[0, 3].set(7.0)
-    found = {rule: to_mxfp4(block, rule=rule) for rule in ("floor", "ceil", "even", "round_up")}
-    assert {rule: float(b.scales[0, 0]) for rule, b in found.items()} == {
-        "floor": 1.0, "ceil": 2.0, "even": 2.0, "round_up": 2.0
-    }  # fmt: skip
-    np.testing.assert_array_equal(found["floor"].values()[0, 2:4], [0.5, 6.0])  # saturates
-    np.testing.assert_array_equal(found["ceil"].values()[0, 2:4], [0.0, 8.0])  # 0.25 ties to 0
-    six = block.at[0, 3].set(6.0)
-    assert [float(to_mxfp4(six, rule=rule).scales[0, 0]) for rule in ("even", "round_up")] == [1, 1]
+    rules = ("floor", "ceil", "even", "round_up")
+    scaled = jax.jit(
+        lambda x: [
+            (b.scales[0, 0], b.values()[0, 2:4]) for b in [to_mxfp4(x, rule=rule) for rule in rules]
+        ]
+    )
+    found = dict(zip(rules, scaled(block), strict=True))
+    assert [float(found[rule][0]) for rule in rules] == [1, 2, 2, 2]
+    np.testing.assert_array_equal(found["floor"][1], [0.5, 6.0])  # saturates
+    np.testing.assert_array_equal(found["ceil"][1], [0.0, 8.0])  # 0.25 ties to 0
+    six = scaled(block.at[0, 3].set(6.0))
+    assert [float(scale) for scale, _ in six[2:]] == [1, 1]
 
 
 def test_the_largest_numbers_of_a_tensor_are_kept_and_zeros_stay_zero():
@@ -58,11 +60,8 @@ def test_the_largest_numbers_of_a_tensor_are_kept_and_zeros_stay_zero():
     assert values[0, 5] == pytest.approx(3000, rel=1e-6)
     assert values[0, 20] == pytest.approx(-1.5, rel=0.1)  # its scale is near the smallest of E4M3
     assert not values[1].any()
-    for zeros in (
-        to_mxfp4(jnp.zeros((1, 32))),
-        to_int4(jnp.zeros((1, 32)), 8),
-        to_nvfp4(jnp.zeros((1, 32))),
-    ):
+    kinds = jax.jit(lambda x: [to_mxfp4(x), to_int4(x, 8), to_nvfp4(x)])(jnp.zeros((1, 32)))
+    for zeros in kinds:
         assert not zeros.values().any()
         assert np.isfinite(zeros.scales).all()
 
@@ -77,13 +76,13 @@ def test_a_zero_point_holds_both_ends_and_zero_itself():
 
 
 def test_bits_count_the_scales():
-    x = jnp.ones((1, 128))
-    bits = [
-        to_nvfp4(x).bits,
-        to_mxfp4(x).bits,
-        to_int4(x, 128).bits,
-        to_int4(x, 128, rule="zero_point").bits,
-    ]
+    kinds = lambda x: [
+        to_nvfp4(x),
+        to_mxfp4(x),
+        to_int4(x, 128),
+        to_int4(x, 128, rule="zero_point"),
+    ]  # noqa: E731
+    bits = [kind.bits for kind in jax.eval_shape(kinds, jnp.ones((1, 128)))]
     assert bits == [4.5, 4.25, 4.125, 4.15625]
 
 

@@ -37,25 +37,32 @@ def x():
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_product_is_that_of_the_rounded_weights_for_one_token_and_for_several(name, weight, x):
     quantise, bits = FORMATS[name]
-    rounded = quantise(weight.T)
-    linear = make_four_bit(rounded, jnp.arange(N_OUT, dtype=jnp.float32))
-    wanted = np.asarray(rounded.values(), float).T
-    np.testing.assert_allclose(linear.weight(), wanted, rtol=3e-7)
+
+    @jax.jit
+    def run(weight, x):
+        rounded = quantise(weight.T)
+        linear = make_four_bit(rounded, jnp.arange(N_OUT, dtype=jnp.float32))
+        return linear, rounded.values(), linear.weight(), linear(x), linear(x[0])
+
+    linear, values, unpacked, several, one = run(weight, x)
+    wanted = np.asarray(values, float).T
+    np.testing.assert_allclose(unpacked, wanted, rtol=3e-7)
     y = np.asarray(x, float) @ wanted + np.arange(N_OUT)
     # Sums of 64 products of size 3 in single precision.
-    np.testing.assert_allclose(linear(x), y, atol=3e-5)
-    np.testing.assert_allclose(linear(x[0]), y[0], atol=3e-5)
+    np.testing.assert_allclose(several, y, atol=3e-5)
+    np.testing.assert_allclose(one, y[0], atol=3e-5)
     # A zero point is kept as float16, not as four bits; the scale of the tensor is one number more.
     extra = 0 if linear.whole is None else 4
     assert linear.n_bytes - extra == bits / 8 * N_IN * N_OUT
 
 
 def test_the_gradient_passes_through_either_product(weight, x):
-    linear = make_four_bit(to_nvfp4(weight.T))
+    linear = jax.jit(lambda w: make_four_bit(to_nvfp4(w.T)))(weight)
     pull = jnp.arange(N_OUT, dtype=jnp.float32)
     wanted = np.asarray(linear.weight(), float) @ np.arange(N_OUT)
+    slope = jax.jit(jax.grad(lambda rows: (linear(rows) @ pull).sum()))
     for rows in (x, x[:1] + 1):
-        gradient = jax.grad(lambda rows: (linear(rows) @ pull).sum())(rows)
+        gradient = slope(rows)
         np.testing.assert_allclose(gradient, np.tile(wanted, (len(rows), 1)), rtol=1e-5, atol=1e-4)
 
 
@@ -63,15 +70,17 @@ def test_maps_are_replaced_those_of_a_stack_too():
     keys = jax.random.split(jax.random.key(0), 3)
     stack = eqx.filter_vmap(lambda key: make_dense(32, 8, key=key, bias=True))(keys)
     model = {"blocks": stack, "head": make_dense(32, 4, key=keys[0])}
-    found = replace_linear(model, in_four_bits(to_nvfp4))
+    found = eqx.filter_jit(replace_linear)(model, in_four_bits(to_nvfp4))
     assert isinstance(found["head"], FourBitLinear)
     x = jnp.ones((2, 32))
-    through = jax.vmap(lambda linear: linear(x))(found["blocks"])
+    through = eqx.filter_jit(eqx.filter_vmap(lambda linear: linear(x)))(found["blocks"])
+    apply = eqx.filter_jit(lambda linear: linear(x))
+    make = eqx.filter_jit(lambda dense: make_four_bit(to_nvfp4(dense.weight.T), dense.bias))
     for layer in range(3):
-        alone = make_four_bit(to_nvfp4(stack.weight[layer].T), stack.bias[layer])
-        np.testing.assert_allclose(through[layer], alone(x), rtol=1e-5, atol=1e-6)
-        one = jax.tree.map(lambda a, layer=layer: a[layer], found["blocks"])
-        np.testing.assert_array_equal(one(x), alone(x))
+        of_layer = partial(jax.tree.map, lambda a, layer=layer: a[layer])
+        alone = apply(make(of_layer(stack)))
+        np.testing.assert_allclose(through[layer], alone, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(apply(of_layer(found["blocks"])), alone)
     assert in_four_bits(to_nvfp4)("head", found["head"]) is None
 
 
