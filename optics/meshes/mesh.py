@@ -12,7 +12,7 @@ the arms. All elements are reciprocal, so light sent backwards sees M^T whatever
 column without a cell loses nothing there (our choice; some chips put dummy cells in its way).
 """
 
-from functools import cache
+from functools import cache, partial
 from typing import Literal, NamedTuple
 
 import equinox as eqx
@@ -104,7 +104,7 @@ class Mesh(eqx.Module):
         check_ports(fields, "fields", self.n_ports)
         if _size(fields) > self.n_ports:
             return fields @ self.matrix().T
-        return self._output_shift(self._columns(fields, "forward"))
+        return _send(self, fields)
 
     @takes_numbers
     def backward(self, fields: Complex[Array, "*batch port"]) -> Complex[Array, "*batch port"]:
@@ -112,13 +112,11 @@ class Mesh(eqx.Module):
         check_ports(fields, "fields", self.n_ports)
         if _size(fields) > self.n_ports:
             return fields @ self.matrix()
-        return self._columns(self._output_shift(fields), "backward")
+        return _send_back(self, fields)
 
     def matrix(self) -> Complex[Array, "port port"]:
         """Transfer matrix M from inputs to outputs."""
-        dtype = jnp.result_type(self.theta, jnp.complex64)
-        rows = self._columns(jnp.eye(self.n_ports, dtype=dtype), "forward")
-        return rows.T * jnp.exp(1j * self.output_phase)[:, None]
+        return _matrix(self)
 
     def cell(self) -> Cell:
         """Physical state of all cells; where none is, couplers and shifters are at zero, which is the identity."""
@@ -153,21 +151,14 @@ class Mesh(eqx.Module):
 
     def pack(self) -> Float[Array, " parameter"]:
         """All N^2 phases as one vector: theta, phi (column by column), output_phase."""
-        return jnp.concatenate(
-            [self.theta[self.present], self.phi[self.present], self.output_phase]
-        )
+        return _pack(self)
 
     @takes_numbers
     def unpack(self, phases: Float[Array, " parameter"]) -> "Mesh":
         """Mesh with other phases, given as `pack` orders them, and the same errors."""
         check_shape(phases, "phases", (self.n_parameters,), "A mesh of N ports has N^2 phases.")
-        n_cells = int(self.present.sum())
-        dark = jnp.zeros(self.present.shape, phases.dtype)
-        theta = dark.at[self.present].set(phases[:n_cells])
-        phi = dark.at[self.present].set(phases[n_cells : 2 * n_cells])
-        return eqx.tree_at(
-            lambda m: (m.theta, m.phi, m.output_phase), self, (theta, phi, phases[2 * n_cells :])
-        )
+        found = _unpack(phases, self.n_ports, self.layout)
+        return eqx.tree_at(lambda m: (m.theta, m.phi, m.output_phase), self, found)
 
     def pack_fields(self, taps: ShifterFields) -> Complex[Array, "*batch parameter"]:
         """Shifter fields in the order of `pack`, one per phase."""
@@ -188,6 +179,40 @@ class Mesh(eqx.Module):
         # Loss makes running backwards in time amplify rounding, so the fields are stored then.
         method = None if self.arm_loss_db is None else "stored"
         return apply_columns(cell_elements(self.cell()), fields, direction=direction, method=method)
+
+
+# One program each, where a call outside of `jit` would compile and start some thirty small ones.
+@eqx.filter_jit
+def _send(mesh: Mesh, fields):
+    return mesh._output_shift(mesh._columns(fields, "forward"))
+
+
+@eqx.filter_jit
+def _send_back(mesh: Mesh, fields):
+    return mesh._columns(mesh._output_shift(fields), "backward")
+
+
+@eqx.filter_jit
+def _matrix(mesh: Mesh):
+    dtype = jnp.result_type(mesh.theta, jnp.complex64)
+    rows = mesh._columns(jnp.eye(mesh.n_ports, dtype=dtype), "forward")
+    return rows.T * jnp.exp(1j * mesh.output_phase)[:, None]
+
+
+@eqx.filter_jit
+def _pack(mesh: Mesh):
+    there = mesh.present
+    return jnp.concatenate([mesh.theta[there], mesh.phi[there], mesh.output_phase])
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _unpack(phases, n_ports: int, layout: Layout):
+    there = cells(n_ports, layout)
+    n_cells = int(there.sum())
+    dark = jnp.zeros(there.shape, phases.dtype)
+    theta = dark.at[there].set(phases[:n_cells])
+    phi = dark.at[there].set(phases[n_cells : 2 * n_cells])
+    return theta, phi, phases[2 * n_cells :]
 
 
 @cache
