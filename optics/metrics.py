@@ -4,6 +4,7 @@ Image metrics act on the last two axes and return one number per batch element. 
 import it, and it imports only the checks.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -77,7 +78,11 @@ def structural_similarity(
     _check_same_shape(image, reference)
     if min(image.shape[-2:]) < 11:
         raise ValueError(f"`image` must be at least 11 x 11, but its shape is {image.shape}.")
-    span = _data_range(reference, data_range)[..., None, None]
+    return _similarity(image, reference, _data_range(reference, data_range)[..., None, None])
+
+
+@jax.jit
+def _similarity(image, reference, span):
     c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
     # Centred first: variances from differences of squares lose digits on a large common level.
     level = jnp.mean(reference, axis=(-2, -1), keepdims=True)

@@ -10,6 +10,7 @@ see it.
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -99,10 +100,10 @@ class FreeSpace(eqx.Module):
                 f"`amplitude` is {amplitude.dtype}, but the operator was made for {self.dtype}. "
                 "Pass dtype=jnp.complex128 to make_free_space."
             )
-        factors = _without_derivative(self.factors)
-        transposed = factors if self.is_symmetric else _transposed(self.method, factors)
-        apply = _APPLY[self.method]
-        return _linear_map(lambda u: apply(factors, u), lambda c: apply(transposed, c), amplitude)
+        amplitude = amplitude.astype(
+            self.dtype
+        )  # the map below has one type for what goes in and out
+        return _propagate(self.method, self.is_symmetric, self.factors, amplitude)
 
     def backward(self, amplitude: Any) -> Complex[Array, "*batch y x"]:
         """Light from the output window back to the input window: T^T u, the pair of calling it.
@@ -235,6 +236,14 @@ def _transposed(method: str, factors: tuple[Array, ...]) -> tuple[Array, ...]:
         return tuple(jnp.swapaxes(f, -1, -2) for f in factors)
     # h(-m) has the spectrum H(-f): index k goes to -k modulo the length.
     return tuple(jnp.roll(jnp.flip(f, (-2, -1)), (1, 1), (-2, -1)) for f in factors)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _propagate(method: str, is_symmetric: bool, factors, amplitude):
+    factors = _without_derivative(factors)
+    transposed = factors if is_symmetric else _transposed(method, factors)
+    apply = _APPLY[method]
+    return _linear_map(lambda u: apply(factors, u), lambda c: apply(transposed, c), amplitude)
 
 
 def _linear_map(forward: Callable, transposed: Callable, u: Array) -> Array:

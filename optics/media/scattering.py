@@ -361,6 +361,13 @@ def speckle_correlation(intensity: Float[Array, "*batch y x"]) -> Float[Array, "
     Raises:
         ValueError: If the intensity is uniform.
     """
+    if is_concrete(intensity) and np.ptp(np.asarray(intensity)) == 0:
+        raise ValueError("`intensity` must vary for a correlation, but is the same at every pixel.")
+    return _correlation(intensity)
+
+
+@jax.jit
+def _correlation(intensity):
     ny, nx = intensity.shape[-2:]
     deviation = intensity - jnp.mean(intensity)
     size = (2 * ny, 2 * nx)
@@ -371,10 +378,7 @@ def speckle_correlation(intensity: Float[Array, "*batch y x"]) -> Float[Array, "
     # The far half of the lags rests on few pairs and is left out.
     rows, columns = (np.arange(n) - n // 2 for n in (ny, nx))
     picked = (sums / jnp.maximum(counts, 1))[jnp.ix_(rows, columns)]
-    centre = picked[ny // 2, nx // 2]
-    if is_concrete(intensity) and np.ptp(np.asarray(intensity)) == 0:
-        raise ValueError("`intensity` must vary for a correlation, but is the same at every pixel.")
-    return picked / centre
+    return picked / picked[ny // 2, nx // 2]
 
 
 @takes_numbers

@@ -14,6 +14,7 @@ directions, calling an element and its `backward`, with one law: <backward(u), v
 """
 
 import math
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -27,6 +28,7 @@ from optics._numbers import as_complex, into, takes_numbers
 
 
 @takes_numbers
+@jax.jit
 def intensity(amplitude: Inexact[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Squared modulus, without the root that `abs(amplitude) ** 2` takes and squares again.
 
@@ -100,6 +102,7 @@ class Field(eqx.Module):
         return Field(amplitude, self.wavelength, self.pixel_pitch)
 
 
+@partial(jax.jit, static_argnums=0)
 def centred_axis(n: int, pitch) -> Float[Array, " n"]:
     """Positions of `n` samples at spacing `pitch`, zero on sample n // 2."""
     return (jnp.arange(n) - n // 2) * pitch

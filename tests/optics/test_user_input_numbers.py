@@ -153,6 +153,10 @@ def test_free_space_takes_what_a_field_takes():
     expected = np.asarray(SINGLE(light.astype(np.complex64)))
     for given in (light.astype(int), light.astype(int).tolist(), light.astype(np.float32)):
         np.testing.assert_allclose(SINGLE(given), expected, atol=1e-6)
+    # A field of lower precision, inside a program too.
+    lower = jax.jit(lambda u: SPACE(u))(light.astype(np.complex64))
+    assert lower.dtype == SPACE.dtype
+    np.testing.assert_allclose(lower, expected, atol=1e-6)
     double = light.astype(complex)
     if jax.config.read("jax_enable_x64"):
         with pytest.raises(TypeError, match="`amplitude` is complex128"):

@@ -76,12 +76,9 @@ def test_a_zero_point_holds_both_ends_and_zero_itself():
 
 
 def test_bits_count_the_scales():
-    kinds = lambda x: [
-        to_nvfp4(x),
-        to_mxfp4(x),
-        to_int4(x, 128),
-        to_int4(x, 128, rule="zero_point"),
-    ]  # noqa: E731
+    def kinds(x):
+        return [to_nvfp4(x), to_mxfp4(x), to_int4(x, 128), to_int4(x, 128, rule="zero_point")]
+
     bits = [kind.bits for kind in jax.eval_shape(kinds, jnp.ones((1, 128)))]
     assert bits == [4.5, 4.25, 4.125, 4.15625]
 
