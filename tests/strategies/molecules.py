@@ -14,7 +14,7 @@ from scipy.constants import hbar, mu_0
 from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 
-FUZZ = int(os.environ.get("LIGHTECHO_FUZZ", "500"))
+FUZZ = int(os.environ.get("LIGHTECHO_FUZZ", "200"))
 fuzz = settings(max_examples=FUZZ, deadline=None, database=None, derandomize=True)
 # rad/s/T; typed in again from Harris et al. (2001) and CODATA 2022.
 RATIOS = {

@@ -9,7 +9,7 @@ from quantum.noise.mitigation import device_signal_to_noise
 from quantum.noise.model import device_noise
 
 TINY = otoc_noise.Config(
-    layouts=("2x2@6", "2x3@7"), n_circuits=6, trajectories=100, strings=4, frames=8, shots=1e9
+    layouts=("2x2@6", "2x3@7"), n_circuits=4, trajectories=100, strings=4, frames=8, shots=1e9
 )
 
 
@@ -113,7 +113,7 @@ def test_the_off_diagonal_part_is_what_is_left_of_the_same_strings(outcome):
 
 def test_strings_share_the_trajectories(kept):
     """Four strings with 25 trajectories each are as good for an undisturbed echo as 100 without strings."""
-    found = [kept[1][f"2x2@6_{index}"] for index in range(6)]
+    found = [kept[1][f"2x2@6_{index}"] for index in range(TINY.n_circuits)]
     power = [
         np.mean([f[f"{name}_covariance"][0, 0] for f in found])
         for name in ("diagonal_reference", "reference")

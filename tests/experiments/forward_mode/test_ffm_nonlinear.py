@@ -1,22 +1,31 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from experiments.forward_mode import ffm_nonlinear
+from tests.exact.given_pieces import Given, rng
 from tests.exact.small_panel import PANEL
 
 TINY = ffm_nonlinear.Config(n_classes=4, activations=("linear", "square_law"), **PANEL)
 
 
+def piece(label, *_):
+    return {"accuracy": rng(label).uniform(50, 100, 2)}
+
+
 @pytest.fixture(scope="module")
 def outcome():
-    return ffm_nonlinear.run(TINY)
+    return ffm_nonlinear.run(TINY, Given(piece))
 
 
 def test_prints_accuracy_by_activation_and_depth(outcome):
     for name in ("linear", "square_law"):
+        given = [piece(f"{name}.depth2.repeat{r}")["accuracy"] for r in range(2)]
+        ideal, ours = np.mean(given, axis=0)
         assert outcome.metrics[f"accuracy.{name}.depth2"].n == 2
-        assert outcome.metrics[f"ideal.{name}.depth2"].value > 40  # chance is 25
+        assert outcome.metrics[f"accuracy.{name}.depth2"].value == pytest.approx(ours)
+        assert outcome.metrics[f"ideal.{name}.depth2"].value == pytest.approx(ideal)
 
 
 def test_gain_is_the_paired_difference_to_linear(outcome):

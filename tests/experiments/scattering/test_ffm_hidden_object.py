@@ -7,8 +7,15 @@ import pytest
 
 from experiments.scattering import ffm_hidden_object, ffm_hidden_object_scene
 from optics.hardware.imperfections import Imperfections
-from optics.imaging.hidden_scene import draw_hidden_bench, read_regions, square_cells
+from optics.imaging.hidden_scene import (
+    CellReadout,
+    draw_hidden_bench,
+    make_wavefront,
+    read_regions,
+    square_cells,
+)
 from optics.imaging.hidden_wavefront import calibrate, conjugate_wavefront, picture_frames
+from tests.exact.given_pieces import Given, rng
 
 TINY = ffm_hidden_object.Config(
     pixels=24,
@@ -17,44 +24,62 @@ TINY = ffm_hidden_object.Config(
     wall_correlation=24e-6,
     cells=2,
     methods=("untrained", "phase_conjugation", "ffm"),
-    walls=1,
+    walls=2,
     n_objects=32,
     n_test=16,
     n_frames=8,
-    n_steps=60,
-    learning_rate=0.15,
     hardware=Imperfections(),
     photon_counts=(10.0, 1e6),
 )
 
 
+def piece(label, *_):
+    draw = rng(label).uniform
+    found = {"frame_rate": draw(1e3, 1e4), "photons_needed": draw(1e3, 1e4)}
+    for method in TINY.methods:
+        for name in (
+            "diagonal_share",
+            "efficiency",
+            "cell_error.grid",
+            "cell_error.moving",
+            "frames",
+        ):
+            found[f"{name}.{method}"] = draw()
+        found[f"picture.matrix.{method}"] = draw(size=(4, 4))
+        found[f"picture.frames.{method}"] = draw(size=(8, 4))
+    found |= {"picture.truth": draw(size=(8, 4)), "picture.phase": draw(size=(24, 24))}
+    return found | {"curve.ffm": draw(size=60), "sweep.psnr": draw(10, 30, 2)}
+
+
 @pytest.fixture(scope="module")
 def outcome():
-    return ffm_hidden_object.run(TINY)
+    return ffm_hidden_object.run(TINY, Given(piece))
 
 
-def test_training_maps_every_cell_to_its_region(outcome):
-    share = {m: outcome.metrics[f"diagonal_share.{m}"].value for m in TINY.methods}
-    assert share["ffm"] > share["untrained"] + 0.2
-    error = {m: outcome.metrics[f"cell_error.grid.{m}"].value for m in TINY.methods}
-    assert error["ffm"] < 10 < error["untrained"]
+def test_every_number_is_the_mean_of_its_walls(outcome):
+    walls = [piece(f"wall{w}") for w in range(2)]
+    names = [name for name, value in walls[0].items() if np.ndim(value) == 0]
+    assert set(outcome.metrics) == set(names)
+    for name in names:
+        found = outcome.metrics[name]
+        assert (found.value, found.n) == (pytest.approx(np.mean([w[name] for w in walls])), 2)
+    units = [outcome.metrics[n].unit for n in ("cell_error.grid.ffm", "frame_rate", "frames.ffm")]
+    assert units == ["%", "Hz", "frames"]
+    np.testing.assert_array_equal(outcome.arrays["sweep.psnr"], [w["sweep.psnr"] for w in walls])
 
 
-def test_frames_are_counted(outcome):
-    assert outcome.metrics["frames.ffm"].value == 8 * 8 * 60
-    assert outcome.metrics["frames.phase_conjugation"].value == 4 * 4
-
-
-def test_gradient_needs_the_object_to_stand_still(outcome):
+def test_gradient_needs_the_object_to_stand_still():
+    shape, keys = TINY.geometry.shape, jax.random.split(jax.random.key(2), 4)
+    bench = draw_hidden_bench(TINY.geometry, TINY.hardware, wall_key=keys[0], key=keys[1])
+    cells, regions = (
+        square_cells(shape, (2, 2), side=side).astype(jnp.float32) for side in (None, 2)
+    )
+    known, _ = ffm_hidden_object_scene.draw_objects(cells, (2, 2), 16, 2, 0.5, keys[2])
+    network = make_wavefront(TINY.geometry, CellReadout(regions), key=keys[3])
+    found = ffm_hidden_object_scene.gradient_cosines(bench, network, known, keys[3])
     # Single precision and the camera's noise is left out: rounding alone separates the first from 1.
-    assert outcome.metrics["gradient_cosine.still"].value > 0.999
-    assert outcome.metrics["gradient_cosine.moved"].value < 0.97
-
-
-def test_more_light_makes_a_better_picture_and_the_rate_keeps_below_the_camera(outcome):
-    dim, bright = outcome.arrays["sweep.psnr"][0]
-    assert bright > dim + 5
-    assert 0 < outcome.metrics["frame_rate"].value <= TINY.camera_rate
+    assert found["gradient_cosine.still"] > 0.999
+    assert found["gradient_cosine.moved"] < 0.97
 
 
 def test_bright_light_gives_the_picture_without_noise():

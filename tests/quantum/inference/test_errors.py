@@ -108,11 +108,11 @@ def test_a_weight_in_the_data_survives_the_draw_of_groups():
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
     exact = Binomial(np.zeros(25), np.array(400))
-    found = coverage(WAVE, exact, np.array([7.0]), 60, seed=0, starts=8)
+    found = coverage(WAVE, exact, np.array([7.0]), 40, seed=0, starts=8)
     assert abs(found.fraction("omega").value - 0.683) < 4 * found.fraction("omega").stderr
-    # Mean 0 +- 0.13 and standard deviation 1 +- 0.09 over 60 repeats.
-    assert abs(found.pulls.mean()) < 0.52
-    assert found.pulls.std(ddof=1) == pytest.approx(1, abs=0.37)
+    # Mean 0 +- 0.16 and standard deviation 1 +- 0.11 over 40 repeats.
+    assert abs(found.pulls.mean()) < 0.63
+    assert found.pulls.std(ddof=1) == pytest.approx(1, abs=0.45)
 
 
 @pytest.mark.parametrize(
