@@ -15,12 +15,17 @@ from experiments.harness.context import Context
 class Given(Context):
     """Takes every piece from `make`, called with its label and its arguments, and computes none."""
 
-    def __init__(self, make: Callable[..., Mapping[str, Any]]):
-        super().__init__()
+    def __init__(self, make: Callable[..., Mapping[str, Any]], **options):
+        super().__init__(**options)
         self._make = make
 
     def map(self, function, pieces, on_piece=None):
-        return {label: _arrays(self._make(label, *rest)) for label, rest in pieces.items()}
+        found = {}
+        for label, rest in pieces.items():
+            found[label] = _arrays(self._make(label, *rest))
+            if on_piece:
+                on_piece(dict(found))
+        return found
 
     def sub_run(self, label, compute):
         return _arrays(self._make(label))
