@@ -185,7 +185,6 @@ class MeshBench(eqx.Module):
         self,
         field: Complex[Array, "*batch port"],
         phase: Float[Array, " parameter"],
-        amplitude: Float[Array, " channel"] | None = None,
         *,
         key: PRNGKeyArray,
         time: int | Array = 0,
@@ -196,7 +195,6 @@ class MeshBench(eqx.Module):
         Args:
             field: Amplitudes at the inputs, or at the outputs if `backward`.
             phase: Commanded phases, rad.
-            amplitude: Commanded attenuations, for a core that has them.
             key: PRNG key of the noise.
             time: Number of the measurement.
             backward: Sends the light from the outputs, for a core that offers it.
@@ -204,7 +202,7 @@ class MeshBench(eqx.Module):
         Returns:
             What `core.internal_fields` returns, with noise.
         """
-        core = self._set(field, phase, amplitude, time)
+        core = self._set(field, phase, None, time)
         # A symmetric core has no backward direction worth a keyword.
         taps = (
             core.internal_fields(field, backward=True) if backward else core.internal_fields(field)

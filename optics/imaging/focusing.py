@@ -39,6 +39,7 @@ from optics.metrics import full_width_at_half_maximum
 from optics.waves.elements import modulation
 from optics.waves.field import intensity
 
+UPSAMPLING = 8  # Points a pixel where the width of a focus is read.
 LEAST_SHARE = (
     1e-9  # A target without a count has no logarithm; below this share the loss stays at 20.7.
 )
@@ -111,7 +112,6 @@ def measure_focus_gradient(
     *,
     key: PRNGKeyArray,
     time: int | Array = 0,
-    flat_phase: float = math.pi,
 ) -> tuple[Float[Array, ""], Float[Array, "y x"]]:
     """Loss and its derivative in the phase from two measured fields; exact if the bench is symmetric.
 
@@ -122,18 +122,17 @@ def measure_focus_gradient(
         phase: Present phase of the modulator, rad.
         key: PRNG key of camera noise.
         time: Number of the first of the two measurements.
-        flat_phase: Phase of the flat modulator while the error passes, rad; as in `optics.learning.rules.ForwardMode`.
     """
-    loss, gradient, _ = _two_passes(bench, illumination, target, phase, key, time, flat_phase)
+    loss, gradient, _ = _two_passes(bench, illumination, target, phase, key, time)
     return loss, gradient
 
 
-def _two_passes(bench, illumination, target, phase, key, time, flat_phase=math.pi):
+def _two_passes(bench, illumination, target, phase, key, time):
     """Loss, its derivative in the phase, and the field of the data pass."""
     data_key, error_key = jax.random.split(key)
     measured = bench.measure_field(illumination, phase, key=data_key, time=time)
     loss, error = jax.value_and_grad(focus_loss)(measured, target)
-    carried = send_error(bench, error, phase, key=error_key, time=time + 1, flat_phase=flat_phase)
+    carried = send_error(bench, error, phase, key=error_key, time=time + 1)
     return loss, phase_derivative(modulation(phase) * illumination, carried), measured
 
 
@@ -196,7 +195,6 @@ def phase_conjugation(
     *,
     key: PRNGKeyArray,
     time: int | Array = 0,
-    flat_phase: float = math.pi,
 ) -> FocusResult:
     """Digital phase conjugation with a source at the target, one field, four frames.
 
@@ -205,7 +203,7 @@ def phase_conjugation(
     T^T = T. Elsewhere the source would have to stand in the focus and the camera at the modulator.
     """
     source, like = target.astype(illumination.dtype), jnp.real(illumination)
-    field = send_error(bench, source, like, key=key, time=time, flat_phase=flat_phase)
+    field = send_error(bench, source, like, key=key, time=time)
     phase = jnp.mod(-jnp.angle(illumination * field), 2 * jnp.pi)
     return FocusResult(phase, jnp.zeros(0, phase.dtype), 1, FRAMES_PER_FIELD)
 
@@ -308,12 +306,11 @@ def focus_width(
     pixel_pitch: float,
     *,
     search: float,
-    upsampling: int = 8,
 ) -> float:
     """Full width at half maximum of the focus, mean of y and x, m.
 
     The measured field, not its intensity, is interpolated (Whittaker-Shannon, exact for a band below 1 / (2 pitch)), on
-    a grid `upsampling` times finer around the target; profiles go through the brightest point.
+    a grid UPSAMPLING times finer around the target; profiles go through the brightest point.
 
     Args:
         field: Measured field at the camera.
@@ -321,15 +318,14 @@ def focus_width(
         pixel_pitch: Camera pitch, m.
         search: The peak is looked for within this distance from the centre of the target, m; profiles reach four
             times as far.
-        upsampling: Points a pixel.
 
     Raises:
         ValueError: If the intensity does not fall to half within reach.
     """
     check_positive(search, "search", "m")
     middle = np.argwhere(np.asarray(target) > 0).mean(axis=0)
-    reach = int(np.ceil(4 * search / pixel_pitch)) * upsampling
-    fine = np.arange(-reach, reach + 1) / upsampling
+    reach = int(np.ceil(4 * search / pixel_pitch)) * UPSAMPLING
+    fine = np.arange(-reach, reach + 1) / UPSAMPLING
     samples = np.asarray(field)
     along_y, along_x = (
         np.sinc(centre + fine[:, None] - np.arange(n)[None, :])
@@ -340,7 +336,7 @@ def focus_width(
     inside = np.where(near[:, None] & near[None, :], intensity, -1.0)
     row, column = (int(i) for i in np.unravel_index(inside.argmax(), inside.shape))
     lines = ((intensity[:, column], row), (intensity[row, :], column))
-    step = pixel_pitch / upsampling
+    step = pixel_pitch / UPSAMPLING
     return float(
         np.mean([full_width_at_half_maximum(jnp.asarray(_one_peak(*line)), step) for line in lines])
     )

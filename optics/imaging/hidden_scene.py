@@ -369,19 +369,19 @@ def make_wavefront(
     readout: CellReadout | Readout,
     *,
     key: PRNGKeyArray,
-    model: RoundTrip | None = None,
     dtype=jnp.complex64,
 ) -> DiffractiveNetwork:
-    """One trainable phase pattern, random at the start, and the model of what follows it.
+    """One trainable phase pattern, random at the start, and a model of what follows it: the scene without a wall.
+
+    Only in-silico training uses the model.
 
     Args:
         geometry: Nominal planes.
         readout: What the camera frame is used for.
         key: PRNG key of the first phases.
-        model: Model of the scene, used by in-silico training alone; None is a scene without a wall.
         dtype: complex64 or complex128.
     """
-    model = make_round_trip(geometry, wall_key=None, dtype=dtype) if model is None else model
+    model = make_round_trip(geometry, wall_key=None, dtype=dtype)
     network = make_network(geometry.module, 1, IntensityTarget(), key=key, dtype=dtype)
     real = jnp.finfo(dtype).dtype
     readout = jax.tree.map(lambda a: jnp.asarray(a, real), readout)

@@ -35,6 +35,7 @@ from optics.learning.rules.forward_mode import send_error
 from optics.networks.diffractive import DiffractiveNetwork
 from optics.waves.field import intensity
 
+STEPS_PER_CALL = 20  # Of training; progress is told after each call.
 CHUNK = 32  # Objects in one call; a matter of memory and compilation, not of physics.
 
 
@@ -66,7 +67,6 @@ def train_wavefront(
     n_steps: int = 300,
     batch_size: int = 16,
     learning_rate: float = 0.1,
-    steps_per_call: int = 20,
     on_progress: Callable[[int, float], None] | None = None,
 ) -> WavefrontFit:
     """Trains the phase pattern under uniform light; each step shows `batch_size` drawn objects, one after the other.
@@ -83,7 +83,6 @@ def train_wavefront(
         n_steps: Optimiser steps.
         batch_size: Objects a step.
         learning_rate: Adam's first step, rad.
-        steps_per_call: Steps compiled into one call.
         on_progress: Called with (steps done now, mean loss of them).
 
     Raises:
@@ -105,7 +104,7 @@ def train_wavefront(
         run,
         (weights, adam(learning_rate, max(n_steps, 1)).init(weights)),
         n_steps,
-        steps_per_call=steps_per_call,
+        steps_per_call=STEPS_PER_CALL,
         name=type(rule).__name__,
         remedy=f"lower `learning_rate` ({learning_rate:g} rad) or check the objects",
         on_progress=on_progress,
@@ -257,20 +256,19 @@ def picture_frames(
     objects: Float[Array, "samples y x"],
     *,
     key: PRNGKeyArray,
-    time: int | Array = 0,
 ) -> Float[Array, "samples y x"]:
     """One plain camera frame of each object under the programmed wavefront; no phase is measured."""
     light = jnp.ones((CHUNK, *objects.shape[1:]), jnp.result_type(phase, jnp.complex64))
     frames = [
-        _frame(bench, light, phase, jnp.asarray(shown, phase.dtype), chunk_key, jnp.asarray(time))
+        _frame(bench, light, phase, jnp.asarray(shown, phase.dtype), chunk_key)
         for (shown,), chunk_key in _chunks(key, objects)
     ]
     return jnp.asarray(np.concatenate(frames)[: objects.shape[0]])
 
 
 @eqx.filter_jit
-def _frame(bench, light, phase, objects, key, time):
-    return place(bench, objects).measure_intensity(light, phase, key=key, time=time)
+def _frame(bench, light, phase, objects, key):
+    return place(bench, objects).measure_intensity(light, phase, key=key)
 
 
 def _chunks(key, *arrays):

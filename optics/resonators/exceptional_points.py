@@ -360,10 +360,10 @@ def follow_poles(poles: Complex[np.ndarray, "step pole"]) -> tuple[np.ndarray, t
 
 @takes_numbers
 def circle(
-    centre: Complex[Array, " mode"], radius: float, n_points: int, mode: int = 0, turns: int = 1
+    centre: Complex[Array, " mode"], radius: float, n_points: int, turns: int = 1
 ) -> Complex[Array, "step mode"]:
-    """Commands on a circle in the complex frequency of one mode, first point repeated at the end; radius in rad/s."""
+    """Commands on a circle in the complex frequency of the first mode, ended where it begins; radius in rad/s."""
     check_positive(radius, "radius", "rad/s")
     angle = jnp.linspace(0, 2 * jnp.pi * turns, turns * n_points + 1)
-    along = jnp.zeros_like(centre).at[mode].set(1)
+    along = jnp.zeros_like(centre).at[0].set(1)
     return centre[None] + radius * jnp.exp(1j * angle)[:, None] * along[None]

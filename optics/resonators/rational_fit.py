@@ -22,6 +22,8 @@ from optics.resonators.small_matrices import (
     polynomial_roots,
 )
 
+ROUNDS = 6  # Weightings, our choice; four digits are settled after about four.
+
 
 class RationalFit(eqx.Module):
     """Fitted spectra.
@@ -58,8 +60,6 @@ def fit_rational(
     frequency: Float[Array, " freq"],
     spectra: Complex[Array, "freq entry"],
     n_poles: int,
-    *,
-    rounds: int = 6,
 ) -> RationalFit:
     """Fits spectra that vanish far from resonance, such as S - 1.
 
@@ -70,7 +70,6 @@ def fit_rational(
         frequency: Frequencies, rad/s.
         spectra: Spectra that share their poles.
         n_poles: Number of poles.
-        rounds: Re-weightings (our choice; four digits are settled after about four).
 
     Raises:
         ValueError: If there are fewer frequencies than unknowns of one entry, or more poles than the coefficients of
@@ -95,7 +94,7 @@ def fit_rational(
         return jnp.append(_solve(powers, spectra, denominator), jnp.ones(1, spectra.dtype))
 
     held = jax.lax.stop_gradient(spectra)
-    weights, _ = jax.lax.scan(lambda d, _: (refine(d, held), None), start, length=rounds - 1)
+    weights, _ = jax.lax.scan(lambda d, _: (refine(d, held), None), start, length=ROUNDS - 1)
     denominator = refine(weights, spectra)
     basis = powers[:, :-1] / (powers @ denominator)[:, None]
     numerators = least_squares(basis, spectra)

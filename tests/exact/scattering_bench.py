@@ -28,27 +28,28 @@ def scattering_twin(offset=0.0, key=3, **imperfections):
 
 
 class CountingBench(OpticalBench):
-    """Bench that counts at run time how many frames its camera takes."""
+    """Bench that notes at run time how many frames its camera takes, and when."""
 
     def __init__(self, geometry, twin):
         super().__init__(geometry, twin)
 
     def measure_field(self, *args, **kwargs):
-        jax.debug.callback(lambda: _TAKEN.append(4))
+        jax.debug.callback(lambda time: _TAKEN.append((4, int(time))), kwargs["time"])
         return super().measure_field(*args, **kwargs)
 
     def measure_intensity(self, *args, **kwargs):
         # Tied to the phase, so that a batch of modulator settings counts one by one.
-        jax.debug.callback(lambda phase: _TAKEN.append(1), args[1])
+        note = lambda phase, time: _TAKEN.append((1, int(time)))  # noqa: E731
+        jax.debug.callback(note, args[1], kwargs["time"])
         return super().measure_intensity(*args, **kwargs)
 
 
-_TAKEN: list[int] = []
+_TAKEN: list[tuple[int, int]] = []
 
 
-def counted(call) -> int:
-    """Frames that the camera takes while `call()` runs."""
+def counted(call) -> tuple[int, list[int]]:
+    """Frames that the camera takes while `call()` runs, and the numbers of its measurements in order."""
     _TAKEN.clear()
     jax.block_until_ready(call())
     jax.effects_barrier()
-    return sum(_TAKEN)
+    return sum(frames for frames, _ in _TAKEN), sorted(time for _, time in _TAKEN)

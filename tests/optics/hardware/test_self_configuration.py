@@ -35,6 +35,15 @@ def test_unknown_splitters_are_absorbed():
     assert found.n_measurements == 6 * 3 * 2 * 3 + 4
 
 
+def test_a_chip_that_drifts_is_set_for_the_time_of_its_measurements():
+    errors = dataclasses.replace(SPLITTERS, drift=0.1, drift_time=1e5)
+    bench = drawn(MODEL, errors, key=jax.random.key(1))
+    found = self_configure(bench, UNITARY, key=KEY, sweeps=3, time=10**6)
+    then, first = (measure_matrix(bench, found.phase, key=KEY, time=t) for t in (10**6, 0))
+    assert 1 - float(unitary_fidelity(then, UNITARY)) < 1e-6
+    assert 1 - float(unitary_fidelity(first, UNITARY)) > 1e-3
+
+
 def test_phases_come_out_right_too_and_not_only_powers():
     bench = drawn(MODEL, SPLITTERS, key=jax.random.key(1))
     found = self_configure(bench, UNITARY, key=KEY, sweeps=3)

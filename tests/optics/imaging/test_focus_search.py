@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,22 +83,14 @@ def test_swarm_finds_the_focus_and_never_forgets_its_best(bench, best):
 
 def test_frames_are_those_that_the_camera_takes():
     hardware = CountingBench(GEOMETRY, scattering_twin())
-    swarm = particle_swarm_focus(
-        hardware, ILLUMINATION, POINT, settings=SWARM, key=KEY, n_iterations=3
-    )
-    again = counted(
-        lambda: (
-            particle_swarm_focus(
-                hardware, ILLUMINATION, POINT, settings=SWARM, key=KEY, n_iterations=3
-            ).phase
-        )
-    )
-    assert swarm.frames == swarm.evaluations == again == 48
-    stepwise = stepwise_focus(hardware, ILLUMINATION, POINT, key=KEY, n_blocks=4, n_steps=3)
-    again = counted(
-        lambda: stepwise_focus(hardware, ILLUMINATION, POINT, key=KEY, n_blocks=4, n_steps=3).phase
-    )
-    assert stepwise.frames == stepwise.evaluations == again == 48
+    lit = hardware, ILLUMINATION, POINT
+    for again in (
+        partial(particle_swarm_focus, *lit, settings=SWARM, key=KEY, n_iterations=3, time=5),
+        partial(stepwise_focus, *lit, key=KEY, n_blocks=4, n_steps=3, time=5),
+    ):
+        result = again()
+        assert result.frames == result.evaluations == 48
+        assert counted(again) == (48, list(range(5, 53)))
 
 
 def test_drift_of_the_laser_does_not_enter_a_share_of_light():

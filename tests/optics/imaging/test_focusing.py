@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -175,15 +177,21 @@ def test_matrix_focus_lights_several_outputs_better_than_one_of_them():
 
 def test_frames_are_those_that_the_camera_takes():
     hardware = CountingBench(GEOMETRY, scattering_twin())
-    result = forward_mode_focus(hardware, ILLUMINATION, POINT, key=KEY, n_iterations=3)
-    # A shared function compiled for this bench: run again and counted.
-    again = counted(
-        lambda: forward_mode_focus(hardware, ILLUMINATION, POINT, key=KEY, n_iterations=3)
+    again = partial(
+        forward_mode_focus, hardware, ILLUMINATION, POINT, key=KEY, n_iterations=3, time=5
     )
-    assert result.frames == 4 * result.evaluations == again == 28
-    result = phase_conjugation(hardware, ILLUMINATION, POINT, key=KEY)
+    result = again()
+    # A shared function compiled for this bench: run again and counted.
+    assert counted(again) == (28, list(range(5, 12)))
+    assert result.frames == 4 * result.evaluations == 28
+    again = partial(phase_conjugation, hardware, ILLUMINATION, POINT, key=KEY, time=5)
+    result = again()
     assert result.frames == 4 * result.evaluations == 4
-    assert counted(lambda: phase_conjugation(hardware, ILLUMINATION, POINT, key=KEY)) == 4
+    assert counted(again) == (4, [5])
+    again = partial(measure_transmission_matrix, hardware, ILLUMINATION, jnp.array([89]), 2)
+    assert counted(lambda: again(key=KEY, time=5)) == (16, [5, 6, 7, 8])
+    again = partial(measure_focus_gradient, hardware, ILLUMINATION, POINT, ILLUMINATION.real)
+    assert counted(lambda: again(key=KEY, time=5)) == (8, [5, 6])
 
 
 LIMIT, PITCH = 64e-6, 16e-6
@@ -235,6 +243,7 @@ def test_numbers_of_a_focus():
     assert (
         iterations_to_converge(jnp.array([5.0, 3.0, 1.05, 1.005, 1.04, 1.0])) == 3
     )  # limit 1.04, met at once
+    assert iterations_to_converge(jnp.array([5.0, 3.0, 1.05, 1.0]), tolerance=0.5) == 1
     assert iterations_to_converge(jnp.array([1.0])) == 0
 
 

@@ -96,6 +96,18 @@ def test_the_audit_finds_the_hidden_symmetry_from_noisy_runs(name):
     assert sum(value > 0.9 for value in overlaps.values()) <= 2
 
 
+def test_a_known_relocation_makes_the_overlap_whole():
+    hidden = next(r for r in relocations(SHAPE) if r.name == "flip_x")
+    operator = _operator(_with_symmetry(_permutation(hidden), seed=1))
+    errors, probes = _complex(2, 3, *SHAPE), _complex(3, 4, *SHAPE)
+    found, plain = (
+        measure_overlap(operator, errors, probes, key=jax.random.key(0), relocation=r)
+        for r in (hidden, None)
+    )
+    np.testing.assert_allclose([found.kappa, found.residual], [1, 0], atol=1e-6)
+    assert abs(plain.kappa) < 0.9
+
+
 def test_overlap_and_residual_are_those_of_the_matrices():
     matrix = _symmetric(6) + 0.4 * _complex(7, SIZE, SIZE)
     errors, probes = _complex(8, 400, *SHAPE), _complex(9, 400, *SHAPE)

@@ -47,11 +47,14 @@ def test_two_ports_in_closed_form():
     np.testing.assert_allclose(mesh.theta[0, 0], 2 * np.arctan2(0.6, 0.8), rtol=1e-14)
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (3, 5), (5, 2)])
-def test_any_matrix_by_two_meshes_and_attenuators(shape):
+@pytest.mark.parametrize(
+    ("shape", "layout"), [((4, 4), "rectangular"), ((3, 5), "triangular"), ((5, 2), "rectangular")]
+)
+def test_any_matrix_by_two_meshes_and_attenuators(shape, layout):
     rng = np.random.default_rng(1)
     matrix = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
-    core = decompose_matrix(matrix)
+    core = decompose_matrix(matrix, layout=layout)
+    assert core.left.layout == core.right.layout == layout
     np.testing.assert_allclose(MATRIX(core), matrix, atol=1e-12)
     fields = jnp.asarray(rng.standard_normal((2, 3, shape[1])) + 0j)
     np.testing.assert_allclose(eqx.filter_jit(core)(fields), fields @ matrix.T, atol=1e-12)
@@ -66,6 +69,8 @@ def test_singular_matrix_is_realised():
 
 
 def test_single_precision_matrix_gives_a_single_precision_mesh():
+    core = decompose_matrix(haar(4), dtype=jnp.complex64)
+    assert {leaf.dtype for leaf in jax.tree.leaves(core)} == {jnp.dtype(jnp.float32)}
     matrix = jnp.asarray(haar(4), jnp.complex64)
     mesh = decompose_unitary(matrix)
     assert MATRIX(mesh).dtype == jnp.complex64

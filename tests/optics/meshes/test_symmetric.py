@@ -100,6 +100,15 @@ def test_any_symmetric_matrix_can_be_programmed(layout):
     assert np.min(core.attenuation) >= 0
 
 
+def test_a_core_has_the_layout_and_precision_asked_for():
+    hollow = jax.eval_shape(
+        lambda key: make_symmetric_core(N, key=key, layout="triangular"), jax.random.key(0)
+    )
+    assert hollow.mesh.layout == "triangular"
+    single = program_symmetric(np.eye(3), dtype=jnp.complex64)
+    assert {leaf.dtype for leaf in jax.tree.leaves(single)} == {jnp.dtype(jnp.float32)}
+
+
 def test_a_singular_matrix_can_be_programmed():
     a = np.outer(*2 * [random_complex(3, N)])
     assert np.abs(matrix_of(program_symmetric(jnp.asarray(a))) - a).max() < 1e-10

@@ -6,6 +6,7 @@ import pytest
 from optics.networks.activations import (
     ACTIVATIONS,
     complex_relu,
+    electro_optic,
     photorefractive,
     saturable,
     square_law,
@@ -63,3 +64,10 @@ def test_closed_forms_at_known_intensities():
     np.testing.assert_allclose(square_law(field), i, rtol=1e-10)
     turned = field * np.exp(0.7j * i / (i + 1))
     np.testing.assert_allclose(photorefractive(field, 1.0, 0.7), turned, rtol=1e-10)
+    # psi = (0.3 * 1.6 + 1) / 2 where the intensity is 1.6.
+    psi = (0.3 * i + 1) / 2
+    np.testing.assert_allclose(
+        electro_optic(field, tapped=0.36, modulation=0.3, bias=1.0),
+        0.8j * np.exp(-1j * psi) * np.cos(psi) * field,
+        rtol=1e-12,
+    )

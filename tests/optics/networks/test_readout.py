@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.networks.readout import PortReadout, Readout, cross_entropy
+from optics.networks.readout import PortReadout, Readout, cross_entropy, make_readout
 
 
 def test_cross_entropy_by_hand():
@@ -26,6 +26,13 @@ def test_a_brighter_input_gives_no_other_answer(kind):
     np.testing.assert_array_equal(
         np.argmax(readout.logits(field), -1), np.argmax(readout.powers(field), -1)
     )
+
+
+def test_the_layout_spans_its_part_of_the_window():
+    # Two by two squares of 4 px, 8 px from centre to centre: 16 of 32 px.
+    lit = np.asarray(make_readout((32, 32), 4, extent=0.5).regions).any(axis=0)
+    expected = [10, 11, 12, 13, 18, 19, 20, 21]
+    np.testing.assert_array_equal(np.flatnonzero(lit.any(axis=0)), expected)
 
 
 def test_empty_regions_are_no_classes():

@@ -75,6 +75,14 @@ def test_modes_carry_unit_power():
     assert power == pytest.approx(1, abs=1e-5)
 
 
+def test_the_index_shortens_the_wavelength_in_the_slab():
+    denser = SlabGeometry(length=40e-6, wavelength=2 * SMALL.wavelength, effective_index=5.6)
+    distances = np.array([0.0, 4e-6])
+    np.testing.assert_allclose(
+        taichi.slab_coupling(distances, denser), taichi.slab_coupling(distances, SMALL), rtol=1e-12
+    )
+
+
 def test_a_slab_is_the_rayleigh_sommerfeld_convolution():
     z, width, wavelength = SMALL.length, SMALL.mode_width, SMALL.slab_wavelength
     k = 2 * np.pi / wavelength

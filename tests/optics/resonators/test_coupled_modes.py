@@ -132,11 +132,19 @@ def test_a_lasing_device_has_no_spectrum():
 
 
 def test_commands_beyond_reach_are_clipped():
-    clipped = SHEET.clip(jnp.asarray([1e15 - 1e15j, -1e15 + 1e15j]))
-    reach, loss, gain = (
-        getattr(SHEET, f"max_{name}_rad_per_s") for name in ("detuning", "loss", "gain")
-    )
-    np.testing.assert_allclose(clipped, [reach - 1j * loss, -reach + 1j * gain])
+    sheet = ModeSheet(max_detuning_rad_per_s=3.0, max_loss_rad_per_s=2.0, max_gain_rad_per_s=1.0)
+    np.testing.assert_allclose(sheet.clip(jnp.asarray([9 - 9j, -9 + 9j])), [3 - 2j, -3 + 1j])
+
+
+def test_a_device_without_errors_is_its_sheet():
+    sheet = ModeSheet(coupling_rad_per_s=5.0, port_rate_rad_per_s=4.0)
+    twins = [
+        draw_mode_twin(sheet, ModeImperfections(coupling=size, port=0.0), key=jax.random.key(0))
+        for size in (0.0, 0.2)
+    ]
+    np.testing.assert_allclose(twins[0].couplings, [[0, 5], [5, 0]])
+    np.testing.assert_allclose(twins[0].ports, 2 * np.eye(2))
+    assert abs(float(twins[1].couplings[0, 1]) - 5) > 0.01
 
 
 def test_the_bench_has_no_derivative_and_shows_nothing():

@@ -109,6 +109,11 @@ def test_apertures_pass_the_power_of_their_amplitude():
     ring = np.asarray(annular_aperture(field, 100e-6, 200e-6, centre=(30e-6, 0.0)).amplitude).real
     assert float(ring.sum()) * PITCH**2 == pytest.approx(np.pi * 3e-8, rel=1e-12)
     assert float(ring[53, 50]) == 0
+    moved = (2 * PITCH, -3 * PITCH)
+    for aperture in (circular_aperture, square_aperture):
+        there = aperture(field, 200e-6, centre=moved).amplitude
+        here = np.asarray(aperture(field, 200e-6).amplitude)
+        np.testing.assert_allclose(there, np.roll(here, (2, -3), axis=(0, 1)), atol=1e-9)
     square = np.asarray(square_aperture(field, 320e-6).amplitude)
     np.testing.assert_array_equal(square, rectangular_aperture(field, 320e-6, 320e-6).amplitude)
     assert float(square.real.sum()) * PITCH**2 == pytest.approx(320e-6**2, rel=1e-12)

@@ -127,7 +127,10 @@ def test_fit_recovers_coefficients(shape):
     opd = path_from_zernike(coefficients, shape, 8e-6, 150e-6, noll_indices=indices)
     y, x = np.meshgrid(*[(np.arange(n) - n // 2) * 8e-6 for n in shape], indexing="ij")
     # Whatever lies outside the disc must not matter.
-    opd = jnp.where(jnp.broadcast_to(jnp.hypot(y, x) <= 150e-6, opd.shape), opd, 1.0)
+    inside = jnp.broadcast_to(jnp.hypot(y, x) <= 150e-6, opd.shape)
+    cut = path_from_zernike(coefficients, shape, 8e-6, 150e-6, noll_indices=indices, outside="zero")
+    np.testing.assert_array_equal(cut, jnp.where(inside, opd, 0.0))
+    opd = jnp.where(inside, opd, 1.0)
     fitted = fit_zernike(opd, 8e-6, 150e-6, indices)
     np.testing.assert_allclose(fitted, coefficients, rtol=0, atol=1e-10 * 80e-9)
 

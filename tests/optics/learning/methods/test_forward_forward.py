@@ -125,6 +125,11 @@ def test_frames_are_two_passes_of_holography():
     assert METHOD.cost(network(3), 5).measurements == 3
 
 
+def test_the_strip_of_labels_takes_its_part_of_the_width():
+    keep = np.asarray(make_label_light((24, 24), 4, width=0.25).keep)
+    np.testing.assert_array_equal(keep.all(axis=0), np.arange(24) >= 6)
+
+
 def test_bad_settings_are_named():
     with pytest.raises(ValueError, match="`power_share` must lie between 0 and 1"):
         make_label_light(GEOMETRY.shape, 4, power_share=1.5)

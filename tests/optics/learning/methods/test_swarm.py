@@ -89,6 +89,19 @@ class _SphereBench(eqx.Module):
         return jnp.broadcast_to((phase - self.target) ** 2, field.shape)
 
 
+def test_a_swarm_is_drawn_as_strongly_as_its_attraction_says():
+    net = eqx.tree_at(lambda n: n.readout, network(1), _Distance())
+    bench = _SphereBench(jnp.asarray(np.asarray(net.phase[0]) + 0.3))
+    step = eqx.filter_jit(lambda method, state: method.step(state, bench, *inputs(1), key=KEY)[0])
+    moves = []
+    for attraction in (0.1, 0.2):
+        method = ParticleSwarm(n_particles=3, superpixel=12, inertia=0.0, attraction=attraction)
+        start = method.init(net, key=KEY, n_steps=1)
+        moves.append(np.asarray(step(method, start).swarm.velocity))
+    assert np.abs(moves[1]).max() > 0.01
+    np.testing.assert_allclose(moves[1], 2 * moves[0], rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("method", "n_steps", "bar"),
     [(CmaEs(sigma=0.5, superpixel=6), 120, 1e-4), (ParticleSwarm(superpixel=6), 150, 1e-2)],
