@@ -78,6 +78,8 @@ def test_frozen_statistics_do_not_know_the_batch_and_those_of_a_batch_do():
     np.testing.assert_array_equal(frozen.normalise(latents[:1], origin="pixels")[0], whole[0])
     by_batch = normalise_by_batch(latents)
     np.testing.assert_allclose(by_batch, whole, rtol=1e-12)
+    one_scale = (latents - latents.mean()) / latents.std()
+    np.testing.assert_allclose(normalise_by_batch(latents, "one_scale"), one_scale, rtol=1e-9)
     assert jnp.abs(normalise_by_batch(latents[:5])[0] - by_batch[0]).max() > 1e-2
 
 

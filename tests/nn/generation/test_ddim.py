@@ -31,6 +31,7 @@ def test_schedules_are_those_of_their_papers():
     np.testing.assert_allclose(np.diff(np.sqrt(betas)), np.diff(np.sqrt(betas))[0], rtol=1e-6)
     linear = signal_levels("linear", first=1e-4, last=0.02)
     assert linear[-1] == pytest.approx(4.04e-5, rel=0.01)
+    assert signal_levels("cosine", 10).shape == (10,)
     cosine = signal_levels("cosine")
     assert cosine[499] == pytest.approx(np.cos((0.5 + 0.008) / 1.008 * np.pi / 2) ** 2, rel=1e-3)
 
@@ -86,6 +87,17 @@ def test_fresh_noise_keeps_the_law():
     # With eta = 1 the step is the posterior of DDPM: its variance is (1 - b) / (1 - a) (1 - a / b).
     kept = np.cov(np.ravel(after), np.ravel(fresh))[0, 1]
     assert kept == pytest.approx((0.3 / 0.8 * (1 - 0.2 / 0.7)) ** 0.5, rel=0.05)
+
+
+def test_fresh_noise_is_that_of_its_key():
+    first, again, other = (
+        np.asarray(
+            sample_ddim(NOISE_OF, X, make_ddim_grid(SIGNAL, 3), eta=1.0, key=jax.random.key(k))
+        )
+        for k in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).min() > 1e-6
 
 
 def test_guidance_goes_through():

@@ -111,6 +111,11 @@ def test_fitted_null_embeddings_bring_guided_steps_back():
     # The same noise as the plain inversion at weight 1.
     unguided = invert_ddim(noise_of, data, grid, condition=RIGHT, n_iterations=0)
     np.testing.assert_allclose(fitted.noise, unguided.noise, rtol=1e-9)
+    # Inverted as it will be guided it comes back, but for a few points whose iterations do not settle.
+    guide = {"condition": RIGHT, "guidance": make_guidance(1.5, NULL)}
+    guided = invert_ddim(noise_of, data, grid, **guide, n_iterations=40)
+    back = np.asarray(sample_ddim(noise_of, guided.noise, grid, **guide))
+    assert np.median(np.abs(back - data)) < 1e-6
     once = fit_null(
         noise_of, data, grid, RIGHT, NULL, 4.0, n_inner=10, learning_rate=0.1, first_step_only=True
     )
