@@ -5,9 +5,12 @@ be written; so at most one part per writer is between two stages, whatever the s
 waits for the disk another computes. Every stage is timed.
 """
 
+import functools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from nn.checkpoint.checksums import checksum, combine
@@ -161,20 +164,33 @@ def run_together(tasks: Sequence[Callable[[], None]]) -> None:
             raise error
 
 
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    """Threads that stay between saves: starting one waits until it runs, which takes a busy machine tens of ms."""
+    return ThreadPoolExecutor(8, thread_name_prefix="checkpoint")
+
+
+if hasattr(os, "register_at_fork"):  # a child has the pool without its threads
+    os.register_at_fork(after_in_child=_threads.cache_clear)
+
+
 class Background:
     """A task in a thread that the end of the program waits for; its error is kept for whoever asks."""
 
     def __init__(self, task: Callable[[], None], name: str):
         self.error: BaseException | None = None
-        self._task = task
+        self._task, self._name = task, name
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name)
 
     def start(self) -> None:
-        """Begins."""
-        self._thread.start()
+        """Begins; at once and to its end where the interpreter is ending, which has no more threads."""
+        try:
+            _threads().submit(self._run)
+        except RuntimeError:
+            self._run()
 
     def _run(self) -> None:
+        threading.current_thread().name = self._name
         try:
             self._task()
         except BaseException as error:

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from nn._checks import check_choice
-from nn.checkpoint.boxes import Box, box_of, whole
+from nn.checkpoint.boxes import Box, box_of
 from nn.checkpoint.buckets import BucketTensor
 from nn.checkpoint.plan import Part
 
@@ -56,14 +56,11 @@ def take_snapshot(arrays: Mapping[str, Any], parts: Iterable[Part], kind: str = 
             raise RuntimeError(
                 f"leaf {path} must be alive, but its array was deleted. Save before a step that donates it."
             )
-        if shard == whole(array.shape) and array.is_fully_addressable and not _is_cut(array):
-            data = array.addressable_shards[0].data
-        else:
+        shards = array.addressable_shards  # made anew by every look at it
+        if len(shards) > 1:
             # The first of several copies; they are equal.
-            data = next(
-                s.data for s in array.addressable_shards if box_of(s.index, array.shape) == shard
-            )
-        found[path, shard] = data
+            shards = [s for s in shards if box_of(s.index, array.shape) == shard]
+        found[path, shard] = shards[0].data
     on_host = all(_is_on_cpu(data) for data in found.values() if isinstance(data, jax.Array))
     if kind == "auto":
         kind = "views" if on_host else "pinned"
@@ -78,10 +75,6 @@ def _of_bucket(tensor: BucketTensor, box: Box, kind: str) -> np.ndarray:
             data = np.array(shard.data, copy=True) if kind == "copies" else np.asarray(shard.data)
             return data[first : first + box.size].reshape(box.lengths)
     raise AssertionError(f"no device of this process holds {box}")
-
-
-def _is_cut(array: jax.Array) -> bool:
-    return len(array.addressable_shards) > 1 and not array.is_fully_replicated
 
 
 def _is_on_cpu(data: jax.Array) -> bool:

@@ -241,8 +241,9 @@ def test_ctrl_c_ends_the_waiting_and_not_the_save(tmp_path, monkeypatch):
 
 
 def test_a_program_that_ends_waits_for_its_saves(tmp_path):
+    """What it saves at the very end is saved too; and a fork of it has threads of its own."""
     code = f"""
-import sys, time
+import atexit, os, sys, time
 import numpy as np
 from nn.checkpoint.files import LocalFiles
 from nn.checkpoint.save import save
@@ -255,12 +256,23 @@ class Failing(LocalFiles):
     def put(self, name, pieces):
         raise PermissionError(13, "Permission denied", name)
 if sys.argv[1] == "good":
+    save({str(tmp_path / "first")!r}, {{"a": np.arange(2)}}, wait=True)
+    forked = os.fork()
+    if not forked:
+        try:
+            save({str(tmp_path / "forked")!r}, {{"a": np.arange(6)}}).wait(20)
+        finally:
+            os._exit(0)  # JAX does not end well in a fork
+    atexit.register(save, {str(tmp_path / "last")!r}, {{"a": np.arange(5)}})
     save(Store(Slow({str(tmp_path / "a")!r})), {{"a": np.arange(3), "b": np.arange(4)}}, writers=2)
+    os.waitpid(forked, 0)
 else:
     save(Store(Failing({str(tmp_path / "b")!r})), {{"a": np.arange(3)}})
 """
     ends = [
-        subprocess.Popen([sys.executable, "-c", code, how], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", code, how], stderr=subprocess.PIPE, text=True
+        )
         for how in ("good", "bad")
     ]
     told = [end.communicate(timeout=120)[1] for end in ends]
@@ -269,6 +281,8 @@ else:
     assert "failed: " in told[1]
     assert "Permission denied" in told[1]
     assert load(tmp_path / "a")["['b']"].tolist() == [0, 1, 2, 3]
+    assert load(tmp_path / "forked")["['a']"].tolist() == [0, 1, 2, 3, 4, 5]
+    assert load(tmp_path / "last")["['a']"].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_second_state_of_the_same_structure_is_not_planned_again(tmp_path):
