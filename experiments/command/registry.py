@@ -64,6 +64,7 @@ BENCHMARKS: dict[str, str] = {
     "bench_language_kernels": "experiments.benchmarks.bench_language_kernels",
     "bench_compression": "experiments.benchmarks.bench_compression",
     "bench_checkpoint": "experiments.benchmarks.bench_checkpoint",
+    "checkpoint_stall": "experiments.benchmarks.checkpoint_stall",
 }
 INTERFACE = (
     "CLAIM",

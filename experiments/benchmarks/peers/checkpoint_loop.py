@@ -52,13 +52,13 @@ class SavedLoop:
     """An engine of `worker.serve`: one package that saves and loads, and a loop that goes on meanwhile.
 
     Args:
-        package: Has `versions`, `begin(path)`, `done(path)`, `wait()`, `load(path)`, `arrays(loaded)` by name,
-            `advance(donating)`, a step that is over when it returns, and `n_bytes` of its state.
+        package: Has `versions`, `begin(path)`, `done(path)`, `wait()`, `load(path)` and `arrays(loaded)` by name.
+        state: Has `n_bytes` and `advance(donating)`, a step that is over when it returns.
         folder: Where it saves.
     """
 
-    def __init__(self, package, folder):
-        self._package, self._folder = package, folder
+    def __init__(self, package, state, folder):
+        self._package, self._state, self._folder = package, state, folder
         self._numbers = itertools.count()
         self._first = None
         self.versions = package.versions
@@ -101,13 +101,13 @@ class SavedLoop:
         wall, cpu = time.perf_counter(), time.process_time()
         kept = act()
         found = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-        growth = None if before is None else (peak_memory() - before) / self._package.n_bytes
+        growth = None if before is None else (peak_memory() - before) / self._state.n_bytes
         del kept
         return found | {"peak": growth}
 
     def _stall(self, donating, n_normal):
         for _ in range(2):  # compiles, and finds the buffers that it will go on with
-            self._package.advance(donating)
+            self._state.advance(donating)
         normal = [self._advance(donating) for _ in range(n_normal)]
         path = self._path()
         before = reset_peak()
@@ -119,7 +119,7 @@ class SavedLoop:
             steps.append(self._advance(donating))
         self._package.wait()
         steps.append(self._advance(donating))
-        growth = None if before is None else (peak_memory() - before) / self._package.n_bytes
+        growth = None if before is None else (peak_memory() - before) / self._state.n_bytes
         normal += [self._advance(donating) for _ in range(n_normal)]
         shutil.rmtree(path)
         return {
@@ -132,7 +132,7 @@ class SavedLoop:
 
     def _advance(self, donating):
         start = time.perf_counter()
-        self._package.advance(donating)
+        self._state.advance(donating)
         return time.perf_counter() - start
 
     def _save(self, path):
@@ -141,3 +141,57 @@ class SavedLoop:
 
     def _path(self):
         return os.path.join(self._folder, f"{next(self._numbers):05d}")
+
+
+class SavedTraining:
+    """What saves cost a training that calls this after each of its calls of several steps.
+
+    Args:
+        package: As of `SavedLoop`.
+        folder: Where it saves.
+        at: Numbers of steps after which there is a save.
+        n_warm: Calls at the beginning that are not counted as normal.
+    """
+
+    def __init__(self, package, folder, at, n_warm):
+        self._package, self._folder = package, folder
+        self._at, self._n_warm = set(at), n_warm
+        self._n_calls = 0
+        self._normal, self._saves = [], []
+        self._path, self._is_over, self._mark = None, False, None
+
+    def after_call(self, n_done):
+        """Notes the time since the one before, and saves where one is due."""
+        now = time.perf_counter()
+        self._n_calls += 1
+        if self._path is not None:
+            self._saves[-1]["after"].append(now - self._mark)
+            # The call after the one in which it ended is its last: buffers may find their places again in it.
+            if self._is_over:
+                self._end()
+            elif self._package.done(self._path):
+                self._is_over = True
+        elif self._n_calls > self._n_warm:
+            self._normal.append(now - self._mark)
+        if n_done in self._at:
+            # Where the one before has not ended, this one waits for it.
+            start = time.perf_counter()
+            path = os.path.join(self._folder, f"{n_done:06d}")
+            self._package.begin(path)
+            self._saves.append({"step": n_done, "call": time.perf_counter() - start, "after": []})
+            self._end()
+            self._path, self._is_over = path, False
+        self._mark = time.perf_counter()
+
+    def report(self):
+        """Seconds of a normal call, and of each save its step, its call and the time lost."""
+        self._package.wait()
+        self._end()
+        for save in self._saves:
+            save["lost"] = lost_time(save["call"], save.pop("after"), self._normal)
+        return {"normal": float(np.mean(self._normal)), "saves": self._saves}
+
+    def _end(self):
+        if self._path is not None:
+            shutil.rmtree(self._path)
+        self._path = None

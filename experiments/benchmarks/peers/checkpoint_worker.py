@@ -1,6 +1,6 @@
-"""`nn.checkpoint` as an engine of `bench_checkpoint`.
+"""`nn.checkpoint` as an engine of `bench_checkpoint` and `checkpoint_stall`.
 
-The variant is the kind of snapshot: "auto", or "copies".
+Variants: "auto" and "copies", kinds of snapshot; "blocking", where the loop waits for the whole save.
 """
 
 from checkpoint_loop import SavedLoop
@@ -8,23 +8,27 @@ from worker import serve
 
 
 class Checkpoints:
-    """Saves and loads by this package."""
+    """Saves and loads by this package.
 
-    def __init__(self, task):
+    Args:
+        state: Has `tensors`, and `blank()` of the same without numbers.
+        variant: How to save.
+    """
+
+    def __init__(self, state, variant):
         import jax
-        from jax_checkpoint_state import JaxState
 
         from nn.checkpoint import load, save
 
-        self._state = JaxState(task)
-        self._how, self._save, self._load = task["variant"], save, load
+        self._state, self._save, self._load = state, save, load
+        self._waits = variant == "blocking"
+        self._kind = "auto" if self._waits else variant
         self._handle = None
-        self.advance, self.n_bytes = self._state.advance, self._state.n_bytes
         self.versions = {"jax": jax.__version__}
 
     def begin(self, path):
         """Starts a save."""
-        self._handle = self._save(path, self._state.tensors, snapshot=self._how)
+        self._handle = self._save(path, self._state.tensors, snapshot=self._kind, wait=self._waits)
 
     def done(self, path):
         """Whether it is committed."""
@@ -48,7 +52,14 @@ class Checkpoints:
 def build(task, arrays):
     """Prepares the engine."""
     del arrays
-    return SavedLoop(Checkpoints(task), task["folder"])
+    if "n_layers" in task:
+        from jax_checkpoint_training import JaxTraining
+
+        return JaxTraining(task, lambda state: Checkpoints(state, task["variant"]))
+    from jax_checkpoint_state import JaxState
+
+    state = JaxState(task)
+    return SavedLoop(Checkpoints(state, task["variant"]), state, task["folder"])
 
 
 if __name__ == "__main__":

@@ -17,13 +17,15 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "spins": ("qutip==5.3.1", "dynamiqs==0.3.7"),
     "sax": ("sax==0.18.2",),  # wants an older jax
     "networks": ("torchoptics==1.0.2", "neurophox==0.1.0a4"),  # torch and TensorFlow
-    # Checkpoints of others, and a server of S3; beside them what `nn.checkpoint` imports.
+    # Checkpoints of others, and a server of S3; beside them what `nn.checkpoint` and `nn.training` import.
     "checkpoints": (
         "orbax-checkpoint==0.12.8",
         "s3fs==2026.9.0",
         "moto[server]==5.2.5",
         "safetensors==0.8.0",
         "jax==0.10.2",
+        "equinox==0.13.8",
+        "optax==0.2.8",
         "google-crc32c==1.9.0",
     ),
     "transformers": ("torch==2.13.0", "transformers==5.24.0", "gguf==0.19.0", "accelerate==1.15.0"),

@@ -1,6 +1,7 @@
-"""Orbax as an engine of `bench_checkpoint`: its `StandardCheckpointer`, which saves beside the training.
+"""Orbax as an engine of `bench_checkpoint` and `checkpoint_stall`: its `StandardCheckpointer`.
 
-Its files are synced, which is the default of TensorStore. A save has ended when the folder has its name.
+It saves beside the training, and its files are synced, which is the default of TensorStore. A save has ended when the
+folder has its name.
 """
 
 import os
@@ -10,16 +11,17 @@ from worker import serve
 
 
 class Checkpoints:
-    """Saves and loads by Orbax."""
+    """Saves and loads by Orbax.
 
-    def __init__(self, task):
+    Args:
+        state: Has `tensors`, and `blank()` of the same without numbers.
+    """
+
+    def __init__(self, state):
         import jax
         import orbax.checkpoint as ocp  # pyright: ignore
-        from jax_checkpoint_state import JaxState
 
-        self._state = JaxState(task)
-        self._saver = ocp.StandardCheckpointer()
-        self.advance, self.n_bytes = self._state.advance, self._state.n_bytes
+        self._state, self._saver = state, ocp.StandardCheckpointer()
         self.versions = {"jax": jax.__version__, "orbax-checkpoint": ocp.__version__}
 
     def begin(self, path):
@@ -46,7 +48,14 @@ class Checkpoints:
 def build(task, arrays):
     """Prepares the engine."""
     del arrays
-    return SavedLoop(Checkpoints(task), task["folder"])
+    if "n_layers" in task:
+        from jax_checkpoint_training import JaxTraining
+
+        return JaxTraining(task, Checkpoints)
+    from jax_checkpoint_state import JaxState
+
+    state = JaxState(task)
+    return SavedLoop(Checkpoints(state), state, task["folder"])
 
 
 if __name__ == "__main__":

@@ -10,16 +10,18 @@ from worker import serve
 
 
 class Checkpoints:
-    """Saves and loads by safetensors."""
+    """Saves and loads by safetensors.
 
-    def __init__(self, task):
+    Args:
+        state: Has `tensors`, and `blank()` of the same without numbers.
+    """
+
+    def __init__(self, state):
         import jax
         import safetensors
-        from jax_checkpoint_state import JaxState
         from safetensors import flax
 
-        self._state, self._files, self._put = JaxState(task), flax, jax.device_put
-        self.advance, self.n_bytes = self._state.advance, self._state.n_bytes
+        self._state, self._files, self._put = state, flax, jax.device_put
         self.versions = {"jax": jax.__version__, "safetensors": safetensors.__version__}
 
     def begin(self, path):
@@ -51,7 +53,10 @@ class Checkpoints:
 def build(task, arrays):
     """Prepares the engine."""
     del arrays
-    return SavedLoop(Checkpoints(task), task["folder"])
+    from jax_checkpoint_state import JaxState
+
+    state = JaxState(task)
+    return SavedLoop(Checkpoints(state), state, task["folder"])
 
 
 if __name__ == "__main__":
