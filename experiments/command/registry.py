@@ -53,6 +53,8 @@ EXPERIMENTS: dict[str, str] = {
     "gated_delta": "experiments.learning_systems.gated_delta",
     "sparse_attention": "experiments.learning_systems.sparse_attention",
     "checkpoint_faults": "experiments.learning_systems.checkpoint_faults",
+    "checkpoint_reshard": "experiments.learning_systems.checkpoint_reshard",
+    "checkpoint_scale": "experiments.learning_systems.checkpoint_scale",
     "photonic_transformer": "experiments.learning_systems.photonic_transformer",
 }
 BENCHMARKS: dict[str, str] = {
