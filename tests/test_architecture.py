@@ -20,6 +20,8 @@ TESTED_ELSEWHERE = {
     "experiments/harness/relay.py": "tests/experiments/harness/test_jobs.py sends pieces through it",
     "experiments/harness/errors.py": "three exception classes without code",
     "experiments/echoes/otoc_interference_figure.py": "test_otoc_interference.py draws it",
+    "experiments/echoes/otoc_noise_ratios.py": "test_otoc_noise.py looks at them",
+    "experiments/scattering/ffm_focus_published.py": "test_ffm_focus.py compares with it",
     "experiments/echoes/otoc_cost_figure.py": "test_otoc_cost.py draws it",
     "experiments/molecules/nmr_geometry_figure.py": "test_nmr_geometry.py draws it",
     "experiments/molecules/nmr_echo_figure.py": "test_nmr_echo.py draws it",

@@ -71,6 +71,7 @@ NO_ERROR = {
     "echoes.otoc_spreading.run": "passes on what `std_with_error` gives",
     "echoes.otoc_decay.decay": "fits what `spread` gives, by `compare_decays`",
     "echoes.otoc_noise._sample": "passes on what `stratified` gives",
+    "inference.normalised_curve.draw_normalised": "takes an error and gives curves",
     "harness.comparison._no_spread": "says in words that repeats do not differ",
     "circuits.played.is_played": "an error of a gate, not of a number",
     "noise.cross_entropy.circuit_fidelity": "from errors of gates, not of a number",

@@ -17,20 +17,19 @@ for each block moves, against a scaled copy of a state on the same device.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from experiments.benchmarks.timing import load_average
+from experiments.benchmarks.timing import copy_seconds, load_average, time_calls
 from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import label, new_figure, style
+from experiments.harness.programs import temporary_bytes
 from quantum.circuits import (
     Circuit,
     EchoLayout,
@@ -141,7 +140,7 @@ def plot(outcome: Outcome) -> Figure:
     figure = new_figure(2, 2.2 * ((len(groups) + 3) // 2))
     panels = figure.subplots((len(groups) + 2) // 2, 2).ravel()
     for panel, group in zip(panels, groups, strict=False):
-        seconds = _times(outcome.arrays, group)
+        seconds = _seconds(outcome.arrays, f"{group}/seconds/")
         for row, (engine, times) in enumerate(reversed(seconds.items())):
             low, middle, high = np.quantile(times, (0, 0.5, 1))
             color = "C0" if engine.startswith("ours") else "0.5"
@@ -171,14 +170,20 @@ def _echo(config: Config, rows: int, columns: int, site: tuple[int, int]) -> Ech
 def _time_one(config: Config, context: Context, echo: Echo) -> dict[str, np.ndarray]:
     """Seconds (rounds,) of every engine, first calls, and sizes of the circuits."""
     literal = echo_circuit(echo, prune=False)
-    tasks = {f"qsim f={f} t={t}": _qsim(literal, echo, f, t) for f, t in config.qsim_options}
+    tasks = {
+        f"qsim f={f} t={t}": _prepared(literal, echo, most_fused=f, threads=t)
+        for f, t in config.qsim_options
+    }
     if literal.n_qubits <= config.slow_qubits:
-        tasks["Cirq"] = _cirq(literal, echo)
+        tasks["Cirq"] = _prepared(literal, echo, own=True)
         tasks["Aer"] = lambda: expectation(literal, echo.observable, engine="qiskit")
     tasks["ours: JAX literal"] = _jax(lambda: literal, echo)
     tasks["ours: JAX pruned"] = _jax(lambda: echo_circuit(echo), echo)
     tasks["ours: qsim pruned"] = lambda: _pruned_on_qsim(echo)
-    found = _in_turn(tasks, config, context, f"{literal.n_qubits} qubits")
+    found = time_calls(
+        tasks, context, size=f"{literal.n_qubits} qubits", rounds=config.rounds,
+        steps=config.n_steps, check=_check,
+    )  # fmt: skip
     found["two_qubit_gates"] = np.array([literal.n_two_qubit, echo_circuit(echo).n_two_qubit])
     found["bandwidth_share"] = _bandwidth_share(literal, found["seconds/ours: JAX literal"])
     return found
@@ -211,7 +216,7 @@ def _ensemble_round(config: Config, echo: Echo, pairs: list, first: bool) -> dic
     literal = [echo_circuit(echo, pair, prune=False) for pair in pairs]
     tasks: dict[str, Callable] = {}
     for f, t in config.qsim_options:
-        runs = [_qsim(circuit, echo, f, t) for circuit in literal]
+        runs = [_prepared(c, echo, most_fused=f, threads=t) for c in literal]
         tasks[f"qsim f={f} t={t}"] = lambda runs=runs: [one() for one in runs]
     for engine, name in (("cirq", "qsim"), ("jax", "JAX")):
         tasks[f"ours: {name} batch"] = lambda e=engine: correlators([echo], pairs, engine=e)[0]
@@ -229,41 +234,15 @@ def _ensemble_round(config: Config, echo: Echo, pairs: list, first: bool) -> dic
     return found
 
 
-def _in_turn(
-    tasks: dict[str, Callable[[], float]], config: Config, context: Context, title: str
-) -> dict[str, np.ndarray]:
-    seconds = {name: np.empty((config.rounds, config.n_steps)) for name in tasks}
-    found, truth = {}, None
-    with context.progress(title, config.rounds + 1) as ticker:
-        for number in range(-1, config.rounds):
-            for name, task in tasks.items():
-                for step in range(1 if number < 0 else config.n_steps):
-                    start = time.perf_counter()
-                    value = np.array([task()])
-                    passed = time.perf_counter() - start
-                    truth = value if truth is None else truth
-                    _check(name, value, truth)
-                    if number < 0:
-                        found[f"first/{name}"] = np.array(passed)
-                    else:
-                        seconds[name][number, step] = passed
-            ticker.advance()
-    return found | {f"seconds/{name}": np.median(t, axis=1) for name, t in seconds.items()}
-
-
 def _check(name: str, values: np.ndarray, truth: np.ndarray) -> None:
     error = float(np.abs(values - truth).max())
     if not error < AGREEMENT:
         raise ValueError(f"`{name}` must do the same work, but its C^(4) differs by {error:.2g}.")
 
 
-def _qsim(circuit: Circuit, echo: Echo, fused: int, threads: int) -> Callable[[], float]:
-    run = cirq_engine.prepared(circuit, most_fused=fused, threads=threads)
-    return lambda: _z(run(), echo.measured)
-
-
-def _cirq(circuit: Circuit, echo: Echo) -> Callable[[], float]:
-    run = cirq_engine.prepared(circuit, own=True)
+def _prepared(circuit: Circuit, echo: Echo, **options) -> Callable[[], float]:
+    """On qsim, or on Cirq's own simulator."""
+    run = cirq_engine.prepared(circuit, **options)
     return lambda: _z(run(), echo.measured)
 
 
@@ -292,19 +271,8 @@ def _z(state: np.ndarray, qubit: int) -> float:
 
 def _bandwidth_share(circuit: Circuit, seconds: np.ndarray) -> np.ndarray:
     """Bytes of one pass a block over the time of a run, against a scaled copy; (rounds,)."""
-    state = jax_engine.zero_state(circuit.n_qubits)
-    # Passes within one program: memory that is fetched anew for each would hide what a pass takes.
-    passes = 16
-    copy = jax.jit(
-        lambda s: jax.lax.fori_loop(0, passes, lambda _, x: jax.lax.optimization_barrier(2 * x), s)
-    )
-    copy(state).block_until_ready()
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        copy(state).block_until_ready()
-        times.append((time.perf_counter() - start) / passes)
-    return make_program(circuit)[0].n_blocks * np.median(times) / seconds
+    copy = copy_seconds(jax_engine.zero_state(circuit.n_qubits), passes=16, repeats=5)
+    return make_program(circuit)[0].n_blocks * copy / seconds
 
 
 def _compile_times(config: Config) -> dict[str, np.ndarray]:
@@ -319,20 +287,19 @@ def _compile_times(config: Config) -> dict[str, np.ndarray]:
         watched = PauliString.on({literal.n_qubits - 1: "Z"})
         lowered = jax_engine.measure.lower(structure, jnp.asarray(matrices, jnp.complex64), watched)
         start = time.perf_counter()
-        memory: Any = lowered.compile().memory_analysis()
+        compiled = lowered.compile()
         seconds.append(time.perf_counter() - start)
-        states.append(memory.temp_size_in_bytes / (8 * 2**literal.n_qubits))
+        states.append(temporary_bytes(compiled) / (8 * 2**literal.n_qubits))
     return {"seconds": np.array(seconds), "states": np.array(states)}
 
 
-def _times(arrays, group: str) -> dict[str, np.ndarray]:
-    start = f"{group}/seconds/"
+def _seconds(arrays, start: str = "seconds/") -> dict[str, np.ndarray]:
     return {key[len(start) :]: times for key, times in arrays.items() if key.startswith(start)}
 
 
 def _summary(group: str, found: dict[str, np.ndarray]) -> dict[str, Measurement]:
     """Mean times, first calls, and ratios to the qsim run of the smallest median."""
-    seconds = {key.split("/")[1]: s for key, s in found.items() if key.startswith("seconds/")}
+    seconds = _seconds(found)
     medians = {name: np.median(s) for name, s in seconds.items() if name.startswith("qsim")}
     best = min(medians, key=lambda name: medians[name])
     metrics = {}
@@ -342,9 +309,8 @@ def _summary(group: str, found: dict[str, np.ndarray]) -> dict[str, Measurement]
         if not name.startswith("qsim"):
             metrics[f"{group}.ratio.{plain}"] = Measurement.from_samples(times / seconds[best])
         if f"first/{name}" in found:
-            metrics[f"{group}.first_call.{plain}"] = Measurement(
-                found[f"first/{name}"].mean(), unit="s"
-            )
+            first = found[f"first/{name}"].mean()
+            metrics[f"{group}.first_call.{plain}"] = Measurement(first, unit="s")
     if "bandwidth_share" in found:
         metrics[f"{group}.bandwidth_share"] = Measurement.from_samples(found["bandwidth_share"])
         kept = found["two_qubit_gates"]

@@ -8,11 +8,13 @@ the reason, never guessed.
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from experiments.benchmarks.peers.engine import Engine, EngineSpec
@@ -121,6 +123,47 @@ def time_in_turn(
     return times
 
 
+def time_calls(
+    calls: Mapping[str, Callable[[], float]],
+    context: Context,
+    *,
+    size: str,
+    rounds: int,
+    steps: int,
+    check: Callable[[str, np.ndarray, np.ndarray], None],
+) -> dict[str, np.ndarray]:
+    """Checks and times functions of this process, in turn.
+
+    Args:
+        calls: What is timed by its name, the reference first; each returns what it is checked by.
+        context: Shows progress.
+        size: Size of the task, for the progress.
+        rounds: How often each has its turn, after a first call.
+        steps: Calls in one turn, of which the median counts.
+        check: Takes a name, a value and that of the reference; raises where they differ.
+
+    Returns:
+        `first/NAME`, the seconds of the first call, and `seconds/NAME`, those of each round.
+    """
+    seconds = {name: np.empty((rounds, steps)) for name in calls}
+    found, truth = {}, None
+    with context.progress(size, rounds + 1) as ticker:
+        for number in range(-1, rounds):
+            for name, call in calls.items():
+                for step in range(1 if number < 0 else steps):
+                    start = time.perf_counter()
+                    value = np.array([call()])
+                    passed = time.perf_counter() - start
+                    truth = value if truth is None else truth
+                    check(name, value, truth)
+                    if number < 0:
+                        found[f"first/{name}"] = np.array(passed)
+                    else:
+                        seconds[name][number, step] = passed
+            ticker.advance()
+    return found | {f"seconds/{name}": per_round(t) for name, t in seconds.items()}
+
+
 @contextmanager
 def workers() -> Iterator[tuple[Path, list[Engine]]]:
     """A folder for files, and a list whose engines are closed at the end."""
@@ -185,6 +228,25 @@ def times_as_metrics(name: str, times: Times, ours: str) -> dict[str, Measuremen
             if ours in times.cpu_seconds:
                 metrics[f"ratio.{name}.{engine}"] = ratio(times.cpu_seconds[ours], seconds)
     return metrics
+
+
+def copy_seconds(array: jax.Array, passes: int, repeats: int) -> float:
+    """Seconds to read an array and write a scaled copy of it, which is what the memory of its device allows.
+
+    Args:
+        array: What is copied.
+        passes: Copies within one program: memory that is fetched anew for each would hide what a pass takes.
+        repeats: Runs of that program, of which the median counts.
+    """
+    twice = lambda _, x: jax.lax.optimization_barrier(2 * x)  # noqa: E731
+    copy = jax.jit(lambda s: jax.lax.fori_loop(0, passes, twice, s))
+    copy(array).block_until_ready()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        copy(array).block_until_ready()
+        times.append((time.perf_counter() - start) / passes)
+    return float(np.median(times))
 
 
 def write_task(folder: Path, arrays: dict, details: dict) -> dict:

@@ -65,7 +65,7 @@ class Config:
         rectangle_cycles: Cycles on a rectangle; a published layout has its own.
         order: Order of the main runs, lower case for aligned groups (our choice; the paper's is unknown).
         n_circuits: Circuits of the main runs, one number for each layout.
-        strings: Pairs of strings per circuit in the main runs, one number for each layout.
+        n_strings: Pairs of strings per circuit in the main runs, one number for each layout.
         orders: Orders tried on the first layout.
         follow_up: Circuits for each order that the first layout does not exclude, on the other layouts; 0 for none.
         order_circuits: Circuits for each order on the first layout.
@@ -80,7 +80,7 @@ class Config:
     rectangle_cycles: int = 12
     order: str = DEFAULT_ORDER
     n_circuits: tuple[int, ...] = (10,)
-    strings: tuple[int, ...] = (8,)
+    n_strings: tuple[int, ...] = (8,)
     orders: tuple[str, ...] = ("ABCD", "ACBD", "ACDB", "BDAC", "abcd", "acbd")
     follow_up: int = 0
     order_circuits: int = 6
@@ -91,13 +91,13 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        if not len(self.sizes) == len(self.n_circuits) == len(self.strings) >= 1:
+        if not len(self.sizes) == len(self.n_circuits) == len(self.n_strings) >= 1:
             raise ValueError(
-                "`n_circuits` and `strings` must hold one number for each of `sizes`, "
-                f"but hold {len(self.n_circuits)} and {len(self.strings)} for {len(self.sizes)}."
+                "`n_circuits` and `n_strings` must hold one number for each of `sizes`, "
+                f"but hold {len(self.n_circuits)} and {len(self.n_strings)} for {len(self.sizes)}."
             )
         at_least(self, 3, "n_circuits", "order_circuits")
-        at_least(self, 2, "strings", "order_strings")
+        at_least(self, 2, "n_strings", "order_strings")
         among(self, ALL_ORDERS, "order", "orders")
         if self.follow_up and self.follow_up < 3:
             raise ValueError(f"`follow_up` must be 0 or at least 3, but is {self.follow_up}.")
@@ -113,11 +113,11 @@ class Config:
 SCALES = {
     "quick": Config(),
     "laptop": Config(
-        sizes=("18", "23"), n_circuits=(100, 80), strings=(6, 3), orders=ALL_ORDERS, order_circuits=24, order_strings=2,
-        follow_up=20,
+        sizes=("18", "23"), n_circuits=(100, 80), n_strings=(6, 3), orders=ALL_ORDERS,
+        order_circuits=24, order_strings=2, follow_up=20,
     ),
     "paper": Config(
-        sizes=("18", "23", "27", "31"), n_circuits=(50, 50, 50, 50), strings=(20, 20, 20, 20), orders=ALL_ORDERS,
+        sizes=("18", "23", "27", "31"), n_circuits=(50, 50, 50, 50), n_strings=(20, 20, 20, 20), orders=ALL_ORDERS,
         order_circuits=50, order_strings=20, follow_up=50,
     ),
 }  # fmt: skip
@@ -149,11 +149,11 @@ def _tasks(config: Config) -> dict[str, _Task]:
     first, few = config.sizes[0], (config.order_circuits, config.order_strings)
     tasks = {f"order.{order_name(order)}": (first, order, True, *few) for order in config.orders}
     for size, circuits, strings in zip(
-        config.sizes, config.n_circuits, config.strings, strict=True
+        config.sizes, config.n_circuits, config.n_strings, strict=True
     ):
         tasks[f"n{n_qubits(config, size)}"] = (size, config.order, True, circuits, strings)
     name = f"theta_per_circuit.n{n_qubits(config, first)}"
-    return tasks | {name: (first, config.order, False, config.n_circuits[0], config.strings[0])}
+    return tasks | {name: (first, config.order, False, config.n_circuits[0], config.n_strings[0])}
 
 
 def _follow_up(config: Config, left: list[str]) -> dict[str, _Task]:
@@ -205,11 +205,7 @@ def _ensemble(
         )
         for start in range(0, circuits, _BLOCK)
     }
-    pieces = context.map(_block, tasks).values()
-    return Interference(
-        np.concatenate([piece["total"] for piece in pieces]),
-        np.concatenate([piece["inserted"] for piece in pieces]),
-    )
+    return Interference.joined(Interference(**p) for p in context.map(_block, tasks).values())
 
 
 def _block(
@@ -217,11 +213,11 @@ def _block(
 ) -> dict[str, np.ndarray]:
     """Circuits number `start` to below `stop` of an ensemble."""
     layout = config.layout(size)
-    parts = [_circuit(config, layout, order, redraw, strings, k) for k in range(start, stop)]
-    return {
-        "total": np.concatenate([part.total for part in parts]),
-        "inserted": np.concatenate([part.inserted for part in parts]),
-    }
+    numbers = range(start, stop)
+    found = Interference.joined(
+        _circuit(config, layout, order, redraw, strings, k) for k in numbers
+    )
+    return {"total": found.total, "inserted": found.inserted}
 
 
 def _circuit(

@@ -32,30 +32,36 @@ from experiments.echoes.otoc_noise_figure import (
     draw_shots,
     draw_sizes,
 )
+from experiments.echoes.otoc_noise_ratios import REFERENCES, fidelity_metrics, ratio_metrics
 from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import among, at_least
-from experiments.harness.measurement import Measurement, Reference
+from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import new_figure, style
 from quantum.circuits import EchoLayout, parse_layout, random_circuit
 from quantum.echoes import echo_circuit, make_echo, reference_circuit
 from quantum.echoes.interference import draw_insertions
-from quantum.estimates import Estimate, ratio_error, std_with_error
+from quantum.estimates import ratio_error
 from quantum.noise import (
     PRESETS,
     NoiseModel,
     add_noise,
-    correct_readout,
     device_noise,
     device_signal_to_noise,
     echo_fidelity,
     fit_extrapolation,
     pauli_frame,
+    read_means,
     stratified,
     with_decoupling,
 )
 from quantum.noise.extrapolation import LAWS
-from quantum.noise.mitigation import DECOUPLED_DEPHASING, fit_rescale, rescale_exponent
+from quantum.noise.mitigation import (
+    DECOUPLED_DEPHASING,
+    Reading,
+    fit_rescale,
+    rescale_exponent,
+)
 from quantum.noise.trajectories import Ensemble, expectation
 
 CLAIM = "Willow noise damps OTOC(2) about as it damps the undisturbed echo, so dividing by that echo restores its size."
@@ -82,8 +88,8 @@ class Config:
             M and B in opposite corners, as `quantum.circuits.layouts` reads them; from small to large, since the global
             rescale learns from the smaller ones.
         n_circuits: Random circuits on each layout.
-        trajectories: Pauli trajectories with errors, for each circuit and its reference echo.
-        strings: Pairs of Pauli strings per circuit, each with its part of the trajectories; others drew 20 pairs, the
+        n_trajectories: Pauli trajectories with errors, for each circuit and its reference echo.
+        n_strings: Pairs of Pauli strings per circuit, each with its part of the trajectories; others drew 20 pairs, the
             paper's number is unknown (our choice).
         shots: Shots for each circuit and each setting; the paper's number is unknown (our choice).
         noise: Noise preset of `quantum.noise.model`.
@@ -100,8 +106,8 @@ class Config:
 
     layouts: tuple[str, ...] = ("3x3@10", "3x4@12")
     n_circuits: int = 16
-    trajectories: int = 200
-    strings: int = 16
+    n_trajectories: int = 200
+    n_strings: int = 16
     shots: float = 1e6
     noise: str = "willow_rcs"
     other_noise: str = "willow_qec"
@@ -119,11 +125,12 @@ class Config:
         if sizes != sorted(set(sizes)) or not sizes:
             raise ValueError(f"`layouts` must grow in qubits, but have {sizes}.")
         at_least(self, 3, "n_circuits")
-        at_least(self, 2, "strings", "frames")
+        at_least(self, 2, "n_strings", "frames")
         at_least(self, 1, "shots")
-        if self.trajectories < 4 * self.strings:
+        if self.n_trajectories < 4 * self.n_strings:
             raise ValueError(
-                f"`trajectories` must be at least 4 for each of {self.strings} strings, but is {self.trajectories}."
+                f"`n_trajectories` must be at least 4 for each of {self.n_strings} strings, "
+                f"but is {self.n_trajectories}."
             )
         scales = list(self.noise_scales)
         if len(scales) < 3 or scales[0] != 1 or scales != sorted(set(scales)):
@@ -137,20 +144,11 @@ class Config:
 
 SCALES = {
     "quick": Config(
-        layouts=("2x3@7", "3x3@10", "3x4@12"), n_circuits=12, trajectories=64, strings=4, frames=8
+        layouts=("2x3@7", "3x3@10", "3x4@12"), n_circuits=12, n_trajectories=64, n_strings=4, frames=8,
     ),
-    "laptop": Config(layouts=("3x3@10", "3x4@12", "18"), n_circuits=16, trajectories=128),
-    "paper": Config(layouts=("3x4@12", "18", "23", "27", "31"), n_circuits=50, trajectories=200),
-}
-_NOTE = "second-hand (notes on the paper); formula of the ratio and mitigation unknown; "
-REFERENCES = (
-    Reference("snr_rescaled.off_diagonal_normalised.n40", 3.9, None, "", "Fig. 4b", "stated in text", False,
-              note=_NOTE + "40 qubits on hardware, whose sites are unknown to us"),
-    Reference("snr_rescaled.normalised.n65", 2.5, 0.5, "", "text", "stated in text", False,
-              note=_NOTE + "65 qubits, projected between 2 and 3; whether of the off-diagonal part is not said"),
-    Reference("snr_rescaled.normalised.n18", None, None, "", "Fig. 4b", "read off a plot", False,
-              note="shown in Fig. 4b, value not readable here"),
-)  # fmt: skip
+    "laptop": Config(layouts=("3x3@10", "3x4@12", "18"), n_circuits=16, n_trajectories=128),
+    "paper": Config(layouts=("3x4@12", "18", "23", "27", "31"), n_circuits=50, n_trajectories=200),
+}  # fmt: skip
 
 
 def run(config: Config, context: Context = ALONE) -> Outcome:
@@ -168,7 +166,7 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
         exponent = rescale_exponent(factors, fidelities).value if factors else None
         rng = np.random.default_rng([config.seed, config.layout(text).lattice.n_qubits])
         done = _mitigate(config, stack, exponent, rng)
-        metrics |= _ratio_metrics(stack, done, size) | _fidelity_metrics(stack, size)
+        metrics |= ratio_metrics(stack, done, size) | fidelity_metrics(stack, size)
         factors.append(fit_rescale(stack["exact"], done["raw"][0]))
         fidelities.append(float(stack["fidelity"].mean()))
         metrics[f"rescale.factor.{size}"] = Measurement.of(factors[-1], n=config.n_circuits)
@@ -197,7 +195,7 @@ def _circuit(config: Config, layout: EchoLayout, index: int) -> dict[str, np.nda
     seed = 1000 * config.seed + index
     unitary = random_circuit(layout.lattice, layout.n_cycles, seed=seed, order=config.order)
     echo = make_echo(layout, unitary)
-    inserted = draw_insertions(echo, config.strings, seed=(seed, 1))
+    inserted = draw_insertions(echo, config.n_strings, seed=(seed, 1))
     circuit = echo_circuit(echo)
     groups = {
         "signal": [circuit],
@@ -206,7 +204,7 @@ def _circuit(config: Config, layout: EchoLayout, index: int) -> dict[str, np.nda
         "diagonal_reference": [reference_circuit(echo, strings) for strings in inserted],
     }
     # A draw of its own for each group and string, or their errors would not be independent.
-    result, seeds = {}, iter(np.random.SeedSequence(seed).generate_state(2 * config.strings + 2))
+    result, seeds = {}, iter(np.random.SeedSequence(seed).generate_state(2 * config.n_strings + 2))
     for name, members in groups.items():
         found = [
             _sample(config, echo.measured_pauli, one, int(next(seeds)), len(members))
@@ -237,7 +235,7 @@ def _sample(config: Config, observable, circuit, seed: int, parts: int) -> Ensem
     """One circuit under all noise models, with its part of the trajectories."""
     noisy = [add_noise(circuit, model) for model in _models(config)]
     return stratified(
-        noisy, observable, config.trajectories // parts, seed=seed, engine=config.engine
+        noisy, observable, config.n_trajectories // parts, seed=seed, engine=config.engine
     )
 
 
@@ -263,88 +261,44 @@ def _mitigate(config: Config, stack, exponent: float | None, rng):
 def _plain(config: Config, stack, shots: float, rng):
     """Methods that need no fit, and the corrected signals under all noise models."""
     n = len(config.noise_scales)
-    signal, read = _read(config, stack["signal"], shots, rng)
-    reference, _ = _read(config, stack["reference"], shots, rng)
+    signal = _read(config, stack, "signal", shots, rng)
+    reference = _read(config, stack, "reference", shots, rng)
     done = {
-        "raw": (read[:, 0], _read_error(config, stack, "signal", 0)),
-        "other_column": (read[:, n + 1], _read_error(config, stack, "signal", n + 1)),
-        "readout": (signal[:, 0], _error(stack, "signal", 0)),
-        "decoupled": (signal[:, n], _error(stack, "signal", n)),
+        "raw": (signal[0].read, signal[0].read_error),
+        "other_column": (signal[n + 1].read, signal[n + 1].read_error),
+        "readout": (signal[0].corrected, signal[0].error),
+        "decoupled": (signal[n].corrected, signal[n].error),
+        "normalised": _ratio(signal[0], reference[0]),
+        "decoupled_normalised": _ratio(signal[n], reference[n]),
     }
-    for name, k in (("normalised", 0), ("decoupled_normalised", n)):
-        ratio = signal[:, k] / reference[:, k]
-        errors = _error(stack, "signal", k), reference[:, k], _error(stack, "reference", k)
-        done[name] = ratio, ratio_error(ratio, *errors)
-    return done | _off_diagonal(config, stack, read[:, 0], done["normalised"], shots, rng), signal
+    done |= _off_diagonal(config, stack, signal[0], done["normalised"], shots, rng)
+    return done, np.stack([one.corrected for one in signal], axis=1)
 
 
-def _off_diagonal(config: Config, stack, read, normalised, shots: float, rng):
+def _off_diagonal(config: Config, stack, signal: Reading, normalised, shots: float, rng):
     """Whole value less the mean under strings, as read and each divided by its own undisturbed echo."""
     # A setting for each string: their mean has as many more shots.
-    shots = shots * config.strings
-    corrected, seen = _read(config, stack["diagonal"], shots, rng)
-    reference, _ = _read(config, stack["diagonal_reference"], shots, rng)
-    errors = _error(stack, "diagonal", 0), reference[:, 0], _error(stack, "diagonal_reference", 0)
-    ratio = corrected[:, 0] / reference[:, 0]
-    spread = ratio_error(ratio, *errors)
-    as_read = (_read_error(config, stack, name, 0) for name in ("signal", "diagonal"))
+    names, shots = ("diagonal", "diagonal_reference"), shots * config.n_strings
+    part, reference = (_read(config, stack, name, shots, rng)[0] for name in names)
+    ratio, spread = _ratio(part, reference)
     return {
-        "off_diagonal": (read - seen[:, 0], np.hypot(*as_read)),
+        "off_diagonal": (signal.read - part.read, np.hypot(signal.read_error, part.read_error)),
         "off_diagonal_normalised": (normalised[0] - ratio, np.hypot(normalised[1], spread)),
     }
 
 
-def _read(config: Config, true: np.ndarray, shots: float, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Readout undone, and as read: with flips, and the variance (1 - z^2) / shots of a mean of shots."""
-    corrected, read = np.empty_like(true), np.empty_like(true)
-    for k, device in enumerate(_models(config)[1:]):
-        z = device.read_out(true[:, k])
-        spread = np.sqrt(np.maximum(1 - z**2, 0) / shots)
-        read[:, k] = z + spread * rng.normal(size=len(z))
-        # The correction is linear, so two values of it give all.
-        zero, one = (correct_readout(Estimate(r, 0.0), device).value for r in (0.0, 1.0))
-        corrected[:, k] = zero + (one - zero) * read[:, k]
-    return corrected, read
+def _read(config: Config, stack, name: str, shots: float, rng) -> list[Reading]:
+    """As read under every noise model."""
+    means, covariance = stack[name], stack[f"{name}_covariance"]
+    return [
+        read_means(means[:, k], np.sqrt(covariance[:, k, k]), model, shots, seed=rng)
+        for k, model in enumerate(_models(config)[1:])
+    ]
 
 
-def _error(stack, name: str, k: int) -> np.ndarray:
-    return np.sqrt(stack[f"{name}_covariance"][:, k, k])
-
-
-def _read_error(config: Config, stack, name: str, k: int) -> np.ndarray:
-    """Of a value as it is read: readout takes contrast from the error as well."""
-    device = _models(config)[1 + k]
-    return (device.read_out(1.0) - device.read_out(0.0)) * _error(stack, name, k)
-
-
-def _ratio_metrics(stack, done, size: str) -> dict[str, Measurement]:
-    metrics, n = {}, len(stack["exact"])
-    parts = {"total": stack["exact"], "off_diagonal": stack["exact"] - stack["diagonal_exact"]}
-    for part, exact in parts.items():
-        spread = std_with_error(exact)
-        metrics[f"signal.{part}.{size}"] = Measurement.of(spread, n=n)
-    for name, (value, error) in done.items():
-        exact = parts["off_diagonal" if name.startswith("off_diagonal") else "total"]
-        for kind, prefix in (("raw", "snr"), ("rescaled", "snr_rescaled")):
-            ratio, share = device_signal_to_noise(exact, value, error, kind)
-            metrics[f"{prefix}.{name}.{size}"] = Measurement.of(ratio, n=n)
-            if name in ("raw", "normalised", "off_diagonal_normalised"):
-                metrics[f"trajectory_share.{prefix}.{name}.{size}"] = Measurement(
-                    share, None, "", n
-                )
-    return metrics
-
-
-def _fidelity_metrics(stack, size: str) -> dict[str, Measurement]:
-    return {
-        # All circuits of a layout have the same gates in the same places.
-        f"fidelity.gates.{size}": Measurement(stack["fidelity"][0]),
-        f"fidelity.gates_and_idling.{size}": Measurement(stack["fidelity_idle"][0]),
-        f"fidelity.reference_echo.{size}": Measurement.from_samples(stack["reference"][:, 0]),
-        f"fidelity.reference_with_strings.{size}": Measurement.from_samples(
-            stack["diagonal_reference"][:, 0]
-        ),
-    }
+def _ratio(part: Reading, whole: Reading) -> tuple[np.ndarray, np.ndarray]:
+    ratio = part.corrected / whole.corrected
+    return ratio, ratio_error(ratio, part.error, whole.corrected, whole.error)
 
 
 def _against_shots(config: Config, stack, rng) -> np.ndarray:

@@ -14,7 +14,6 @@ machine, and only their exponents, widely, are held by `lightecho verify`. The q
 attention out, whose program takes longest to compile.
 """
 
-import time
 from dataclasses import dataclass
 
 import jax
@@ -27,6 +26,7 @@ from experiments.harness.fields import among, at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import PALETTE, label, new_figure, style
+from experiments.harness.programs import least_cpu_seconds, temporary_bytes
 from experiments.learning_systems.attention_forms import FORMS, Sizes
 
 CLAIM = "In blocks, memory grows with the length and not its square; delta rule and window are linear in time too."
@@ -210,21 +210,13 @@ def _measure(config: Config, name: str, expected: np.ndarray) -> dict[str, np.nd
         operands = _operands(config, n)
         step = _gradient(form.make(config.sizes, n, False)).lower(*operands).compile()
         found["memory"].append(temporary_bytes(step) / 2**20)
-        found["time"].append(_least_cpu_seconds(step, operands, config.repeats))
+        found["time"].append(least_cpu_seconds(step, operands, config.repeats))
         found["products"].append(form.products(config.sizes, n) / 1e6)
     n = config.lengths[0]
     ours = jax.jit(form.make(config.sizes, n, True))(*_operands(config, n))
     difference = np.linalg.norm(np.asarray(ours) - expected) / np.linalg.norm(expected)
     arrays = {key: np.array(values) for key, values in found.items()}
     return arrays | {"difference": np.array(float(difference))}
-
-
-def temporary_bytes(compiled) -> int:
-    """Memory that a compiled program takes beside its arguments and results, as the compiler plans it."""
-    analysis = compiled.memory_analysis()
-    if analysis is None:
-        raise RuntimeError("this backend of JAX says nothing of the memory of its programs")
-    return analysis.temp_size_in_bytes
 
 
 def _operands(config: Config, n: int):
@@ -243,13 +235,3 @@ def _gradient(attend):
         return jnp.sum(attend(q, k, v, log_decay, strength) ** 2)
 
     return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))
-
-
-def _least_cpu_seconds(step, operands, repeats: int) -> float:
-    jax.block_until_ready(step(*operands))
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        jax.block_until_ready(step(*operands))
-        times.append(time.process_time() - start)
-    return min(times)

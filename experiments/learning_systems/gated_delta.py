@@ -15,7 +15,6 @@ between any two is near the one stated; strength is 1, the hardest case. Time is
 few runs, and memory what XLA plans beside arguments and results, of the gradient by all inputs.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +29,7 @@ from experiments.harness.fields import at_least, rising
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure, style
+from experiments.harness.programs import least_cpu_seconds, temporary_bytes
 from nn.kernels import gated_delta_rule, gated_delta_rule_chunked
 
 CLAIM = "The delta rule in chunks is as exact as token by token; inverting by powers fails where keys are alike."
@@ -221,24 +221,11 @@ def _cost(config: Config, name: str) -> dict[str, np.ndarray]:
     forward = jax.jit(rule).lower(*inputs).compile()
     loss = lambda *inputs: (rule(*inputs)[0] ** 2).sum()  # noqa: E731
     gradient = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3, 4))).lower(*inputs).compile()
-    analysis = gradient.memory_analysis()
-    if analysis is None:
-        raise RuntimeError("this backend of JAX says nothing of the memory of its programs")
     return {
-        "forward": np.array(_least_cpu_seconds(forward, inputs, config.repeats)),
-        "gradient": np.array(_least_cpu_seconds(gradient, inputs, config.repeats)),
-        "memory": np.array(analysis.temp_size_in_bytes / 2**20),
+        "forward": np.array(least_cpu_seconds(forward, inputs, config.repeats)),
+        "gradient": np.array(least_cpu_seconds(gradient, inputs, config.repeats)),
+        "memory": np.array(temporary_bytes(gradient) / 2**20),
     }
-
-
-def _least_cpu_seconds(program, inputs, repeats: int) -> float:
-    jax.block_until_ready(program(*inputs))
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        jax.block_until_ready(program(*inputs))
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 @style()

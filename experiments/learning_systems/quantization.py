@@ -54,7 +54,7 @@ class Config:
     Attributes:
         n_rows: Rows of 1,024 random numbers for each law.
         exponents: Exponents of the spectrum of the inputs of the toy map, power i^-exponent.
-        n_seeds: Toy maps for each exponent.
+        repeats: Toy maps for each exponent.
         n_inputs: Inputs of a toy map.
         n_outputs: Outputs of a toy map.
         group: Inputs that share a scale.
@@ -65,7 +65,7 @@ class Config:
 
     n_rows: int = 2000
     exponents: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0)
-    n_seeds: int = 5
+    repeats: int = 5
     n_inputs: int = 256
     n_outputs: int = 64
     group: int = 32
@@ -74,15 +74,15 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        at_least(self, 1, "n_rows", "n_seeds", "n_outputs", "group", "n_tokens")
+        at_least(self, 1, "n_rows", "repeats", "n_outputs", "group", "n_tokens")
         at_least(self, 0, "exponents", "n_texts")
         at_least(self, 2, "n_inputs")
 
 
 SCALES = {
-    "quick": Config(n_rows=400, n_seeds=3, n_texts=0),
+    "quick": Config(n_rows=400, repeats=3, n_texts=0),
     "laptop": Config(),
-    "paper": Config(n_rows=4000, n_seeds=20, n_texts=256, n_tokens=128),
+    "paper": Config(n_rows=4000, repeats=20, n_texts=256, n_tokens=128),
 }
 
 
@@ -131,7 +131,7 @@ def _signal_to_noise(config: Config, law: str) -> dict[str, np.ndarray]:
 def _toy(config: Config, exponent: float) -> dict[str, np.ndarray]:
     """Output errors of random maps for inputs of a falling spectrum, by rounding and by GPTQ."""
     errors: dict[str, list] = {"rounding": [], "gptq": []}
-    for seed in range(config.n_seeds):
+    for seed in range(config.repeats):
         rng = np.random.default_rng((config.seed, seed))
         weight = jnp.asarray(rng.normal(size=(config.n_inputs, config.n_outputs)), jnp.float32)
         turn = np.linalg.qr(rng.normal(size=(config.n_inputs, config.n_inputs)))[0]

@@ -51,7 +51,7 @@ class Config:
 
     Attributes:
         sizes: Decoder, what it may read, and its training.
-        n_seeds: Independent starts and batches; the texts are the same.
+        repeats: Independent starts and batches; the texts are the same.
         n_train: Texts that are trained on, a third of each task.
         n_test: Texts of the test.
         real_windows: Windows of Hamlet that SmolLM2 reads where both are installed, 0 for none.
@@ -62,7 +62,7 @@ class Config:
     """
 
     sizes: Sizes = field(default_factory=Sizes)
-    n_seeds: int = 3
+    repeats: int = 3
     n_train: int = 12000
     n_test: int = 600
     real_windows: int = 4
@@ -72,7 +72,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        at_least(self, 1, "n_seeds")
+        at_least(self, 1, "repeats")
         at_least(self, 3, "n_train", "n_test")
         at_least(self, 0, "real_windows")
         at_least(self, 16, "real_length")
@@ -86,7 +86,7 @@ SCALES = {
             n_mixed=3, n_chosen=2, window=2, batch_size=16, learning_rate=6e-3, n_steps=250,
             n_sparse=50, n_index=75,
         ),
-        n_seeds=1, n_train=3000, n_test=150, real_windows=0,
+        repeats=1, n_train=3000, n_test=150, real_windows=0,
     ),
     "laptop": Config(Sizes(length=64, n_steps=3000, n_sparse=600, n_index=400)),
     "paper": Config(
@@ -95,7 +95,7 @@ SCALES = {
             index_dim=32, block=16, n_mixed=8, n_chosen=4, window=32, batch_size=64,
             learning_rate=1e-3, n_steps=20000, n_sparse=4000, n_index=1000,
         ),
-        n_seeds=5, n_train=200000, n_test=3000, real_windows=16, real_length=2048, real_k=(128, 256, 512),
+        repeats=5, n_train=200000, n_test=3000, real_windows=16, real_length=2048, real_k=(128, 256, 512),
         real_steps=1000,
     ),
 }  # fmt: skip
@@ -105,7 +105,7 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
     """Trains all decoders from every seed, and measures them on the same texts."""
     pieces = context.map(
         _train_and_measure,
-        {f"seed{i}": (config, i, context) for i in range(config.n_seeds)},
+        {f"seed{i}": (config, i, context) for i in range(config.repeats)},
     )
     arrays = stacked(pieces.values())
     metrics: dict[str, Measurement] = {}

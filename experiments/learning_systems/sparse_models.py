@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,14 +20,13 @@ from nn.kernels import BranchSizes
 from nn.layers.attention import Attention, make_attention
 from nn.layers.block_mixture_attention import BlockMixtureAttention
 from nn.layers.feed_forward import make_swiglu
-from nn.layers.indexed_attention import IndexedAttention, IndexReport
-from nn.layers.indexer import make_indexer
 from nn.layers.native_sparse_attention import make_native_sparse_attention
 from nn.layers.normalisation import make_rms_norm
 from nn.layers.rotary import Rotary
-from nn.layers.stack import Block, Stack, make_stack
+from nn.layers.stack import Block, make_stack
 from nn.models import Decoder, DecoderConfig
 from nn.models.decoder import frame
+from nn.models.indexed_decoder import give_index, index_reports, only_indices, with_k
 from nn.training import adamw, cross_entropy, draw_rows
 
 Kind = Literal["dense", "index", "blocks", "branches"]
@@ -178,40 +176,6 @@ def make_model(kind: Kind, sizes: Sizes, key: Any) -> Decoder:
     )
 
 
-def give_index(model: Decoder, k: int | None, *, heads: int, dim: int, key: Any) -> Decoder:
-    """The decoder with a new index in each attention, its first half with rotary positions; k None attends to all."""
-    attention = model.body.blocks.mixer
-    keys = jax.random.split(key, model.body.n_blocks)
-    width = model.embedding.weight.shape[1]
-    rotary = Rotary(dim // 2, attention.rotary.base)
-    indexer = eqx.filter_vmap(
-        lambda key: make_indexer(width, heads=heads, dim=dim, rotary=rotary, key=key)
-    )(keys)
-    return eqx.tree_at(
-        lambda m: m.body.blocks.mixer, model, IndexedAttention(attention, indexer, k)
-    )
-
-
-def with_k(model: Decoder, k: int | None) -> Decoder:
-    """The indexed decoder with another number of keys."""
-    mixer = model.body.blocks.mixer
-    return eqx.tree_at(
-        lambda m: m.body.blocks.mixer, model, IndexedAttention(mixer.attention, mixer.indexer, k)
-    )
-
-
-def index_reports(body: Stack, x: Any, k: int | None = None) -> tuple[Any, IndexReport]:
-    """Runs the stacked blocks, and what the index of each tells, along a first axis."""
-    arrays, rest = eqx.partition(body.blocks, eqx.is_array)
-
-    def step(x, arrays):
-        block = eqx.combine(arrays, rest)
-        report = block.mixer.report(block.mixer_norm(x), k)
-        return block(x)[0], report
-
-    return jax.lax.scan(step, x, arrays)
-
-
 def answer_loss(model: Decoder, batch: Any, key: Any):
     """Mean over texts of the mean loss of their answers."""
     del key
@@ -222,7 +186,7 @@ def answer_loss(model: Decoder, batch: Any, key: Any):
 def index_only_loss(model: Decoder, batch: Any, key: Any):
     """Loss of the index, the mean over blocks."""
     del key
-    return index_reports(model.body, model.embedding(batch[0][:, :-1]))[1].loss.mean()
+    return index_reports(model, batch[0][:, :-1]).loss.mean()
 
 
 def both_losses(model: Decoder, batch: Any, key: Any):
@@ -241,7 +205,7 @@ def measure(model: Decoder, batch: Any):
 def measure_index(model: Decoder, batch: Any):
     """Shares of attention's weight, (text, block), on the chosen keys, the best and the last, at the answers."""
     tokens, counts, _ = batch
-    _, report = index_reports(model.body, model.embedding(tokens[:, :-1]))
+    report = index_reports(model, tokens[:, :-1])
     return tuple(
         _mean_answers(part, jnp.broadcast_to(counts, part.shape)).T
         for part in (report.recall, report.best, report.last)
@@ -288,14 +252,9 @@ def train_dense_and_indexed(trainer: Trainer, texts: Texts, key: Any, tick: Any)
     indexed = give_index(
         half.model, None, heads=sizes.index_heads, dim=sizes.index_dim, key=index_key
     )
-    mine = eqx.tree_at(
-        lambda m: m.body.blocks.mixer.indexer,
-        jax.tree.map(lambda _: False, indexed),
-        jax.tree.map(lambda _: True, indexed.body.blocks.mixer.indexer),
-    )
     indexed = train(
         indexed, index_only_loss, data, trainer.draw, trainer.index, sizes.n_index,
-        trainable=mine, name="index", **common,
+        trainable=only_indices(indexed), name="index", **common,
     ).model  # fmt: skip
     indexed = train(
         with_k(indexed, sizes.k), both_losses, data, trainer.draw, trainer.sparse, sizes.n_sparse,

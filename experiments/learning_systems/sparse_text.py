@@ -16,13 +16,13 @@ import numpy as np
 
 from experiments.data import corpora
 from experiments.harness.training import train
-from experiments.learning_systems.sparse_models import give_index, index_reports, with_k
 from nn.kernels import select_keys
 from nn.kernels.selection import gathered_attention
 from nn.layers.attention import Attention
 from nn.layers.block_mixture_attention import BlockMixtureAttention
 from nn.layers.indexed_attention import attention_weights
 from nn.models import Decoder, load_decoder
+from nn.models.indexed_decoder import give_index, index_reports, only_indices, with_k
 from nn.training import adamw, cross_entropy, draw_windows, evaluate
 from nn.weights import SMOLLM2, gguf_tokenizer, open_packaged
 
@@ -86,14 +86,9 @@ def train_index(
     """The decoder with an index of four heads of 32 that has learned from its attention; and the losses, in nats."""
     make_key, train_key = jax.random.split(key)
     indexed = give_index(model, None, heads=4, dim=32, key=make_key)
-    mine = eqx.tree_at(
-        lambda m: m.body.blocks.mixer.indexer,
-        jax.tree.map(lambda _: False, indexed),
-        jax.tree.map(lambda _: True, indexed.body.blocks.mixer.indexer),
-    )
     trained = train(
         indexed, _index_loss, jnp.asarray(tokens), draw_windows(1, length),
-        adamw(3e-3, n_steps, weight_decay=0.0), n_steps, key=train_key, trainable=mine,
+        adamw(3e-3, n_steps, weight_decay=0.0), n_steps, key=train_key, trainable=only_indices(indexed),
         steps_per_call=5, name="index", on_progress=tick,
     )  # fmt: skip
     return trained.model, trained.losses
@@ -121,7 +116,7 @@ def measure_text(model: Decoder, windows: np.ndarray, ks: tuple[int, ...]) -> di
 
 def _index_loss(model, tokens, key):
     del key
-    return index_reports(model.body, model.embedding(tokens))[1].loss.mean()
+    return index_reports(model, tokens).loss.mean()
 
 
 def _losses(model, tokens):
@@ -130,5 +125,5 @@ def _losses(model, tokens):
 
 def _weights(model, tokens):
     """Weight caught, (window, block), of dense attention on the way of the model with few keys."""
-    _, report = index_reports(model.body, model.embedding(tokens))
+    report = index_reports(model, tokens)
     return tuple(part.mean(axis=-1).T for part in (report.recall, report.best, report.last))

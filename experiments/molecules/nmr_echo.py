@@ -34,7 +34,6 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.signal import find_peaks
 
 from experiments.harness.context import ALONE, Context, called
 from experiments.harness.fields import among, at_least, rising
@@ -48,18 +47,18 @@ from experiments.molecules.nmr_echo_published import (
     REFERENCES,
 )
 from experiments.molecules.nmr_echo_pulses import (
-    CASES,
     MOLECULES,
-    SEQUENCES,
     Sample,
     butterfly_by_pulses,
     cycle,
+    pulse_metrics,
     reversal,
+    rms,
     trains,
     whole_molecule,
 )
+from quantum.inference.maxima import Maximum, most_prominent
 from quantum.nmr import Typicality, average_hamiltonian, echo, scale_factors
-from quantum.nmr.reversal import Reversal
 from quantum.spins import (
     ANGSTROM,
     DIMETHYLBIPHENYL_SAUPE,
@@ -87,8 +86,8 @@ TOLERANCES |= {"unreversed_average*": 1e-9, "first.*": 1e-9}
 
 READINGS = ("printed", "once", "pulses")
 METHYLS = {"toluene": (6, 7, 8), "biphenyl": tuple(range(9, 15))}
-PUBLISHED_BUMP = 1.5e-3  # s, read off by others
-_NEAR = 0.2e-3  # s, our choice: half of the grid
+PUBLISHED_BUMP = (1.5e-3, 0.2e-3)  # s, read off by others; as near as half of the grid (our choice)
+_LEAST_BUMP = 1e-3  # our choice
 _FIRST_POINTS = 6
 _SHIFT = 0.02 * ANGSTROM
 
@@ -182,7 +181,7 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
     arrays: dict[str, np.ndarray] = {}
     for piece in context.map(called, work).values():
         arrays |= piece
-    metrics = _toluene_metrics(config, arrays) | _pulse_metrics(config, arrays)
+    metrics = _toluene_metrics(config, arrays) | pulse_metrics(config.shortened, arrays)
     for reading in config.readings:
         value, error = arrays[f"biphenyl.{reading}"][:, -1]
         metrics[f"biphenyl.{reading}"] = Measurement(value, error, "", config.n_states)
@@ -203,13 +202,8 @@ def _pulsed_work(config: Config) -> dict[str, tuple]:
         part = whole[molecule].part(kept[molecule])
         work[f"pulsed_{name}"] = (trains, name, part, *settings)
         work[f"reversal_{name}"] = (
-            reversal,
-            name,
-            whole[molecule],
-            config.pulse,
-            config.n_steps[-1],
-            config.shortened,
-        )
+            reversal, name, whole[molecule], config.pulse, config.n_steps[-1], config.shortened,
+        )  # fmt: skip
     toluene_part = whole["toluene"].part(config.toluene_spins)
     work["butterfly"] = (butterfly_by_pulses, toluene_part, config.pulse, config.n_steps)
     if config.whole_steps:
@@ -292,9 +286,9 @@ def _toluene_metrics(config: Config, arrays) -> dict[str, Measurement]:
         "coupling.off_estimates": Measurement(off, None, "Hz"),
         "butterfly.angle": Measurement(arrays["butterfly"][0], None, "rad"),
         "butterfly.overlap": Measurement(arrays["butterfly"][1]),
-        "butterfly.off_ideal": Measurement(_rms(np.diff(arrays["butterfly_echoes"], axis=0))),
-        "sensitivity": Measurement(_rms(arrays["pair.printed"])),
-        "sensitivity_of_ring": Measurement(_rms(arrays["ring.printed"])),
+        "butterfly.off_ideal": Measurement(rms(np.diff(arrays["butterfly_echoes"], axis=0))),
+        "sensitivity": Measurement(rms(arrays["pair.printed"])),
+        "sensitivity_of_ring": Measurement(rms(arrays["ring.printed"])),
     }  # fmt: skip
     shared = min(config.points, len(ESTIMATED_CURVE))
     ours = arrays["toluene.printed"][:: config.fine][:shared]
@@ -307,44 +301,14 @@ def _toluene_metrics(config: Config, arrays) -> dict[str, Measurement]:
         metrics[f"bump_height.{reading}"] = Measurement(height)
         time_with_j, _ = _bump(arrays["times"], arrays[f"with_j.{reading}"])
         metrics[f"bump_ms_with_j.{reading}"] = Measurement(1e3 * time_with_j, None, "ms")
-        near = [_bump(arrays["times"], c, PUBLISHED_BUMP)[1] for c in arrays[f"angles.{reading}"]]
-        metrics[f"bump_at_published.{reading}"] = Measurement(max(near))
+        near = (_bump(arrays["times"], c, PUBLISHED_BUMP) for c in arrays[f"angles.{reading}"])
+        metrics[f"bump_at_published.{reading}"] = Measurement(max(b.prominence for b in near))
     return metrics
 
 
-def _bump(times, curve, at: float | None = None) -> tuple[float, float]:
-    """Time and prominence of the most prominent maximum, anywhere or near a time; zeros where there is none."""
-    peaks, shape = find_peaks(curve, prominence=1e-3)
-    heights = shape["prominences"]
-    if at is not None:
-        near = np.abs(times[peaks] - at) <= _NEAR
-        peaks, heights = peaks[near], heights[near]
-    if not peaks.size:
-        return 0.0, 0.0
-    best = int(np.argmax(heights))
-    return float(times[peaks[best]]), float(heights[best])
-
-
-def _pulse_metrics(config: Config, arrays) -> dict[str, Measurement]:
-    metrics = {}
-    for name in SEQUENCES:
-        homo, heter = arrays[f"factors.{name}"]
-        lost = arrays[f"lost.{name}"]
-        pulsed = arrays[f"pulsed.{name}"]
-        off = _rms(pulsed[0, 1] - arrays[f"average.{name}"])
-        slope = np.log(lost[-2] / lost[-1]) / np.log(config.shortened[-1] / config.shortened[-2])
-        values = {
-            "eta_homo": homo, "eta_heter": heter, "slope": slope, "pulsed_off_average": off,
-        }  # fmt: skip
-        values |= zip(Reversal._fields, arrays[f"reversal.{name}"], strict=True)
-        metrics |= {f"{key}.{name}": Measurement(value) for key, value in values.items()}
-        for case, echoes in zip(CASES, pulsed, strict=True):
-            metrics[f"loschmidt.{name}.{case}"] = Measurement(echoes[0, -1])
-    return metrics
-
-
-def _rms(values) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
+def _bump(times, curve, near: tuple[float, float] = (0.0, math.inf)) -> Maximum:
+    """The bump of a curve, anywhere or near a time; zeros where there is none."""
+    return most_prominent(times, curve, _LEAST_BUMP, near=near) or Maximum(0.0, 0.0)
 
 
 @style()

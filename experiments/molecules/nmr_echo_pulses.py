@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.harness.measurement import Measurement
 from quantum.nmr import (
     PulseSequence,
     average_hamiltonian,
@@ -26,6 +27,7 @@ from quantum.nmr.dipolar_sequences import (
     tardis_1_like,
 )
 from quantum.nmr.pulsed_states import pulsed_echo_by_typicality, rotation
+from quantum.nmr.reversal import Reversal
 
 MOLECULES = {"two_blocks": "toluene", "one_block": "toluene", "tardis_1": "biphenyl"}
 SEQUENCES = tuple(MOLECULES)
@@ -159,3 +161,27 @@ def reversal(
         lost.append(1 - pulsed_echo(train, internal, part.channels, [count], [nothing])[0, 0])
     found = examine(cycle(name, pulse), internal)
     return {f"reversal.{name}": np.array(found), f"lost.{name}": np.array(lost)}
+
+
+def pulse_metrics(shortened: tuple[int, ...], arrays: Arrays) -> dict[str, Measurement]:
+    """Factors, terms of reversal, echoes of the trains, and the power of the pulse length in `slope`."""
+    metrics = {}
+    for name in SEQUENCES:
+        homo, heter = arrays[f"factors.{name}"]
+        lost = arrays[f"lost.{name}"]
+        pulsed = arrays[f"pulsed.{name}"]
+        off = rms(pulsed[0, 1] - arrays[f"average.{name}"])
+        slope = np.log(lost[-2] / lost[-1]) / np.log(shortened[-1] / shortened[-2])
+        values = {
+            "eta_homo": homo, "eta_heter": heter, "slope": slope, "pulsed_off_average": off,
+        }  # fmt: skip
+        values |= zip(Reversal._fields, arrays[f"reversal.{name}"], strict=True)
+        metrics |= {f"{key}.{name}": Measurement(value) for key, value in values.items()}
+        for case, echoes in zip(CASES, pulsed, strict=True):
+            metrics[f"loschmidt.{name}.{case}"] = Measurement(echoes[0, -1])
+    return metrics
+
+
+def rms(values) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(values))))

@@ -45,7 +45,11 @@ from experiments.molecules.nmr_geometry_figure import plot
 from experiments.molecules.nmr_geometry_verdict import compare
 from quantum.inference import Gaussian, emulate, fit, parametric_bootstrap, read_curve
 from quantum.inference.curve_emulator import CurveEmulator
-from quantum.inference.normalised_curve import fit_normalised, profile_normalised
+from quantum.inference.normalised_curve import (
+    draw_normalised,
+    fit_normalised,
+    profile_normalised,
+)
 from quantum.nmr import echo, toluene_ruler, turning_dimethylbiphenyl
 from quantum.nmr.molecular_ruler import DIMETHYLBIPHENYL_LABELS, double_quantum
 from quantum.nmr.stretched_molecule import read_stretched
@@ -182,14 +186,10 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
     """Emulates the curves, measures blind, learns, and only then compares."""
     metrics, arrays = {}, {}
     steps = {"emulator": _emulated, "blind": _measure}
-    made = context.map(
-        called,
-        {
-            f"{n}.{step}": (do, config, n, context)
-            for n in config.names
-            for step, do in steps.items()
-        },
-    )
+    tasks = {
+        f"{n}.{step}": (do, config, n, context) for n in config.names for step, do in steps.items()
+    }
+    made = context.map(called, tasks)
     work = {}
     for name in config.names:
         table, sealed = made[f"{name}.emulator"], made[f"{name}.blind"]
@@ -279,10 +279,7 @@ def _measure(config: Config, name: str, context: Context) -> dict[str, np.ndarra
         for point in truth:
             exact.append(_curve(config, name, times, point))
             ticker.advance()
-    data = []
-    for sigma in config.noise:
-        raw = np.array(exact) + sigma * rng.normal(size=(config.repeats, config.n_times))
-        data.append(raw / (1 + sigma * rng.normal(size=(config.repeats, 1))))
+    data = [draw_normalised(np.array(exact), sigma, seed=rng) for sigma in config.noise]
     return {"truth": truth, "data": np.array(data)}
 
 
@@ -325,8 +322,7 @@ def _measured(config: Config) -> dict[str, Measurement]:
     made = emulate(lambda p: _curve(config, name, curve.times, p), names, lower, upper, degrees)
     likelihood = Gaussian(curve.values, curve.standard_errors)
     found = fit(made.model(), likelihood, N_STARTS, seed=config.seed)
-    error = float(np.sqrt(found.covariance[0, 0]))
     return {
-        "measured.value": Measurement(found.values[0], error, "A"),
+        "measured.value": Measurement.of(found.estimate(names[0]), "A"),
         "measured.p_value": Measurement(found.p_value),
     }

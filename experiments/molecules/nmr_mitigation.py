@@ -39,8 +39,7 @@ from experiments.molecules.nmr_mitigation_figure import (
     draw_weights,
 )
 from quantum.circuits import Circuit, PauliString
-from quantum.circuits.channels import depolarizing
-from quantum.circuits.noisy_circuit import Fault, NoisyCircuit
+from quantum.circuits.noisy_circuit import NoisyCircuit
 from quantum.compiling import nmr_echo_circuit
 from quantum.engines import density_matrix
 from quantum.estimates import root_mean_with_error
@@ -189,8 +188,7 @@ def _noisy(config: Config, circuit: Circuit, noise: str, scale: float) -> float:
 
 def _mixed_expectation(circuit: NoisyCircuit) -> float:
     """Exact value with all qubits but the probe maximally mixed at first."""
-    mixed = tuple(Fault(depolarizing(0.75, 1), (q,)) for q in range(1, circuit.n_qubits))
-    rho = density_matrix.run(NoisyCircuit(circuit.n_qubits, (*mixed, *circuit.steps)))
+    rho = density_matrix.run(circuit.mixed(range(1, circuit.n_qubits)))
     return density_matrix.expectation(rho, OBSERVABLE)
 
 

@@ -1,16 +1,13 @@
 """What the experiments on Taichi share: images on waveguides, training of many chiplets at once, accuracy.
 
-Only glue: the optics is in `optics.networks.taichi`, the codes in `optics.networks.output_codes`. One compiled step
-trains all chiplets of all runs (seeds, codes, error sizes) together, as further axes of every array.
-
-Arrangements: "broad" are chiplets side by side, each with its own sub-task, read by a code; "detected" and "coherent"
-are chiplets in series, the last one read directly (`optics.networks.taichi.in_series`).
+Only glue: the optics is in `optics.networks.taichi`, arrangements, loss and labels in `optics.networks.coded_chiplets`.
+One compiled step trains all chiplets of all runs (seeds, codes, error sizes) together, as further axes of every array.
 """
 
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -22,10 +19,15 @@ from experiments.data.tasks import Task
 from experiments.harness.context import Context
 from optics.learning import adam, descend, draw_batch, run_in_calls
 from optics.networks import load_amplitudes, shrink, taichi
-from optics.networks.output_codes import decode_hard, decode_soft
+from optics.networks.coded_chiplets import (
+    Arrangement,
+    coded_labels,
+    coded_loss,
+    detected_powers,
+    largest_chip,
+    with_shot_noise,
+)
 from optics.networks.taichi import Chiplet, Diffractor, SlabGeometry
-
-Arrangement = Literal["broad", "detected", "coherent"]
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,7 @@ class Wide(NamedTuple):
 
 def monolith(chips: Chips, n_parameters: int) -> Wide:
     """The largest single chip with at most so many trained phases; it gets dark inputs where the core outgrows them."""
-    n = 2
-    while (n + 1) ** 2 + 2 * chips.n_masks * max(chips.n_inputs, n + 1) <= n_parameters:
-        n += 1
-    n_inputs = max(chips.n_inputs, n)
+    n_inputs, n = largest_chip(n_parameters, chips.n_inputs, chips.n_masks)
     return Wide(_diffractor(n_inputs, n, chips.slab), n_inputs, n)
 
 
@@ -134,31 +133,6 @@ def make_runs(
         jnp.broadcast_to(jnp.asarray(error, jnp.float32), len(keys)),
         jnp.stack(keys),
     )
-
-
-def detected_powers(
-    arrangement: Arrangement, chiplets, diffractor, fields, n_tasks: int, n_symbols: int
-) -> jax.Array:
-    """Power by detector region, (..., sub-task, symbol), in units of the input power of a chiplet.
-
-    Each chiplet side by side reads as many sub-tasks as it takes to get `n_tasks`.
-    """
-    if arrangement == "broad":
-        out = jnp.moveaxis(taichi.side_by_side(chiplets, diffractor, fields), 0, -2)
-    else:
-        out = taichi.in_series(chiplets, diffractor, fields, arrangement)[..., None, :]
-    powers = taichi.region_powers(out, n_tasks // out.shape[-2] * n_symbols)
-    return powers.reshape(*out.shape[:-2], n_tasks, n_symbols)
-
-
-def _loss(moving, fixed, arrangement, diffractor, fields, labels, code, joint, n_symbols, gain):
-    chiplets = eqx.combine(moving, fixed)
-    powers = detected_powers(arrangement, chiplets, diffractor, fields, code.shape[1], n_symbols)
-    found = taichi.log_probabilities(powers, gain)
-    scores = jax.nn.log_softmax(decode_soft(code, found))
-    together = -jnp.mean(jnp.take_along_axis(scores, labels[:, None], axis=-1))
-    apart = -jnp.mean(jnp.take_along_axis(found, code[labels][..., None], axis=-1))
-    return joint * together + (1 - joint) * apart
 
 
 def train(
@@ -225,10 +199,10 @@ def _train_steps(state, fixed, diffractor, runs, images, labels, first, n_now, c
                     phase_error=error,
                 )
                 real, rest = rough, jax.tree.map(lambda _: None, rough)
-            return _loss(
-                real, rest, arrangement, diffractor, fields, labels[chosen], code, joint,
-                n_symbols, chips.gain,
-            )  # fmt: skip
+            powers = detected_powers(
+                arrangement, eqx.combine(real, rest), diffractor, fields, code.shape[1], n_symbols
+            )
+            return coded_loss(powers, labels[chosen], code, joint, chips.gain)
 
         value, gradient = jax.value_and_grad(loss)(moving)
         return gradient, value
@@ -276,7 +250,7 @@ def evaluate(
         chiplets: Trained phases, first axis the run.
         code: Words (run, class, sub-task).
         task: Task of shrunken images.
-        arrangement: See the module.
+        arrangement: See `optics.networks.coded_chiplets`.
         n_symbols: Detector regions.
         photons: Photons into a chiplet for one image, with normal shot noise of the counts (good from tens of them).
         error: Standard deviation of splitter and phase errors of the chips, rad, drawn for each run.
@@ -305,11 +279,8 @@ def _evaluate(chiplets, code, keys, diffractor, images, labels, sizes, static):
             chiplets, key=error_key, splitter_error=error, phase_error=error
         )
         powers = detected_powers(arrangement, rough, diffractor, fields, code.shape[1], n_symbols)
-        noise = jax.random.normal(shot_key, powers.shape, powers.dtype)
-        counted = jnp.maximum(powers + jnp.sqrt(powers * per_photon) * noise, 0)
-        scores = decode_soft(code, taichi.log_probabilities(counted, gain))
-        hard = decode_hard(code, jnp.argmax(counted, axis=-1))
-        soft = jnp.argmax(scores, axis=-1)
+        counted = with_shot_noise(powers, per_photon, key=shot_key)
+        soft, hard = coded_labels(counted, code, gain)
         reached = jnp.mean(jnp.sum(powers, axis=-1))
         return jnp.mean(soft == labels), jnp.mean(hard == labels), reached
 

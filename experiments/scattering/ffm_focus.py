@@ -8,8 +8,8 @@ a tape of larger correlation (2 pi rad, 200 um), mid-way, so that T^T = T; the a
 
 - loss (our choice; the paper's is unknown): -ln of the share of the camera's light on the target square;
 - iterations to converge (our choice): first iteration within 1 % of the whole drop from the last loss;
-- PSNR (our choice): `optics.imaging.focusing.focus_psnr`; enhancement: target over mean speckle before; `law_share`:
-  that over pi/4 (N - 1) + 1 with N the controlled pixels or super-pixels;
+- PSNR (our choice): `optics.imaging.focus_quality.focus_psnr`; enhancement: target over mean speckle before;
+  `law_share`: that over pi/4 (N - 1) + 1 with N the controlled pixels or super-pixels;
 - forward mode: Adam from a flat modulator, 8 frames an iteration. Swarm: `SwarmSettings`, one frame a particle.
 
 Tuned on media of other seeds (1000, 1001) at laptop scale: Adam's step (0.1 to 1.5 rad) and memory (0, 0.5, 0.9); for
@@ -21,6 +21,7 @@ the focus from 3.2 mm at 0.194 m: a strong plate gives half of lambda z / D.
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -30,11 +31,11 @@ from matplotlib.figure import Figure
 
 from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import at_least
-from experiments.harness.measurement import Measurement, Reference
+from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
+from experiments.scattering.ffm_focus_published import REFERENCES
 from experiments.scattering.ffm_focus_report import draw, judge, summary, table
 from optics.hardware import (
-    FRAMES_PER_FIELD,
     Imperfections,
     OpticalBench,
     draw_twin,
@@ -50,12 +51,13 @@ from optics.imaging import (
     square_target,
     stepwise_focus,
 )
-from optics.imaging.focusing import (
+from optics.imaging.focus_quality import (
     diffraction_limit,
     focus_width,
-    matrix_focus,
+)
+from optics.imaging.focusing import (
     measure_focus_gradient,
-    measure_transmission_matrix,
+    transmission_matrix_focus,
 )
 from optics.learning import true_phase_gradient
 from optics.media import Geometry, mirrored, phase_screen, place_scatterer
@@ -167,35 +169,6 @@ SCALES = {
     "laptop": Config(),
     "paper": Config(pixels=400, repeats=10, swarm_iterations=1000, matrix_blocks=32, scan_side=9),
 }
-_OUR_LOSS = "the paper's loss is not defined in our sources; ours is -ln of the share of light"
-_OUR_PSNR = "the paper's PSNR is not defined in our sources"
-_OUR_MEDIA = "media, their place and the swarm are not given in our sources; ours are choices"
-
-
-def _reference(name, value, unit="", note=_OUR_MEDIA, comparable=True, place="Fig. 3d"):
-    return Reference(name, value, None, unit, place, "stated in text", comparable, note)
-
-
-def _by_medium(quantity, method, values, note, comparable):
-    names = (f"{quantity}.{method}.{medium}" for medium in ("plate", "tape"))
-    pairs = zip(names, values, strict=True)
-    return (_reference(name, v, "", note, comparable, "Fig. 3b") for name, v in pairs)
-
-
-REFERENCES = (
-    *_by_medium("iterations", "ffm", (25.0, 25.0), _OUR_MEDIA, True),
-    *_by_medium("iterations", "swarm", (400.0, 400.0), "at least 400; " + _OUR_MEDIA, True),
-    *_by_medium("loss", "ffm", (1.84, 2.07), _OUR_LOSS, False),
-    *_by_medium("loss", "swarm", (2.01, 2.15), _OUR_LOSS, False),
-    _reference("fwhm.ffm", 81.2, "um", "mean; " + _OUR_MEDIA),
-    _reference("fwhm.ffm.best", 65.6, "um", "best; " + _OUR_MEDIA),
-    _reference("fwhm.swarm", 120.0, "um"),
-    _reference("fwhm.ratio", 120.0 / 81.2, note="quotient of the stated widths; " + _OUR_MEDIA),
-    _reference("psnr.ffm", 8.46, "dB", _OUR_PSNR, False),
-    _reference("psnr.swarm", 2.29, "dB", _OUR_PSNR, False),
-    _reference("psnr.gap", 8.46 - 2.29, "dB", _OUR_PSNR, False),
-    _reference("limit", 64.5, "um", "lambda z / D; the FWHM of its focus is 0.886 of it"),
-)
 
 
 def run(config: Config, context: Context = ALONE) -> Outcome:
@@ -259,7 +232,7 @@ def _true_gradient(twin, light, target, phase):
     return true_phase_gradient(twin.run, lambda y: focus_loss(y, target), light, phase)
 
 
-def _focus(config: Config, bench, light, target, key) -> FocusResult:
+def _focus(config: Config, bench, light, target, *, key) -> FocusResult:
     return forward_mode_focus(
         bench,
         light,
@@ -271,45 +244,27 @@ def _focus(config: Config, bench, light, target, key) -> FocusResult:
     )
 
 
-def _swarm_focus(config: Config, bench, light, target, key) -> FocusResult:
-    settings, moves = config.swarm, config.swarm_iterations
-    return particle_swarm_focus(
-        bench, light, target, settings=settings, key=key, n_iterations=moves
-    )
-
-
-def _stepwise(config: Config, bench, light, target, key) -> FocusResult:
-    return stepwise_focus(bench, light, target, key=key, n_blocks=config.matrix_blocks)
-
-
-def _by_matrix(config: Config, bench, light, target, key) -> FocusResult:
-    outputs, blocks = jnp.flatnonzero(target.reshape(-1)), config.matrix_blocks
-    matrix = measure_transmission_matrix(bench, light, outputs, blocks, key=key)
-    phase = matrix_focus(matrix, (config.pixels, config.pixels))
-    return FocusResult(phase, jnp.zeros(0), blocks**2, FRAMES_PER_FIELD * blocks**2)
-
-
-def _conjugate(config: Config, bench, light, target, key) -> FocusResult:
-    return phase_conjugation(bench, light, target, key=key)
-
-
 def _methods(config: Config, context: Context, medium: int, draw: int) -> dict[str, np.ndarray]:
     bench, _, key = _bench(config, medium, draw)
     light, target = _problem(config)
     n = config.pixels
+    blocks, swarm = config.matrix_blocks, config.swarm
     calls = {
-        "ffm": (_focus, n**2),
-        "swarm": (_swarm_focus, config.swarm.n_blocks**2),
-        "stepwise": (_stepwise, config.matrix_blocks**2),
-        "matrix": (_by_matrix, config.matrix_blocks**2),
-        "conjugation": (_conjugate, n**2),
+        "ffm": (partial(_focus, config), n**2),
+        "swarm": (
+            partial(particle_swarm_focus, settings=swarm, n_iterations=config.swarm_iterations),
+            swarm.n_blocks**2,
+        ),
+        "stepwise": (partial(stepwise_focus, n_blocks=blocks), blocks**2),
+        "matrix": (partial(transmission_matrix_focus, n_blocks=blocks), blocks**2),
+        "conjugation": (phase_conjugation, n**2),
     }
     before = intensity(_measure(bench, light, jnp.zeros((n, n), jnp.float32), key))
     found: dict[str, np.ndarray] = {"picture.before": np.asarray(before)}
     numbers = []
     with context.progress(f"{list(config.lengths)[medium]} {draw + 1}", len(calls)) as ticker:
         for name, (call, n_modes) in calls.items():
-            result = call(config, bench, light, target, key)
+            result = call(bench, light, target, key=key)
             field = _measure(bench, light, result.phase, jax.random.fold_in(key, 1))
             numbers.append(judge(config, field, target, before, result, n_modes))
             found[f"picture.{name}"] = np.asarray(intensity(field))
@@ -335,7 +290,7 @@ def _scan(config: Config, context: Context, medium: int) -> dict[str, np.ndarray
     with context.progress(f"scan {list(config.lengths)[medium]}", side**2) as ticker:
         for centre in ((row, column) for row in at for column in at):
             light, target = _problem(config, centre)
-            result = _focus(config, bench, light, target, key)
+            result = _focus(config, bench, light, target, key=key)
             field = _measure(bench, light, result.phase, key)
             widths.append(1e6 * focus_width(field, target, config.pitch, search=config.limit))
             picture = np.abs(np.asarray(field)) ** 2
@@ -354,7 +309,7 @@ def _places(config: Config, context: Context, draw: int) -> dict[str, np.ndarray
             start = 2 * jnp.pi * jax.random.uniform(key, light.shape, jnp.float32)
             _, measured = measure_focus_gradient(bench, light, target, start, key=key)
             true = _true_gradient(twin, light, target, start)
-            loss = _focus(config, bench, light, target, key).losses[-1]
+            loss = _focus(config, bench, light, target, key=key).losses[-1]
             found[i] = float(cosine_similarity(measured, true)), float(loss)
             ticker.advance(note=place)
     return {"found": found}

@@ -10,7 +10,7 @@ from experiments.harness.measurement import Measurement
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, PALETTE, label, new_figure
 from optics.imaging import FocusResult, focus_loss
-from optics.imaging.focusing import (
+from optics.imaging.focus_quality import (
     enhancement,
     focus_psnr,
     focus_width,

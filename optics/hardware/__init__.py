@@ -9,7 +9,6 @@ here.
 # Order of dependency, which ruff would sort away.
 # ruff: noqa: I001, RUF022
 from optics.hardware.detectors import Camera, PhotonCounter, count_photons, flir_bfs_u3_89s6m
-from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.hardware.imperfections import Imperfections
 from optics.hardware.twin import draw_twin
 from optics.hardware.bench import OpticalBench
@@ -22,7 +21,6 @@ __all__ = [
     "PhotonCounter",
     "count_photons",
     "flir_bfs_u3_89s6m",
-    "FRAMES_PER_FIELD",
     "Imperfections",
     "draw_twin",
     "OpticalBench",

@@ -1,8 +1,8 @@
 """Networks of light as models: what is trained, whatever it runs on.
 
 Reading order: `activations`, `encoders` (data to light), `readout` (light to classes); `layers` (the loop over them),
-`diffractive` (phase layers), `mesh_network`, `taichi` (chiplets), `output_codes`. Stands on `media` and `meshes`;
-hardware never imports from here.
+`diffractive` (phase layers), `mesh_network`, `taichi` (chiplets), `output_codes`, `coded_chiplets` (many on one task).
+Stands on `media` and `meshes`; hardware never imports from here.
 """
 
 # Order of dependency, which ruff would sort away.

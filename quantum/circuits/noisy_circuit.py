@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from quantum.circuits.channels import Channel, twirled
+from quantum.circuits.channels import Channel, depolarizing, twirled
 from quantum.circuits.circuit import Operation
 
 
@@ -31,6 +31,11 @@ class NoisyCircuit:
     def faults(self) -> tuple[Fault, ...]:
         """The channels alone."""
         return tuple(step for step in self.steps if isinstance(step, Fault))
+
+    def mixed(self, qubits: Iterable[int]) -> "NoisyCircuit":
+        """The same with some qubits maximally mixed at first, which is the average over all states of theirs."""
+        mixing = tuple(Fault(depolarizing(0.75, 1), (qubit,)) for qubit in qubits)
+        return NoisyCircuit(self.n_qubits, (*mixing, *self.steps))
 
     def twirled(self) -> "NoisyCircuit":
         """Every channel replaced by its Pauli twirl, so that trajectories are circuits with inserted Paulis."""

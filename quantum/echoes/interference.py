@@ -20,7 +20,7 @@ from the published circuits by third parties, who drew 20 pairs of strings per c
 Left out: noise and finite shots, which experiments add.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,12 @@ class Interference:
                 f"but their shapes are {self.inserted.shape} and {self.total.shape}."
             )
         check_count(self.inserted.shape[1], "n_strings", 2, "One insertion has no standard error.")
+
+    @classmethod
+    def joined(cls, parts: Iterable["Interference"]) -> "Interference":
+        """One ensemble of the circuits of several, in their order; all with as many insertions."""
+        totals, tables = zip(*((part.total, part.inserted) for part in parts), strict=True)
+        return cls(np.concatenate(totals), np.concatenate(tables))
 
     @property
     def diagonal(self) -> np.ndarray:

@@ -19,6 +19,24 @@ from quantum.inference.fitting import Fit, ForwardModel, fit
 from quantum.inference.likelihood import Gaussian
 
 
+def draw_normalised(
+    exact: Float[np.ndarray, "curves points"],
+    sigma: float,
+    *,
+    seed: int | Sequence[int] | np.random.Generator,
+) -> Float[np.ndarray, "curves points"]:
+    """Measurements of exact curves: every point with an error, divided by the first value, 1, as it is measured.
+
+    Args:
+        exact: Curves as they are, relative to their first value, which is not among the points.
+        sigma: Standard error of each point and of the first value.
+        seed: Of the errors.
+    """
+    rng = np.random.default_rng(seed)
+    raw = exact + sigma * rng.normal(size=exact.shape)
+    return raw / (1 + sigma * rng.normal(size=(len(exact), 1)))
+
+
 def fit_normalised(
     model: ForwardModel,
     curve: Float[np.ndarray, " points"],

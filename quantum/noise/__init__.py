@@ -11,7 +11,7 @@ from quantum.noise.model import PRESETS, NoiseModel, device_noise, add_noise, ec
 from quantum.noise.strata import stratified
 from quantum.noise.noisy_expectation import noisy_expectation
 from quantum.noise.cross_entropy import linear_xeb, noisy_output
-from quantum.noise.mitigation import correct_readout, with_decoupling, device_signal_to_noise
+from quantum.noise.mitigation import read_means, with_decoupling, device_signal_to_noise
 from quantum.noise.pauli_frames import pauli_frame
 from quantum.noise.extrapolation import fit_extrapolation
 from quantum.noise.path_weight import path_weights
@@ -26,7 +26,7 @@ __all__ = [
     "noisy_expectation",
     "linear_xeb",
     "noisy_output",
-    "correct_readout",
+    "read_means",
     "with_decoupling",
     "device_signal_to_noise",
     "pauli_frame",

@@ -14,8 +14,10 @@ cancellation, symmetry verification and the statistics of calibration data.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from quantum._checks import check_in_range
 from quantum.circuits.tolerance import EXACT
@@ -57,6 +59,53 @@ def correct_readout(read: Estimate, model: NoiseModel, qubit: int | None = None)
         raise ValueError("`model` must have readout errors below 1/2, but reads nothing.")
     offset = model.readout_one - model.readout_zero
     return Estimate((read.value - offset) / contrast, read.stderr / contrast)
+
+
+class Reading(NamedTuple):
+    """Means of an ensemble of circuits as a device gives them.
+
+    Attributes:
+        read: As they are read, with flips and the noise of the shots.
+        read_error: Standard errors of the true means as they are read: flips take contrast from errors too.
+        corrected: The same with the readout undone.
+        error: Standard errors of the true means.
+    """
+
+    read: Float[np.ndarray, " circuits"]
+    read_error: Float[np.ndarray, " circuits"]
+    corrected: Float[np.ndarray, " circuits"]
+    error: Float[np.ndarray, " circuits"]
+
+
+def read_means(
+    means: Float[np.ndarray, " circuits"],
+    errors: Float[np.ndarray, " circuits"],
+    model: NoiseModel,
+    shots: float | int,
+    *,
+    seed: int | Sequence[int] | np.random.Generator,
+) -> Reading:
+    """Means of a measured Z as a device reads them: z after the flips, with a variance of (1 - z^2) / shots.
+
+    Args:
+        means: True mean of every circuit.
+        errors: Their standard errors from elsewhere, such as a finite number of trajectories.
+        model: Noise of the readout.
+        shots: Shots of every mean, infinity for no noise of theirs; the normal law is taken for the binomial one.
+        seed: Of the shots.
+
+    Raises:
+        ValueError: If there is no shot, or the readout carries no information.
+    """
+    if not shots >= 1:
+        raise ValueError(f"`shots` must be at least 1, but is {shots}.")
+    z = model.read_out(means)
+    spread = np.sqrt(np.maximum(1 - z**2, 0) / shots)
+    read = z + spread * np.random.default_rng(seed).normal(size=len(z))
+    # The correction is linear, so two values of it give all.
+    zero, one = (correct_readout(Estimate(r, 0.0), model).value for r in (0.0, 1.0))
+    contrast = model.read_out(1.0) - model.read_out(0.0)
+    return Reading(read, contrast * errors, zero + (one - zero) * read, errors)
 
 
 def with_decoupling(model: NoiseModel, factor: float | int = DECOUPLED_DEPHASING) -> NoiseModel:

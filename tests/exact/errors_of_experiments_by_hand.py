@@ -13,6 +13,7 @@ from experiments.echoes import (
     otoc_decay,
     otoc_interference,
     otoc_noise,
+    otoc_noise_ratios,
 )
 from experiments.forward_mode import reciprocity_audit
 from experiments.harness.comparison import Row
@@ -211,7 +212,7 @@ def _mitigated() -> list[float]:
 
 def _signal_sd() -> float | None:
     stack = {"exact": np.array([0.0, 0.0, 3.0]), "diagonal_exact": np.zeros(3)}
-    return otoc_noise._ratio_metrics(stack, {}, "x")["signal.total.x"].stderr
+    return otoc_noise_ratios.ratio_metrics(stack, {}, "x")["signal.total.x"].stderr
 
 
 ECHOES = (
@@ -247,7 +248,7 @@ ECHOES = (
         ],
     ),
     # As `std_with_error`, whatever the distribution.
-    Case(otoc_noise._ratio_metrics, _signal_sd, 3**0.5 / 4),
+    Case(otoc_noise_ratios.ratio_metrics, _signal_sd, 3**0.5 / 4),
 )  # fmt: skip
 
 CASES = (*HARNESS, *MOLECULES, *ECHOES)

@@ -52,6 +52,14 @@ MITIGATION = (
         stderr(mitigation.correct_readout, Estimate(0.0, 0.3), NoiseModel(readout_zero=0.1, readout_one=0.3)),
         0.5,
     ),
+    # The same contrast takes from the error of what is read.
+    Case(
+        mitigation.read_means,
+        lambda: mitigation.read_means(
+            np.zeros(1), np.full(1, 0.3), NoiseModel(readout_zero=0.1, readout_one=0.3), 1e9, seed=0
+        ).read_error,
+        [0.18],
+    ),
     # Residuals (1, -1) / 2 about a factor of 1/2, n / (n - 1) = 2, over the power 2.
     Case(mitigation.fit_rescale, stderr(mitigation.fit_rescale, [1, 0], [1, 1]), 0.5),
     # Relative errors 1/5 at losses 1 and 2.

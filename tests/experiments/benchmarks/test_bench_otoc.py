@@ -17,11 +17,11 @@ def outcome():
 
 
 def test_every_engine_is_timed_in_every_round(outcome):
-    times = bench._times(outcome.arrays, "2x3.b1_1")
+    times = bench._seconds(outcome.arrays, "2x3.b1_1/seconds/")
     ours = {f"ours: {name}" for name in ("JAX literal", "JAX pruned", "qsim pruned")}
     assert set(times) == {"qsim f=2 t=1", "Cirq", "Aer"} | ours
     assert all(t.shape == (TINY.rounds,) and (t > 0).all() for t in times.values())
-    batches = bench._times(outcome.arrays, "ensemble")
+    batches = bench._seconds(outcome.arrays, "ensemble/seconds/")
     assert set(batches) == {"qsim f=2 t=1", "ours: qsim batch", "ours: JAX batch"}
     assert all(t.shape == (TINY.ensemble_circuits,) for t in batches.values())
 

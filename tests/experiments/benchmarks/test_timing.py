@@ -1,9 +1,17 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments.benchmarks.peers.engine import EngineSpec
 from experiments.benchmarks.peers.environments import EngineError
-from experiments.benchmarks.timing import differences, load_average, ratio, time_in_turn
+from experiments.benchmarks.timing import (
+    copy_seconds,
+    differences,
+    load_average,
+    ratio,
+    time_calls,
+    time_in_turn,
+)
 from experiments.harness.context import Context
 
 
@@ -48,3 +56,26 @@ def test_a_busy_machine_is_warned_of(monkeypatch, load, warnings):
     monkeypatch.setattr(context, "log", lines.append)
     assert load_average(context).value == load
     assert len([line for line in lines if "load 1.7" in line]) == warnings == len(lines)
+
+
+def test_calls_take_turns_and_each_is_checked_by_the_first(monkeypatch):
+    called, checked = [], []
+    clock = iter(range(1000))
+    monkeypatch.setattr("experiments.benchmarks.timing.time.perf_counter", lambda: next(clock))
+    calls = {name: lambda name=name: called.append(name) or len(name) for name in ("ab", "c")}
+    found = time_calls(
+        calls, Context(), size="none", rounds=2, steps=3, check=lambda *seen: checked.append(seen)
+    )
+    turn = 3 * ["ab"] + 3 * ["c"]
+    assert called == ["ab", "c", *turn, *turn]
+    assert {(name, *value, *truth) for name, value, truth in checked} == {("ab", 2, 2), ("c", 1, 2)}
+    # A clock that counts its readings: each call lasts 1 s.
+    assert {name: list(np.ravel(t)) for name, t in found.items()} == {
+        "first/ab": [1], "first/c": [1], "seconds/ab": [1, 1], "seconds/c": [1, 1],
+    }  # fmt: skip
+
+
+def test_a_copy_takes_the_median_of_its_runs_over_its_passes(monkeypatch):
+    clock = iter([0, 8, 8, 12, 12, 112])
+    monkeypatch.setattr("experiments.benchmarks.timing.time.perf_counter", lambda: next(clock))
+    assert copy_seconds(jnp.ones(4), passes=4, repeats=3) == 2

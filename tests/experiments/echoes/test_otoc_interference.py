@@ -14,7 +14,7 @@ TINY = otoc_interference.Config(
     sizes=("2x3", "2x4"),
     rectangle_cycles=7,
     n_circuits=(5, 3),
-    strings=(12, 2),
+    n_strings=(12, 2),
     orders=("ACBD", "acbd"),
     follow_up=3,
     order_circuits=3,
@@ -115,7 +115,9 @@ def test_orders_are_counted_where_something_is_published():
 def test_an_echo_that_never_closes_has_no_correlation():
     # Two cycles do not join opposite corners: every value is 1, and nothing varies.
     still = otoc_interference.run(
-        dataclasses.replace(TINY, sizes=("2x3",), n_circuits=(3,), strings=(2,), rectangle_cycles=2)
+        dataclasses.replace(
+            TINY, sizes=("2x3",), n_circuits=(3,), n_strings=(2,), rectangle_cycles=2
+        )
     )
     assert still.metrics["total.n6.mean"].value == pytest.approx(1)
     assert not any("correlation" in name for name in still.metrics)
@@ -132,7 +134,7 @@ def test_bad_settings_are_named():
     replace = dataclasses.replace
     with pytest.raises(ValueError, match="`order` must be one of ABCD"):
         replace(TINY, order="ABBA")
-    with pytest.raises(ValueError, match="`n_circuits` and `strings` must hold one number"):
+    with pytest.raises(ValueError, match="`n_circuits` and `n_strings` must hold one number"):
         replace(TINY, n_circuits=(3,))
     with pytest.raises(ValueError, match="`order_strings` must be at least 2, but is 1"):
         replace(TINY, order_strings=1)

@@ -9,7 +9,7 @@ from quantum.noise.mitigation import device_signal_to_noise
 from quantum.noise.model import device_noise
 
 TINY = otoc_noise.Config(
-    layouts=("2x2@6", "2x3@7"), n_circuits=4, trajectories=100, strings=4, frames=8, shots=1e9
+    layouts=("2x2@6", "2x3@7"), n_circuits=4, n_trajectories=100, n_strings=4, frames=8, shots=1e9
 )
 
 
@@ -139,7 +139,7 @@ def test_figure_is_drawn(outcome):
         ({"layouts": ("3x4",)}, "`layouts` must say the cycles of a rectangle as in 3x4@12"),
         ({"layouts": ("2x3@7", "2x2@6")}, "`layouts` must grow in qubits"),
         ({"n_circuits": 2}, "`n_circuits` must be at least 3"),
-        ({"trajectories": 12}, "`trajectories` must be at least 4 for each of 4 strings"),
+        ({"n_trajectories": 12}, "`n_trajectories` must be at least 4 for each of 4 strings"),
         ({"noise_scales": (1.5, 2.0, 3.0)}, "`noise_scales` must be 3 or more, from 1"),
         ({"noise": "sycamore"}, "`noise` must be one of willow_rcs"),
     ],

@@ -3,7 +3,7 @@ import pytest
 from experiments.learning_systems import quantization
 
 TINY = quantization.Config(
-    n_rows=8, exponents=(0.0, 2.0), n_seeds=2, n_inputs=64, n_outputs=8, n_texts=0
+    n_rows=8, exponents=(0.0, 2.0), repeats=2, n_inputs=64, n_outputs=8, n_texts=0
 )
 
 

@@ -9,7 +9,7 @@ TINY = sparse_attention.Config(
         length=16, width=16, n_layers=1, heads=2, hidden=16, k=5, index_heads=4, index_dim=8, block=4,
         n_mixed=2, n_chosen=2, window=1, batch_size=8, learning_rate=0.01, n_steps=75, n_sparse=25, n_index=50,
     ),
-    n_seeds=1, n_train=300, n_test=60, real_windows=0,
+    repeats=1, n_train=300, n_test=60, real_windows=0,
 )  # fmt: skip
 
 

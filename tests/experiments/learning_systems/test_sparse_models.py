@@ -1,16 +1,10 @@
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments.learning_systems.sparse_models import (
     TASKS,
     Sizes,
-    give_index,
-    index_reports,
-    make_model,
     make_texts,
-    with_k,
 )
 
 SIZES = Sizes(length=16, width=8, heads=2, hidden=8, k=16, block=4, n_mixed=2, index_dim=4)
@@ -37,28 +31,6 @@ def test_every_answer_stands_in_the_text_once_more():
             np.testing.assert_array_equal(tokens[places], tokens[places - 8])
     assert np.bincount(texts.task).tolist() == [20, 20, 20]
     assert not np.array_equal(make_texts(60, SIZES, 1).tokens, texts.tokens)
-
-
-def test_an_index_is_given_to_every_block_and_with_all_keys_nothing_changes():
-    model = make_model("dense", SIZES, jax.random.key(0))
-    tokens = jnp.asarray(make_texts(3, SIZES, 0).tokens)
-
-    @jax.jit
-    def run(tokens):
-        indexed = give_index(model, 16, heads=2, dim=4, key=jax.random.key(1))
-        _, report = index_reports(with_k(indexed, 3).body, model.embedding(tokens))
-        first = (
-            indexed.body.unrolled()
-            .blocks[0]
-            .mixer.report(indexed.body.unrolled().blocks[0].mixer_norm(model.embedding(tokens)), 3)
-        )
-        return model(tokens), indexed(tokens), report, first.recall
-
-    dense, all_keys, report, first = run(tokens)
-    np.testing.assert_allclose(all_keys, dense, atol=2e-6)
-    assert report.recall.shape == (2, 3, 16)
-    np.testing.assert_allclose(report.recall[0], first, atol=1e-6)
-    assert (report.recall <= report.best + 1e-6).all()
 
 
 def test_keys_that_the_last_token_reads():

@@ -7,8 +7,7 @@ from experiments.data.tasks import Task
 from experiments.harness.context import Context
 from experiments.photonic_chips import taichi_chiplets as many
 from experiments.photonic_chips.taichi_chiplets import Chips
-from optics.networks import taichi
-from optics.networks.encoders import load_amplitudes
+from optics.networks.coded_chiplets import largest_chip
 from optics.networks.output_codes import direct_code, make_output_code
 from optics.networks.taichi import SlabGeometry
 
@@ -37,16 +36,10 @@ def trained(task):
     return codes, diffractor, *many.train(Context(), "train", CHIPS, diffractor, runs, task)
 
 
-def test_the_monolith_is_the_largest_that_the_phases_allow():
-    for n_phases in (50, 500, 5000):
-        large = many.monolith(CHIPS, n_phases)
-
-        def count(n):
-            return n**2 + 2 * CHIPS.n_masks * max(n, CHIPS.n_inputs)
-
-        assert count(large.n_ports) <= n_phases < count(large.n_ports + 1)
-        assert large.n_inputs == max(large.n_ports, CHIPS.n_inputs)
-        assert large.diffractor.narrow.shape == (large.n_ports, large.n_inputs)
+def test_the_monolith_has_the_slabs_of_the_largest_chip():
+    large = many.monolith(CHIPS, 500)
+    assert (large.n_inputs, large.n_ports) == largest_chip(500, CHIPS.n_inputs, CHIPS.n_masks)
+    assert large.diffractor.narrow.shape == (large.n_ports, large.n_inputs)
 
 
 def test_runs_do_not_see_each_other_and_the_joint_loss_differs(trained):
@@ -72,38 +65,6 @@ def test_errors_and_few_photons_cost_accuracy(trained, task):
     )
     assert rough < clean - 10
     assert dim < clean - 10
-
-
-@pytest.fixture(scope="module")
-def single():
-    """One chiplet, an input, and its output field."""
-    diffractor = CHIPS.diffractor()
-    chiplets = taichi.make_chiplets(1, diffractor, key=jax.random.key(2))
-    fields = load_amplitudes(jnp.ones((5, 9), jnp.float32), CHIPS.n_inputs)
-    return (
-        chiplets,
-        diffractor,
-        fields,
-        jax.jit(taichi.side_by_side)(chiplets, diffractor, fields)[0],
-    )
-
-
-detected = jax.jit(many.detected_powers, static_argnums=(0, 4, 5))
-
-
-def test_one_chiplet_may_read_several_sub_tasks(single):
-    *chip, out = single
-    powers = detected("broad", *chip, 3, 2)
-    assert powers.shape == (5, 3, 2)
-    # Ten detectors, six regions of one each; single precision.
-    np.testing.assert_allclose(powers.reshape(5, 6), jnp.abs(out[:, :6]) ** 2, rtol=1e-4, atol=1e-7)
-
-
-@pytest.mark.parametrize("kind", ["broad", "detected", "coherent"])
-def test_a_series_of_one_is_one_chiplet(single, kind):
-    *chip, out = single
-    expected = taichi.region_powers(out, 4)
-    np.testing.assert_allclose(detected(kind, *chip, 1, 4)[:, 0], expected, rtol=1e-4, atol=1e-7)
 
 
 def test_training_with_errors_sees_them(task):

@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.hardware import FRAMES_PER_FIELD, Imperfections, OpticalBench
+from optics.hardware import Imperfections, OpticalBench
+from optics.hardware.holography import FRAMES_PER_FIELD
 from optics.imaging import (
     SceneGeometry,
     draw_hidden_bench,

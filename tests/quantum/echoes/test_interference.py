@@ -172,6 +172,13 @@ def test_sd_is_freed_from_the_noise_of_the_strings():
     assert ensemble.off_diagonal.std() > 0.03
 
 
+def test_ensembles_are_joined_circuit_by_circuit():
+    parts = [Interference(np.full(n, n), n * np.arange(2.0 * n).reshape(n, 2)) for n in (1, 2)]
+    found = Interference.joined(iter(parts))
+    np.testing.assert_array_equal(found.total, [1, 2, 2])
+    np.testing.assert_array_equal(found.inserted, [[0, 1], [0, 2], [4, 6]])
+
+
 def test_bad_input_is_named():
     echo = two_qubit_echo(2, 3)
     with pytest.raises(ValueError, match="`n_strings` must be at least 2"):

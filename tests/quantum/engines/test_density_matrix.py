@@ -80,6 +80,16 @@ def test_what_the_measured_qubit_cannot_feel_does_not_matter():
     assert expectation(run(seen), z) == pytest.approx(expectation(run(noisy), z), abs=1e-13)
 
 
+def test_a_mixed_start_is_the_average_over_all_states(circuit):
+    flipped = [
+        Circuit(4, (*((Operation(Gate("x"), (q,)),) for q in up), *circuit.moments))
+        for up in ((), (1,), (3,), (1, 3))
+    ]
+    average = np.mean([run(one) for one in flipped], axis=0)
+    found = run(NoisyCircuit(4, tuple(circuit.operations())).mixed((1, 3)))
+    np.testing.assert_allclose(found, average, atol=1e-14)
+
+
 def test_too_many_qubits_are_refused_with_the_memory_they_would_take():
     with pytest.raises(ValueError, match=r"at most 12 qubits .* has 16 \(68.7 GB\)"):
         run(random_circuit(rectangle(4, 4), 1, seed=0))

@@ -147,12 +147,17 @@ def test_bytes_add_up_over_a_circuit():
     assert bytes_sent(chain, 1) == 0
 
 
-def test_one_device_needs_no_exchange():
+@pytest.mark.parametrize(("precision", "kind"), [("single", "c64"), ("double", "c128")])
+def test_one_device_needs_no_exchange_in_either_precision(precision, kind):
     circuit = Circuit(
         2, ((Operation(phased_x(0.4, 0.3), (0,)),), (Operation(iswap_like(), (1, 0)),))
     )
-    assert sharded_state(circuit, jax.devices()[:1]).shape == (4,)
-    assert collectives(lower_sharded(circuit, jax.devices()[:1]).compile().as_text()) == []
+    here = jax.devices()[:1]
+    state = sharded_state(circuit, here, precision)
+    assert (state.shape, state.dtype.itemsize) == ((4,), int(kind[1:]) // 8)
+    text = lower_sharded(circuit, here, precision).compile().as_text()
+    assert collectives(text) == []
+    assert set(re.findall(r"\bc\d+(?=\[4\])", text)) == {kind}
 
 
 @pytest.mark.parametrize("n_devices", [0, 3, 8])

@@ -5,7 +5,7 @@ from scipy.stats import multivariate_normal
 
 from quantum.inference.curve_emulator import CurveEmulator
 from quantum.inference.fitting import ForwardModel
-from quantum.inference.normalised_curve import fit_normalised, profile_normalised
+from quantum.inference.normalised_curve import draw_normalised, fit_normalised, profile_normalised
 
 GRID = (401, 121)
 LEVEL = ForwardModel(lambda p: p[0] * jnp.ones(4), ("level",), (0.1,), (5.0,))
@@ -62,3 +62,12 @@ def test_estimates_scatter_by_the_stated_error():
         pulls.append((found.values[0] - 1) / np.sqrt(found.covariance[0, 0]))
     # 60 pulls of variance 1 +- 0.18; independent errors alone would make it 5.
     assert np.var(pulls) == pytest.approx(1, abs=0.75)
+
+
+def test_drawn_curves_have_the_covariance_that_a_noisy_divisor_gives():
+    line, sigma, n = np.array([0.5, -0.8, 0.0]), 0.01, 20_000
+    found = draw_normalised(np.tile(line, (n, 1)), sigma, seed=0)
+    expected = sigma**2 * (np.eye(3) + np.outer(line, line))
+    # To second order in sigma; a covariance of n draws is known to 2 / sqrt(n) of the largest entry.
+    np.testing.assert_allclose(np.cov(found.T), expected, atol=3e-2 * sigma**2 * 1.64)
+    np.testing.assert_allclose(found.mean(axis=0), line, atol=4 * sigma * 1.3 / n**0.5 + sigma**2)

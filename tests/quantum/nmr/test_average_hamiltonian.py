@@ -23,11 +23,16 @@ def drawn_couplings(n, seed, scale=500.0):
 
 
 @pytest.mark.parametrize(
-    "name", ["homonuclear", "heteronuclear", "secular_hamiltonian", "reversible_hamiltonian"]
+    "make",
+    [
+        average_hamiltonian.homonuclear,
+        average_hamiltonian.heteronuclear,
+        average_hamiltonian.secular_hamiltonian,
+        average_hamiltonian.reversible_hamiltonian,
+    ],
 )
-def test_nuclides_are_told_by_the_table_or_by_name(name):
-    make, hz = getattr(average_hamiltonian, name), drawn_couplings(4, 3)
-    nuclides = ("1H", "13C", "1H", "13C")
+def test_nuclides_are_told_by_the_table_or_by_name(make):
+    hz, nuclides = drawn_couplings(4, 3), ("1H", "13C", "1H", "13C")
     known = make(make_coupling_table(hz, nuclides), probe=1)
     told = make(hz, probe=1, isotopes=nuclides)
     np.testing.assert_array_equal(told.couplings, known.couplings)

@@ -16,6 +16,7 @@ from quantum.noise.mitigation import (
     correct_readout,
     fit_rescale,
     normalise,
+    read_means,
     rescale_exponent,
     with_decoupling,
 )
@@ -71,6 +72,20 @@ def test_readout_correction_undoes_readout():
     assert found.stderr > 0.01
 
 
+def test_means_are_read_with_flips_and_the_noise_of_the_shots():
+    model = NoiseModel(readout_zero=0.1, readout_one=0.3)
+    means, errors = np.full(20_000, 0.5), np.full(20_000, 0.1)
+    found = read_means(means, errors, model, 100, seed=0)
+    # z = 0.6 x 0.5 + 0.2, of variance (1 - z^2) / 100; their mean is known to 0.0866 / sqrt(20,000).
+    assert found.read.mean() == pytest.approx(0.5, abs=4 * 0.0866 / 141)
+    assert found.read.std() == pytest.approx(0.0866, rel=4 / 200)
+    np.testing.assert_allclose(found.corrected, (found.read - 0.2) / 0.6, rtol=1e-12)
+    np.testing.assert_allclose(found.read_error, 0.06, rtol=1e-12)
+    np.testing.assert_array_equal(found.error, errors)
+    # No mean is read beyond 1, where shots have no spread.
+    assert read_means(np.ones(1), errors[:1], NoiseModel(), 1, seed=0).read == pytest.approx(1)
+
+
 def test_decoupling_leaves_relaxation_and_slows_dephasing():
     model = willow_rcs()
     quiet = with_decoupling(model, 0.1)
@@ -108,6 +123,7 @@ def test_bad_input_is_named(echo):
         (lambda: normalise(one, Estimate(0.1, 0.1)), "`reference` must stand clear of 0"),
         (lambda: with_decoupling(willow_rcs(), 1.5), "`factor` must lie between 0 and 1"),
         (lambda: correct_readout(one, NoiseModel(readout_zero=0.5, readout_one=0.5)), "`model` must"),
+        (lambda: read_means(np.ones(2), np.ones(2), NoiseModel(), 0, seed=0), "`shots` must be at least 1"),
         (lambda: fit_rescale(np.ones(2), np.zeros(2)), "`exact` and `estimate` must pair up"),
         (lambda: rescale_exponent([one], [1.0]), "`factors` must be positive"),
         (lambda: fit_extrapolation([1, 2], np.ones((3, 2)), "gaussian"), "`scales` must be 3 or more"),
