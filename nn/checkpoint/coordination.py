@@ -116,7 +116,9 @@ def all_processes() -> Processes:
     """The processes of `jax.distributed`, or this one alone where it was not initialised."""
     if jax.process_count() == 1:
         return Processes()
-    from jax._src import distributed  # the client has no public name
+    # The public `jax.distributed` begins and ends (JAX 0.10.2), but has no name for the client and its store of texts.
+    # What is public between processes are collectives of devices, which a thread must not mix into the training's.
+    from jax._src import distributed
 
     client = distributed.global_state.client
     return Processes(jax.process_index(), jax.process_count(), client)

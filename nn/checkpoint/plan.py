@@ -157,14 +157,14 @@ class Piece:
         box: The box.
         start: First byte within the file.
         stop: Byte after the last.
-        checksum: Checksum of these bytes, or None where they are a part of a chunk.
+        chunk: Place among the chunks of the tensor of the one whose bytes these are; None where they are a part of it.
     """
 
     path: str
     box: Box
     start: int
     stop: int
-    checksum: str | None
+    chunk: int | None
 
 
 @dataclass(frozen=True)
@@ -216,12 +216,12 @@ def plan_load(
                     for run, first in runs(shared, chunk.box) if shared else ():
                         start = chunk.offset + first * item
                         whole_chunk = run.size * item == chunk.length
-                        check = chunk.checksum if whole_chunk else None
-                        pieces_of.append(Piece(path, run, start, start + run.size * item, check))
+                        which = int(place) if whole_chunk else None
+                        pieces_of.append(Piece(path, run, start, start + run.size * item, which))
                 elif place not in taken:
                     taken.add(int(place))
                     stop = chunk.offset + chunk.length
-                    pieces_of.append(Piece(path, chunk.box, chunk.offset, stop, chunk.checksum))
+                    pieces_of.append(Piece(path, chunk.box, chunk.offset, stop, int(place)))
     return tuple(read for file in sorted(found) for read in _joined(file, found[file], read_bytes))
 
 
@@ -234,6 +234,22 @@ def _joined(file: str, found: list[Piece], read_bytes: int) -> list[Read]:
         else:
             groups.append([piece])
     return [Read(file, group[0].start, group[-1].stop, tuple(group)) for group in groups]
+
+
+def load_key(tensors: Mapping[str, Tensor], wanted: Mapping[str, Sequence[Box]]) -> Hashable:
+    """What a plan of a load is made from: where the chunks lie and which boxes are wanted, but no checksum.
+
+    So the checkpoints of a run, which lie alike, have one plan.
+    """
+    return tuple(
+        (
+            path,
+            tensors[path].dtype,
+            tuple((c.offsets, c.lengths, c.file, c.offset, c.length) for c in tensors[path].chunks),
+            tuple(boxes),
+        )
+        for path, boxes in wanted.items()
+    )
 
 
 class PlanCache:

@@ -10,11 +10,13 @@ import numpy as np
 from nn.checkpoint.boxes import Box, intersection, runs
 from nn.checkpoint.checksums import checksum, kind_of
 from nn.checkpoint.manifest import CheckpointError, Manifest
-from nn.checkpoint.plan import Piece, Read, plan_load
+from nn.checkpoint.plan import Piece, PlanCache, Read, load_key, plan_load
 from nn.checkpoint.storage import Store
 from nn.checkpoint.tree import dtype_of
 
 ALIGNMENT = 64  # bytes; where the CPU backend of JAX wants a buffer to begin
+
+PLANS = PlanCache(8)  # of loads, as `nn.checkpoint.save.PLANS` has those of saves
 
 
 class Source:
@@ -58,8 +60,10 @@ class Source:
             wanted.setdefault(place, []).extend(boxes)
         boxes_of = {place: tuple(dict.fromkeys(boxes)) for place, boxes in wanted.items()}
         order = {place: number for number, place in enumerate(boxes_of)}
-        reads = plan_load(
-            self.manifest.tensors, boxes_of, verify=self._verify, read_bytes=self._read_bytes
+        tensors, how = self.manifest.tensors, (self._verify, self._read_bytes)
+        reads: Sequence[Read] = PLANS.get(
+            (load_key(tensors, boxes_of), how),
+            lambda: plan_load(tensors, boxes_of, verify=how[0], read_bytes=how[1]),
         )
         # Each writer has stored its tensors in the order of the tree, so this takes files side by side.
         reads = sorted(reads, key=lambda read: (order[read.pieces[0].path], read.file, read.start))
@@ -136,13 +140,14 @@ class Source:
                 f"{place} ends at byte {end}, but the chunk at {piece.box.offsets} of lengths {piece.box.lengths} "
                 f"reaches from byte {piece.start} to {piece.stop}. {help_}"
             )
-        if piece.checksum is None:
+        if piece.chunk is None:
             return
-        found = checksum(data, kind_of(piece.checksum))
-        if found != piece.checksum:
+        written = self.manifest.tensors[piece.path].chunks[piece.chunk].checksum
+        found = checksum(data, kind_of(written))
+        if found != written:
             raise CheckpointError(
                 f"{place} is damaged between bytes {piece.start} and {piece.stop}, the chunk at {piece.box.offsets} of "
-                f"lengths {piece.box.lengths}: its checksum is {found}, but {piece.checksum} was written. {help_}"
+                f"lengths {piece.box.lengths}: its checksum is {found}, but {written} was written. {help_}"
             )
 
 

@@ -6,9 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nn.checkpoint import reading
 from nn.checkpoint.files import LocalFiles
 from nn.checkpoint.load import load
 from nn.checkpoint.manifest import CheckpointError, from_json
+from nn.checkpoint.plan import PlanCache
 from nn.checkpoint.save import save
 from nn.checkpoint.storage import Store
 
@@ -258,3 +260,27 @@ def test_a_checkpoint_that_is_not_finished_is_none(tmp_path):
         load(tmp_path)
     with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
         load(tmp_path / "nowhere")
+
+
+def test_a_second_load_is_not_planned_again_and_still_compares_its_own_checksums(
+    tmp_path, monkeypatch
+):
+    plans = PlanCache(8)
+    monkeypatch.setattr(reading, "PLANS", plans)
+    for step in (1, 2):
+        state = {"w": np.arange(24.0).reshape(4, 6) * step, "n": np.arange(3) + step}
+        save(tmp_path / str(step), state, wait=True, fsync=False)
+    target = {"w": np.zeros((4, 6)), "n": np.zeros(3, int)}
+    for step in (1, 2, 1):
+        assert load(tmp_path / str(step), target)["w"][0, 1] == step
+    assert (plans.hits, plans.misses) == (2, 1)
+    load(tmp_path / "1", target, verify=False)
+    load(tmp_path / "1", {"w": target["w"]}, partial="extra")
+    assert (plans.hits, plans.misses) == (2, 3)
+    (file,) = (tmp_path / "2" / "data").iterdir()
+    data = bytearray(file.read_bytes())
+    data[3] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(CheckpointError, match="is damaged between bytes"):
+        load(tmp_path / "2", target)
+    assert plans.misses == 3
