@@ -99,7 +99,7 @@ class Config:
     n_devices: int = 1
     n_products: int = 60
     n_normal: int = 5
-    rounds: int = 5
+    rounds: int = 3
     peers: bool = True
     patience: float = 300.0
     seed: int = 0
