@@ -2,10 +2,20 @@
 
 import threading
 from collections import Counter
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
+from nn.checkpoint import Retries, load
+from nn.checkpoint.boxes import whole
 from nn.checkpoint.coordination import Processes, all_processes
+from nn.checkpoint.files import LocalFiles
+from nn.checkpoint.manifest import Manifest, Tensor
+from nn.checkpoint.pipeline import Clock
+from nn.checkpoint.plan import Spec, plan_save
+from nn.checkpoint.save import _Job
+from nn.checkpoint.storage import Store
 
 
 class Texts:
@@ -80,3 +90,64 @@ def test_who_does_not_report_is_named():
     texts = Texts()
     with pytest.raises(TimeoutError, match=r"process 0 waited 0\.01 s for a message of process 1"):
         Processes(0, 2, texts, timeout=0.01).gather("a", 1)
+
+
+@dataclass(frozen=True)
+class Device:
+    process_index: int
+
+
+class Rows:
+    """Cuts the first axis over processes of one device each."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def devices_indices_map(self, shape):
+        rows = shape[0] // self.count
+        return {
+            Device(i): (slice(i * rows, (i + 1) * rows), slice(None)) for i in range(self.count)
+        }
+
+
+class Refusing(LocalFiles):
+    def put(self, name, pieces):
+        raise PermissionError(13, "Permission denied", name)
+
+
+def saved_by(count, root, refusing=None):
+    """One save of simulated processes, each with its rows, up and down a tree of three."""
+    data = np.arange(count * 16, dtype=np.float32).reshape(2 * count, 8)
+    spec = Spec("['w']", data.shape, 4, Rows(count))
+    plan = plan_save([spec], n_processes=count, chunk_bytes=32)
+    draft = Manifest(5, {"['w']": Tensor("float32", data.shape, ())}, {}, {}, ())
+
+    def task(each):
+        mine = plan.of(each.index)
+        shards = {
+            ("['w']", part.shard): data[part.shard.within(whole(data.shape))] for part in mine
+        }
+        files = (Refusing if each.index == refusing else LocalFiles)(root, fsync=False)
+        store = Store(files, retries=Retries(1))
+        try:
+            _Job(store, each, "save/0", [mine], shards, draft, 1 << 20, Clock()).run()
+        except (OSError, RuntimeError) as error:
+            return str(error)
+        return ""
+
+    return data, together(count, 3, task)[0]
+
+
+def test_twenty_processes_save_one_checkpoint_up_and_down_the_tree(tmp_path):
+    data, told = saved_by(20, tmp_path / "a")
+    assert set(told.values()) == {""}
+    assert (load(tmp_path / "a")["['w']"] == data).all()
+    assert len(list((tmp_path / "a" / "data").iterdir())) == 20
+
+
+def test_one_of_twenty_that_cannot_write_stops_all_and_is_named(tmp_path):
+    _, told = saved_by(20, tmp_path / "a", refusing=17)
+    assert "Permission denied" in told.pop(17)
+    assert "process 17 could not write" in told.pop(0)
+    assert all("process 0 gave up" in text and "process 17" in text for text in told.values())
+    assert not (tmp_path / "a" / "manifest.json").exists()
