@@ -27,6 +27,7 @@ TESTED_ELSEWHERE = {
     "experiments/molecules/nmr_echo_figure.py": "test_nmr_echo.py draws it",
     "experiments/molecules/nmr_echo_pulses.py": "test_nmr_echo.py runs its trains",
     "experiments/molecules/nmr_echo_published.py": "test_nmr_echo.py compares with it",
+    "experiments/data/mnist_files.py": "test_datasets.py fetches, reads and checks the files",
     "experiments/command/commands.py": "test_main.py calls every command",
     "experiments/command/provenance.py": "test_runner.py checks the record",
     "experiments/learning_systems/checkpoint_faults_figure.py": "test_checkpoint_faults.py draws it",

@@ -1,5 +1,5 @@
 """Data sets and the tasks made of them.
 
-Reading order: `datasets` (found, or fetched with a checksum), `omniglot`, `tasks` (classes drawn by seed,
-on the device).
+Reading order: `mnist_files` (fetched with a checksum), `omniglot`, `datasets` (found, or fetched), `tasks` (classes
+drawn by seed, on the device).
 """

@@ -1,18 +1,14 @@
 """Image and flower data sets: digits and Iris from scikit-learn, MNIST and Fashion-MNIST as NPZ, Omniglot as archives.
 
 The two large ones are looked for in the folder `LIGHTECHO_DATA`, then in the cache, and else downloaded from their own
-homes with a checksum. An NPZ holds `x_train`, `y_train`, `x_test`, `y_test` as uint8, images of 28 x 28.
+homes (`mnist_files`). An NPZ holds `x_train`, `y_train`, `x_test`, `y_test` as uint8, images of 28 x 28.
 
 Sources: digits, E. Alpaydin and C. Kaynak (1998), UCI repository; Iris, R. A. Fisher, Annals of Eugenics 7, 179 (1936);
 MNIST, Y. LeCun, C. Cortes and C. J. C. Burges (1998); Fashion-MNIST, H. Xiao, K. Rasul and R. Vollgraf,
 arXiv:1708.07747 (2017).
 """
 
-import gzip
-import math
 import os
-import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from experiments.data import omniglot
+from experiments.data.mnist_files import HOMES, KEYS, download
 from experiments.harness.errors import UserError
-from experiments.harness.files import read_arrays, write_arrays
+from experiments.harness.files import read_arrays
 
-KEYS = ("x_train", "y_train", "x_test", "y_test")
 # One fixed seed: whoever loads a data set gets the same test set.
 SPLIT_SEED = 0
 TEST_FRACTION = 0.25
@@ -46,33 +42,6 @@ _CLASSES = {"mnist": _DIGITS, "fashion_mnist": _GARMENTS}
 _BOTH = "fashion_and_mnist"  # the 20 classes of Fashion-MNIST, then MNIST
 _JOINED = ("fashion_mnist", "mnist")
 NAMES = ("digits", "iris", "mnist", "fashion_mnist", _BOTH, "omniglot")
-_FILES = {
-    "x_train": "train-images-idx3-ubyte.gz",
-    "y_train": "train-labels-idx1-ubyte.gz",
-    "x_test": "t10k-images-idx3-ubyte.gz",
-    "y_test": "t10k-labels-idx1-ubyte.gz",
-}
-_HOMES = {
-    # The mirror that torchvision uses, since the original site asks for no automatic downloads.
-    "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "fashion_mnist": "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-}
-_MD5 = {
-    # torchvision, datasets/mnist.py
-    "mnist": {
-        "x_train": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "y_train": "d53e105ee54ea40749a09fcbcd1e9432",
-        "x_test": "9fb629c4189551a2d022fa330f9573f3",
-        "y_test": "ec29112dd5afa0611ce80d1b7f02629c",
-    },
-    # README of zalandoresearch/fashion-mnist
-    "fashion_mnist": {
-        "x_train": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "y_train": "25c81989df183df01b3e8a0aad5dffbe",
-        "x_test": "bef4ecab320f06d8554ea6380940ec79",
-        "y_test": "bb300cfdad3c16e7a12a480ee83cd310",
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -179,7 +148,7 @@ def load(name: str, folder: Path | str | None = None) -> Dataset:
         found = omniglot.find(folder)
         return Dataset(*omniglot.read(folder), ", ".join(str(path) for path in found))
     path = find(name, folder)
-    return _from_npz(name, path if path is not None else _download(name))
+    return _from_npz(name, path if path is not None else download(name, cache_folder()))
 
 
 def available(name: str, folder: Path | str | None = None) -> bool:
@@ -236,7 +205,7 @@ def find(name: str, folder: Path | str | None = None) -> Path | None:
     Raises:
         UserError: If the name is unknown, or the folder that the user named does not hold the file.
     """
-    if name not in _HOMES:
+    if name not in HOMES:
         raise UserError(f"There is no data set `{name}`; known are {', '.join(NAMES)}.")
     named = folder or os.environ.get("LIGHTECHO_DATA")
     if named:
@@ -310,62 +279,3 @@ def _fault(arrays: dict[str, np.ndarray]) -> str:
         if y.size and (y.min() < 0 or y.max() > 9):
             return f"y_{part} must lie between 0 and 9, but reaches {y.min()} and {y.max()}"
     return ""
-
-
-def _download(name: str) -> Path:
-    import pooch
-
-    folder = cache_folder()
-    try:
-        arrays = {}
-        for key, file in _FILES.items():
-            known_hash = f"md5:{_MD5[name][key]}"
-            got = pooch.retrieve(
-                _HOMES[name] + file, known_hash, fname=f"{name}-{file}", path=folder
-            )
-            arrays[key] = read_idx(Path(got))
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # requests' errors are OSErrors; a wrong checksum is a ValueError
-        reason = str(error).splitlines()[0][:160]
-        raise UserError(
-            f"Cannot download {name} ({reason}); connect to the internet, or put {name}.npz with the keys "
-            f"{', '.join(KEYS)} into a folder and set LIGHTECHO_DATA to it."
-        ) from error
-    path = folder / f"{name}.npz"
-    temporary = folder / f".{name}.{os.getpid()}.tmp"
-    write_arrays(temporary, arrays)
-    temporary.replace(path)
-    return path
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """Reads an IDX file of unsigned bytes, the format of MNIST: 0, 0, 8, n axes, sizes (big-endian), data.
-
-    Args:
-        path: File, gzipped where its name ends in .gz.
-
-    Returns:
-        Array of uint8.
-
-    Raises:
-        UserError: If the file cannot be read, is cut short or holds another type.
-    """
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rb") as file:
-            content = file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"Cannot read {path}: {error}.") from error
-    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
-        raise UserError(f"{path} is not an IDX file of unsigned bytes.")
-    header = 4 + 4 * content[3]
-    if len(content) < header:
-        raise UserError(f"{path} is cut short within its header.")
-    shape = struct.unpack(f">{content[3]}I", content[4:header])
-    if len(content) != header + math.prod(shape):
-        raise UserError(
-            f"{path} must hold {math.prod(shape)} values, but holds {len(content) - header}."
-        )
-    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)

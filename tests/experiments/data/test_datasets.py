@@ -5,8 +5,9 @@ import struct
 import numpy as np
 import pytest
 
-from experiments.data import datasets
-from experiments.data.datasets import Dataset, available, load, read_idx
+from experiments.data import datasets, mnist_files
+from experiments.data.datasets import Dataset, available, load
+from experiments.data.mnist_files import read_idx
 from experiments.harness.errors import UserError
 
 
@@ -210,7 +211,7 @@ def serve(monkeypatch, folder, arrays):
     import pooch
 
     def retrieve(url, known_hash, fname, path):
-        key = {file: key for key, file in datasets._FILES.items()}[url.rsplit("/", 1)[1]]
+        key = {file: key for key, file in mnist_files.FILES.items()}[url.rsplit("/", 1)[1]]
         os.makedirs(path, exist_ok=True)
         target = folder / "cache" / fname
         target.write_bytes(gzip.compress(idx(arrays[key]), mtime=0))
@@ -226,7 +227,7 @@ def test_a_download_is_converted_and_kept(tmp_path, monkeypatch):
     assert data.source == str(tmp_path / "cache" / "mnist.npz")
     np.testing.assert_array_equal(np.round(data.x_test * 255).astype(np.uint8), arrays["x_test"])
     np.testing.assert_array_equal(data.y_train, arrays["y_train"])
-    monkeypatch.setattr(datasets, "_download", None)
+    monkeypatch.setattr(datasets, "download", None)
     assert isinstance(load("mnist"), Dataset)
 
 
@@ -249,8 +250,8 @@ def test_a_failed_download_says_what_to_do(monkeypatch, error):
 
 def test_checksums_are_complete():
     for name in ("mnist", "fashion_mnist"):
-        assert all(len(datasets._MD5[name][key]) == 32 for key in datasets.KEYS)
-        assert datasets._FILES.keys() == datasets._MD5[name].keys()
+        assert all(len(mnist_files.MD5[name][key]) == 32 for key in mnist_files.KEYS)
+        assert mnist_files.FILES.keys() == mnist_files.MD5[name].keys()
 
 
 def test_the_joined_set_has_the_garments_first_and_then_the_digits(tmp_path):
