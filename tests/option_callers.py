@@ -90,8 +90,9 @@ class Tree:
                 here.values.add(renamed.get(node.id, node.id))
             elif kind is ast.Call:
                 self._call(node, here, within, inside, renamed)
-                # What is called is not handed about; what it is taken from may be.
-                left += [*node.args, *node.keywords, *children(node.func)]
+                # What is called is not handed about; what it is taken from may be, and is what makes it.
+                left += [*node.args, *node.keywords]
+                left += children(node.func) if last_name(node.func) else [node.func]
             elif kind is ast.Constant:
                 here.words.add(node.value)
             elif kind in FUNCTIONS:

@@ -35,7 +35,6 @@ def generate(
     key: PRNGKeyArray,
     sampling: Sampling | None = None,
     stop_token: int | None = None,
-    capacity: int | None = None,
 ) -> Generated:
     """Lets a model go on with prompts.
 
@@ -49,20 +48,16 @@ def generate(
         key: PRNG key.
         sampling: How they are drawn; None draws from softmax(logits).
         stop_token: Token that ends a text; None goes on for `n_new`.
-        capacity: Tokens that the caches have room for; None for as many as are needed.
 
     Raises:
-        ValueError: If a count is below 1, the prompts and new tokens do not fit into `capacity`, or `stop_token` is
-            negative.
+        ValueError: If a count is below 1, or `stop_token` is negative.
     """
     n_prompt = tokens.shape[1]
     check_at_least(n_prompt, 1, "tokens", "A prompt has at least one token.")
     check_at_least(n_new, 1, "n_new")
     if stop_token is not None:
         check_in_range(stop_token, "stop_token", 0, float("inf"))
-    needed = n_prompt + n_new - 1  # the last token is given out, not read
-    capacity = needed if capacity is None else capacity
-    check_at_least(capacity, needed, "capacity", f"{n_prompt} tokens are there, {n_new} to come.")
+    capacity = n_prompt + n_new - 1  # the last token is given out, not read
     sampling = make_sampling() if sampling is None else sampling
     stop = None if stop_token is None else jnp.asarray(stop_token, jnp.int32)
     return _generate(model, tokens, n_new, capacity, sampling, stop, key)

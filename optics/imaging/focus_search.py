@@ -9,6 +9,7 @@ pixel alone would vanish in the speckle. Loss, target and result are those of `o
                          10.1109/ICNN.1995.488968), with phases as angles: p - x is the short way round (our choice)
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -18,10 +19,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
-from optics._checks import check_in_range, check_positive
+from optics._checks import check_in_range
 from optics._numbers import takes_numbers
 from optics.hardware.bench import OpticalBench
 from optics.imaging.focusing import FocusResult, expand_blocks, intensity_loss
+
+FASTEST = math.pi  # Largest step of a phase, rad: the way to its opposite.
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,6 @@ class SwarmSettings:
         cognitive: c1, towards the particle's own best.
         social: c2, towards the best of the swarm.
         n_blocks: Super-pixels along each side of the modulator.
-        fastest: Largest step of a phase, rad.
     """
 
     n_particles: int = 20
@@ -45,7 +47,6 @@ class SwarmSettings:
     cognitive: float = 1.49618
     social: float = 1.49618
     n_blocks: int = 16
-    fastest: float = 3.14159265
 
     def __post_init__(self):
         for name in ("n_particles", "n_blocks"):
@@ -54,7 +55,6 @@ class SwarmSettings:
         check_in_range(self.inertia, "inertia", 0, 1)
         check_in_range(self.cognitive, "cognitive", 0, 4)
         check_in_range(self.social, "social", 0, 4)
-        check_positive(self.fastest, "fastest", "rad")
 
 
 class _Swarm(NamedTuple):
@@ -132,7 +132,7 @@ def _move(swarm: _Swarm, settings: SwarmSettings, key) -> _Swarm:
     velocity = settings.inertia * swarm.velocity
     velocity += settings.cognitive * own * _short_way(swarm.best - swarm.position)
     velocity += settings.social * common * _short_way(leader[None] - swarm.position)
-    velocity = jnp.clip(velocity, -settings.fastest, settings.fastest)
+    velocity = jnp.clip(velocity, -FASTEST, FASTEST)
     return swarm._replace(position=swarm.position + velocity, velocity=velocity)
 
 

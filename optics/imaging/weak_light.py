@@ -103,15 +103,11 @@ def _check_lit(mean) -> None:
         )
 
 
-def operations_per_frame(n_inputs: int, n_outputs: int, n_layers: int = 1) -> float:
-    """2 N_in N_out for every layer: a multiplication and an addition for each pair of points."""
-    for name, value in (
-        ("n_inputs", n_inputs),
-        ("n_outputs", n_outputs),
-        ("n_layers", n_layers),
-    ):
-        check_positive(value, name)
-    return 2.0 * n_inputs * n_outputs * n_layers
+def operations_per_frame(n_inputs: int, n_outputs: int) -> float:
+    """2 N_in N_out: a multiplication and an addition for each pair of points."""
+    check_positive(n_inputs, "n_inputs")
+    check_positive(n_outputs, "n_outputs")
+    return 2.0 * n_inputs * n_outputs
 
 
 def operations_per_watt(

@@ -45,6 +45,9 @@ def test_levels_are_those_of_the_spacings():
     np.testing.assert_array_equal(
         level(make_ddim_grid(SIGNAL, 3, spacing="trailing")), [999, 666, 332, -1]
     )
+    np.testing.assert_array_equal(
+        level(make_ddim_grid(SIGNAL, 4, offset=0)), [750, 500, 250, 0, -250]
+    )
     grid = make_ddim_grid(SIGNAL, 4, clean=SIGNAL[0])
     np.testing.assert_allclose(
         grid.signal_at(jnp.array([751, -249])), [SIGNAL[751], SIGNAL[0]], rtol=1e-14

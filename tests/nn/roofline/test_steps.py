@@ -14,6 +14,7 @@ from nn.roofline import (
     speculative_rate,
     step,
 )
+from nn.roofline.chip import NumberFormat
 from nn.roofline.rates import accepted_tokens
 from nn.roofline.steps import largest_chunk
 
@@ -77,6 +78,10 @@ def test_what_does_not_fit_on_the_chip_goes_through_memory():
     ends = 2 * (32 + 24 + 24 + 32 + 3 * 40)
     assert step(DENSE, small, new=13).bytes["spilled"] == 13 * 2 * ends
     assert step(DENSE, CHIP, new=500).bytes["spilled"] == 0
+    # Of one byte each, 25 fit.
+    bytewise = dataclasses.replace(small, activations=NumberFormat(8))
+    assert step(DENSE, bytewise, new=26).bytes["spilled"] == 26 * ends
+    assert largest_chunk(DENSE, bytewise) == 25
     with pytest.raises(ValueError, match="`on_chip_memory` must be known"):
         largest_chunk(DENSE, CHIP)
 

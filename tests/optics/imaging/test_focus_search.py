@@ -110,7 +110,6 @@ def test_drift_of_the_laser_does_not_enter_a_share_of_light():
     [
         (lambda: SwarmSettings(n_particles=0), "`n_particles` must be at least 1, but is 0"),
         (lambda: SwarmSettings(inertia=1.5), "`inertia` must lie between 0 and 1, but is 1.5"),
-        (lambda: SwarmSettings(fastest=0.0), "`fastest` must be positive and finite, but is 0 rad"),
     ],
 )
 def test_bad_settings_are_named(call, message):

@@ -21,8 +21,8 @@ def test_photon_energy_is_that_of_the_constants():
 
 
 def test_operations_per_watt_is_operations_per_photon_over_its_energy_at_any_frame_rate():
-    operations = operations_per_frame(4096, 10, 3)
-    assert operations == 2 * 4096 * 10 * 3
+    operations = operations_per_frame(4096, 10)
+    assert operations == 2 * 4096 * 10
     for rate in (1.0, 1e3):
         power = optical_power(500, rate, 532e-9)
         assert operations_per_watt(operations, rate, power) == pytest.approx(

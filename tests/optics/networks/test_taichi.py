@@ -77,7 +77,11 @@ def test_modes_carry_unit_power():
 
 def test_the_index_shortens_the_wavelength_in_the_slab():
     denser = SlabGeometry(length=40e-6, wavelength=2 * SMALL.wavelength, effective_index=5.6)
+    wide = dataclasses.replace(SMALL, pitch=4e-6)
     distances = np.array([0.0, 4e-6])
+    np.testing.assert_array_equal(
+        taichi.slab_matrix(2, 2, wide)[0], taichi.slab_coupling(distances, SMALL)
+    )
     np.testing.assert_allclose(
         taichi.slab_coupling(distances, denser), taichi.slab_coupling(distances, SMALL), rtol=1e-12
     )
