@@ -296,7 +296,7 @@ def plot(outcome: Outcome) -> Figure:
         call = metrics[f"call{name.removeprefix('lost')}"]
         left.plot(call.value, row, "|", color="C1", ms=10, mew=2)
     left.set_yticks(range(len(lost)), [n.removeprefix("lost.") for n in reversed(lost)])
-    left.set(xlabel=label("time that a loop loses by a save (mark: its call)", "ms"))
+    left.set(xlabel=label("time lost by a save; mark: its call", "ms"))
     for row, name in enumerate(reversed(ratios)):
         found = metrics[name]
         right.barh(row, found.value, xerr=found.stderr, color="C0")

@@ -216,7 +216,7 @@ def as_metrics(
 def plot(outcome: Outcome) -> Figure:
     """Time lost by a save against the size of the state, and the part of the training that it is."""
     metrics, config = outcome.metrics, outcome.config
-    figure = new_figure(2, 3.0)
+    figure = new_figure(2, 3.4)
     left, right = figure.subplots(1, 2)
     marks = ("o-", "s--", "^:", "v-.")
     engines = [s.name for s in ENGINES if any(n.endswith(f".{s.name}") for n in metrics)]
@@ -235,6 +235,7 @@ def plot(outcome: Outcome) -> Figure:
         axes.set_xlabel(label("size of the state", "GB"))
     left.set_ylabel(label("time lost by a save", "ms"))
     right.set_ylabel(label("of the training", "%"))
-    left.legend(fontsize="x-small")
+    handles, names = left.get_legend_handles_labels()
+    figure.legend(handles, names, fontsize="x-small", loc="outside lower center", ncols=4)
     figure.suptitle(str(outcome.arrays["storage"]), fontsize="small")
     return figure
