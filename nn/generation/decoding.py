@@ -1,7 +1,8 @@
 """Text token by token: the prompt in one piece into the caches, then one token after the other, all in one program.
 
-Each token costs one pass over the weights. The layers run one by one, not in a scan, which would copy each layer's
-weights out of the stack for every token (half of the speed on a CPU). Prompts of a batch have one length.
+Each token costs one pass over the weights. The layers run in a scan where that reads them in place (`nn.layers.stack`),
+and otherwise one by one, for a scan would copy each layer's weights out of the stack for every token (half of the speed
+on a CPU). Prompts of a batch have one length.
 """
 
 from typing import Any, NamedTuple
@@ -39,7 +40,8 @@ def generate(
     """Lets a model go on with prompts.
 
     The i-th new token is drawn with `key` folded with i. A second call with equal sizes compiles nothing. A scanned
-    model is unrolled within; who calls often unrolls it before, and saves the copy.
+    model is unrolled within for several prompts, or where its layers cannot be read in place; who calls often unrolls
+    it before, and saves the copy.
 
     Args:
         model: Has `init_caches` and `extend` as in `nn.models`.
@@ -65,8 +67,8 @@ def generate(
 
 @eqx.filter_jit
 def _generate(model, tokens, n_new, capacity, sampling, stop, key) -> Generated:
-    model = model.unrolled() if hasattr(model, "unrolled") else model
     batch = tokens.shape[0]
+    model = model.for_decoding(batch) if hasattr(model, "for_decoding") else model
 
     def draw(logits, index, ended):
         token = sample(logits[:, -1], sampling, key=jax.random.fold_in(key, index))

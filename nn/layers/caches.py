@@ -10,6 +10,7 @@ cannot, and a model gives NaN instead (`overflowed`), now and for all later toke
 long.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -30,13 +31,16 @@ class TokenCache(eqx.Module):
         n_seen: Tokens seen, more than the capacity once a ring is full.
         ring: Whether the oldest tokens give way.
         n_dropped: Tokens seen that have no slot, because they were pruned: those after them keep their positions.
+        layer: None; or which cache this is of several, whose arrays lie along a first axis (`layer_of`). Then only the
+            methods give what is its own.
     """
 
     entries: dict[str, Array]
-    positions: Int[Array, " capacity"]
-    n_seen: Int[Array, ""]
+    positions: Int[Array, "*layers capacity"]
+    n_seen: Int[Array, "*layers"]
     ring: bool = eqx.field(static=True)
     n_dropped: int = eqx.field(static=True, default=0)
+    layer: Int[Array, ""] | None = None
 
     @property
     def capacity(self) -> int:
@@ -45,7 +49,13 @@ class TokenCache(eqx.Module):
 
     def next_positions(self, n_tokens: int) -> Int[Array, " n"]:
         """Positions of the next tokens."""
-        return self.n_seen + jnp.arange(n_tokens, dtype=self.n_seen.dtype)
+        return self._own(self.n_seen) + jnp.arange(n_tokens, dtype=self.n_seen.dtype)
+
+    def _own(self, array):
+        """The part of this cache."""
+        if self.layer is None:
+            return array
+        return jax.lax.dynamic_index_in_dim(array, self.layer, keepdims=False)
 
     def append(self, **new: Array) -> "TokenCache":
         """The cache with entries of further tokens, (batch, n, ...) each.
@@ -62,7 +72,7 @@ class TokenCache(eqx.Module):
             check_axis(array, name, 1, n_tokens, "All entries are of the same tokens.")
         check_room(self, n_tokens)
         kept = min(n_tokens, self.capacity)  # of more than it holds a ring keeps the last
-        first = self.n_seen + (n_tokens - kept)
+        first = self._own(self.n_seen) + (n_tokens - kept)
         positions = first + jnp.arange(kept, dtype=first.dtype)
         # One slice is written in place; it wraps around only where a ring takes several tokens.
         scattered = self.ring and kept > 1
@@ -73,13 +83,22 @@ class TokenCache(eqx.Module):
 
         def write(old, value, axis):
             value = value.astype(old.dtype)
+            if self.layer is not None:
+                place = [jnp.zeros_like(start)] * old.ndim
+                place[0], place[axis + 1] = self.layer.astype(start.dtype), start
+                return jax.lax.dynamic_update_slice(old, value[None], place)
             if scattered:
                 return old.at[(slice(None),) * axis + (start,)].set(value)
             return jax.lax.dynamic_update_slice_in_dim(old, value, start, axis)
 
         entries = {name: write(self.entries[name], new[name][:, -kept:], 1) for name in new}
         positions = write(self.positions, positions, 0)
-        return TokenCache(entries, positions, self.n_seen + n_tokens, self.ring, self.n_dropped)
+        n_seen = (
+            self.n_seen + n_tokens
+            if self.layer is None
+            else self.n_seen.at[self.layer].add(n_tokens)
+        )
+        return replace(self, entries=entries, positions=positions, n_seen=n_seen)
 
     def extend(self, **new: Array) -> tuple["TokenCache", dict[str, Array], Int[Array, " keys"]]:
         """Appends, and gives all that the new tokens may look at.
@@ -93,12 +112,40 @@ class TokenCache(eqx.Module):
         cache = self.append(**new)
         n_tokens = next(iter(new.values())).shape[1]
         if not self.ring or n_tokens == 1:
-            return cache, cache.entries, cache.positions
+            if self.layer is None:
+                return cache, cache.entries, cache.positions
+            entries = {name: self._own(array) for name, array in cache.entries.items()}
+            return cache, entries, self._own(cache.positions)
         both = {
             name: jnp.concatenate([old, new[name].astype(old.dtype)], axis=1)
             for name, old in self.entries.items()
         }
         return cache, both, jnp.concatenate([self.positions, self.next_positions(n_tokens)])
+
+
+def layer_of(caches: Any, index: Int[Array, ""]) -> Any:
+    """Caches of one layer out of those of all, along a first axis: a `TokenCache` as a view, others copied.
+
+    A view takes one token at a time, which it writes where the caches of all layers lie.
+    """
+
+    def one(leaf):
+        if isinstance(leaf, TokenCache):
+            return replace(leaf, layer=index)
+        return jax.lax.dynamic_index_in_dim(leaf, index, keepdims=False)
+
+    return jax.tree.map(one, caches, is_leaf=_is_token_cache)
+
+
+def put_layer(caches: Any, layer: Any, index: Int[Array, ""]) -> Any:
+    """The caches of all layers with those of one, which `layer_of` gave, as the layer left them."""
+
+    def whole(old, new):
+        if isinstance(new, TokenCache):
+            return replace(new, layer=None)
+        return jax.lax.dynamic_update_index_in_dim(old, new, index, 0)
+
+    return jax.tree.map(whole, caches, layer, is_leaf=_is_token_cache)
 
 
 class RecurrentState(eqx.Module):
@@ -205,5 +252,9 @@ def overflowed(caches: Any) -> Bool[Array, ""]:
 
 
 def _token_caches(caches: Any) -> list[TokenCache]:
-    leaves = jax.tree.leaves(caches, is_leaf=lambda leaf: isinstance(leaf, TokenCache))
+    leaves = jax.tree.leaves(caches, is_leaf=_is_token_cache)
     return [leaf for leaf in leaves if isinstance(leaf, TokenCache)]
+
+
+def _is_token_cache(leaf) -> bool:
+    return isinstance(leaf, TokenCache)

@@ -30,7 +30,7 @@ from nn.layers.attention import attend
 from nn.layers.caches import TokenCache, make_cache
 from nn.layers.feed_forward import split_key
 from nn.layers.indexer import Indexer, make_indexer
-from nn.layers.linear import AbstractLinear, Dense, make_dense
+from nn.layers.linear import AbstractLinear, Dense, StackedDense, make_dense
 from nn.layers.normalisation import RMSNorm, make_rms_norm
 from nn.layers.rotary import Rotary
 
@@ -169,7 +169,7 @@ def _attention(q, k, v, choice: Selection | None, places, scale):
 
 def _matrix(linear: AbstractLinear, dtype, key):
     """The matrix of a map, whatever carries it out."""
-    if isinstance(linear, Dense):
+    if isinstance(linear, Dense | StackedDense):
         return linear.weight
     return linear(jnp.eye(linear.n_in, dtype=dtype), key=key)
 

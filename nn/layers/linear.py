@@ -6,13 +6,15 @@ does not know. Where light carries a map stands in `experiments`, for libraries 
 """
 
 import abc
+import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from nn._checks import check_at_least, check_axis
 
@@ -70,6 +72,69 @@ class Dense(AbstractLinear):
         check_axis(x, "x", -1, self.n_in, "It is the input of a linear map of this size.")
         y = x @ self.weight
         return y if self.bias is None else y + jnp.broadcast_to(self.bias, y.shape)
+
+
+class StackedDense(AbstractLinear):
+    """A `Dense` map of a stack, used where it lies: for decoding, where to copy it out takes twice as long as its use.
+
+    A single vector is multiplied as a sum of `_STREAMS` products, each of some components and rows of W, of which XLA
+    makes one loop. It reads that many rows at once, which memory gives faster than one after the other.
+
+    Attributes:
+        stack: W of all maps along a first axis.
+        bias: b of this map, or None for none.
+        index: Number of this map.
+    """
+
+    stack: Float[Array, "layers n_in n_out"]
+    bias: Float[Array, " n_out"] | None
+    index: Int[Array, ""]
+    n_in: int = eqx.field(static=True)
+    n_out: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        stack: Float[Array, "layers n_in n_out"],
+        bias: Float[Array, " n_out"] | None,
+        index: Int[Array, ""],
+    ):
+        self.stack, self.bias, self.index = stack, bias, index
+        self.n_in, self.n_out = stack.shape[-2:]
+
+    @property
+    def weight(self) -> Float[Array, "n_in n_out"]:
+        """A copy of W of this map."""
+        return jax.lax.dynamic_index_in_dim(self.stack, self.index, keepdims=False)
+
+    def __call__(
+        self, x: Float[Array, "*batch n_in"], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "*batch n_out"]:
+        """Applies the map.
+
+        Raises:
+            ValueError: If the last axis of `x` has another size.
+        """
+        if x.size != self.n_in or self.n_in % _STREAMS:
+            return Dense(self.weight, self.bias)(x, key=key)
+        check_axis(x, "x", -1, self.n_in, "It is the input of a linear map of this size.")
+        dtype = jnp.result_type(x, self.stack)
+        wide = jnp.promote_types(jnp.float32, dtype)
+        size = self.n_in // _STREAMS
+
+        def product(i, part):
+            start = (self.index, *(jnp.full_like(self.index, n) for n in (i * size, 0)))
+            (rows,) = jax.lax.dynamic_slice(self.stack, start, (1, size, self.n_out))
+            return part * rows.astype(wide)
+
+        parts = x.astype(wide).reshape(_STREAMS, size, 1)
+        products = functools.reduce(jnp.add, itertools.starmap(product, enumerate(parts)))
+        # The rest of the sum as a product: XLA would draw a plain sum into the loop and go through W column by column.
+        y = (jnp.ones(size, wide) @ products).astype(dtype).reshape(*x.shape[:-1], self.n_out)
+        return y if self.bias is None else y + jnp.broadcast_to(self.bias, y.shape)
+
+
+# On a CPU 16 and 32 rows at once read the maps of a decoder of 512 at 17.3 and 17.6 GB/s, plain products at 14.3.
+_STREAMS = 32
 
 
 def make_dense(

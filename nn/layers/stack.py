@@ -3,8 +3,9 @@
 A stack is a block too, (x, cache) -> (x, cache), so that models whose blocks differ are stacks of stacks.
 
 A scan compiles one block whatever the depth, but copies each block's weights out of the stack before it uses them. For
-training that is nothing; in decoding, where every weight serves one token, it costs half of the speed. So models are
-made scanned and unrolled for decoding.
+training that is nothing; in decoding, where every weight serves one token, it would cost half of the speed. So a single
+token with a cache goes through `StackedDense` maps, which read the stack itself, where all weights but vectors are
+those of `Dense` maps; it is then no slower than blocks one by one. Others are unrolled for decoding (`for_decoding`).
 """
 
 from collections.abc import Callable
@@ -16,7 +17,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from nn._checks import check_at_least
+from nn.layers.caches import layer_of, put_layer
 from nn.layers.feed_forward import split_key
+from nn.layers.linear import Dense, StackedDense
 
 
 class Block(eqx.Module):
@@ -87,6 +90,8 @@ class Stack(eqx.Module):
                 )
                 found.append(cache)
             return x, None if caches is None else tuple(found)
+        if caches is not None and x.shape[:2] == (1, 1) and self._is_read_in_place():
+            return self._extend_by_one(x, caches, keys)
         arrays, rest = eqx.partition(self.blocks, eqx.is_array)
 
         def step(x, layer):
@@ -94,6 +99,45 @@ class Stack(eqx.Module):
             return eqx.combine(arrays, rest)(x, cache, key=key)
 
         return jax.lax.scan(step, x, (arrays, caches, keys))
+
+    def _extend_by_one(self, x, caches, keys):
+        """The blocks on one token, with weights and caches where they lie."""
+
+        def step(carry, layer):
+            (x, caches), (index, key) = carry, layer
+            block = jax.tree.map(
+                lambda leaf: _of_layer(leaf, index), self.blocks, is_leaf=_is_dense
+            )
+            x, cache = block(x, layer_of(caches, index), key=key)
+            return (x, put_layer(caches, cache, index)), None
+
+        return jax.lax.scan(step, (x, caches), (jnp.arange(self.n_blocks, dtype=jnp.int32), keys))[
+            0
+        ]
+
+    def _is_read_in_place(self) -> bool:
+        """Whether all weights with more axes than a vector's are matrices of `Dense` maps."""
+        leaves = jax.tree.leaves(self.blocks, is_leaf=_is_dense)
+        arrays = [leaf.weight if _is_dense(leaf) else leaf for leaf in leaves]
+        most = [3 if _is_dense(leaf) else 2 for leaf in leaves]
+        return all(
+            array.ndim <= axes
+            for array, axes in zip(arrays, most, strict=True)
+            if eqx.is_array(array)
+        )
+
+    def for_decoding(self, batch: int) -> "Stack":
+        """The same blocks in the form that takes single tokens fastest.
+
+        Args:
+            batch: Rows.
+        """
+        if not self.is_scanned:
+            inside = tuple(
+                b.for_decoding(batch) if isinstance(b, Stack) else b for b in self.blocks
+            )
+            return Stack(inside, self.n_blocks)
+        return self if batch == 1 and self._is_read_in_place() else self.unrolled()
 
     def init_cache(self, batch: int, capacity: int, dtype: Any = jnp.float32) -> Any:
         """Empty caches of all blocks, in the form that this stack takes."""
@@ -125,6 +169,19 @@ class Stack(eqx.Module):
             return Stack(blocks, self.n_blocks)
         arrays = jax.tree.map(lambda *layers: jnp.stack(layers), *(arrays for arrays, _ in parts))
         return Stack(eqx.combine(arrays, parts[0][1]), self.n_blocks)
+
+
+def _of_layer(leaf, index):
+    """A leaf of one block out of that of all."""
+    if _is_dense(leaf):
+        return StackedDense(leaf.weight, _of_layer(leaf.bias, index), index)
+    if eqx.is_array(leaf):
+        return jax.lax.dynamic_index_in_dim(leaf, index, keepdims=False)
+    return leaf
+
+
+def _is_dense(leaf) -> bool:
+    return isinstance(leaf, Dense)
 
 
 def make_stack(

@@ -1,3 +1,5 @@
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -107,3 +109,26 @@ def test_bad_counts_are_refused_before_it_starts(model):
         generate(model, PROMPTS[:, :0], 1, key=key)
     with pytest.raises(ValueError, match="`stop_token` must lie between 0 and inf, but is -1"):
         generate(model, PROMPTS, 1, key=key, stop_token=-1)
+
+
+def test_one_text_reads_weights_and_caches_where_they_lie():
+    """Maps of 32 numbers, rings of 3 tokens: scanned as it is, and one by one as for several texts."""
+    config = DecoderConfig(12, 32, 2, 4, 2, 8, 32, query_key_norm=True, window=3)
+    hollow = eqx.filter_eval_shape(lambda key: make_decoder(config, key=key), jax.random.key(0))
+    rng = np.random.default_rng(1)
+    model: Any = jax.tree.map(
+        lambda leaf: jnp.asarray(rng.normal(scale=0.3, size=leaf.shape)), hollow
+    )
+    assert model.for_decoding(1).body.is_scanned
+    extend = eqx.filter_jit(lambda model, tokens, caches: model.extend(tokens, caches))
+    text = jnp.array([[3, 1, 4, 1, 5, 9, 2]])
+    _, caches = extend(model, text[:, :4], model.init_caches(1, 7))
+    found = []
+    for i in range(4, 7):
+        logits, caches = extend(model, text[:, i : i + 1], caches)
+        found.append(logits[:, 0])
+    expected = eqx.filter_jit(lambda model, tokens: model(tokens))(model, text)[:, 4:]
+    np.testing.assert_allclose(jnp.stack(found, 1), expected, atol=1e-12)
+    assert caches.layer is None
+    np.testing.assert_array_equal(caches.n_seen, [7, 7])
+    np.testing.assert_array_equal(caches.positions, [[6, 4, 5]] * 2)

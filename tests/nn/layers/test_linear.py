@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from nn.layers import AbstractLinear, Dense, linear_maps, make_dense, replace_linear
+from nn.layers.linear import StackedDense
 
 
 class _Twice(AbstractLinear):
@@ -60,3 +61,30 @@ def test_other_sizes_are_refused_with_the_path_named():
         _pair()["last"](jnp.ones(4))
     with pytest.raises(ValueError, match="`n_out` must be at least 1, but is 0"):
         make_dense(3, 0, key=jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("n_in", "shape"), [(64, (64,)), (64, (1, 1, 64)), (64, (2, 64)), (6, (6,))]
+)
+def test_a_map_in_its_stack_is_the_map(n_in, shape):
+    rng = np.random.default_rng(2)
+    stack, biases, x = (
+        rng.normal(size=(3, n_in, 5)),
+        rng.normal(size=(3, 5)),
+        rng.normal(size=shape),
+    )
+    for bias in (jnp.asarray(biases[2]), None):
+        dense = StackedDense(jnp.asarray(stack), bias, jnp.int32(2))
+        found = eqx.filter_jit(lambda dense, x: dense(x))(dense, jnp.asarray(x))
+        expected = x @ stack[2] + (0 if bias is None else biases[2])
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_a_map_in_its_stack_adds_up_in_single_precision_and_refuses_other_sizes():
+    ones = StackedDense(jnp.ones((1, 512, 2), jnp.bfloat16), None, jnp.int32(0))
+    found = eqx.filter_jit(lambda dense, x: dense(x))(ones, jnp.ones(512, jnp.bfloat16))
+    assert found.dtype == jnp.bfloat16
+    # In half precision a sum of ones by ones ends at 256.
+    np.testing.assert_array_equal(np.asarray(found, np.float32), [512, 512])
+    with pytest.raises(ValueError, match="`x` must have size 512 along axis -1"):
+        ones(jnp.ones((2, 256)))

@@ -23,8 +23,8 @@ class _RunningSum(eqx.Module):
         y = self.into(x, key=key)
         if cache is None:
             return jnp.cumsum(y, axis=1), None
+        first = cache.next_positions(1)[0]
         cache, entries, _ = cache.extend(y=y)
-        first = cache.n_seen - x.shape[1]
         sums = jnp.cumsum(entries["y"], axis=1)
         return jax.lax.dynamic_slice_in_dim(sums, first, x.shape[1], 1), cache
 
@@ -86,3 +86,16 @@ def test_blocks_of_two_kinds_stay_apart_and_what_is_in_them_is_stacked():
     np.testing.assert_allclose(mixed(X, caches)[0], single(X)[0], rtol=1e-12)
     with pytest.raises(ValueError, match="`n_blocks` must be at least 1"):
         make_stack(_make_block, 0, key=KEY)
+
+
+def test_maps_that_lie_in_one_stack_stay_there_for_decoding():
+    assert STACK.for_decoding(1) is STACK
+    assert not STACK.for_decoding(2).is_scanned
+    nested = make_stack(lambda key: make_stack(_make_block, 2, key=key), 2, key=KEY)
+    assert not nested.for_decoding(1).is_scanned
+    apart = Stack((STACK, nested), 2).for_decoding(1)
+    assert [inner.is_scanned for inner in apart.blocks] == [True, False]
+    caches = nested.init_cache(1, 3, jnp.float64)
+    first, caches = nested(X[:, :2], caches)
+    last, _ = nested(X[:, 2:], caches)
+    np.testing.assert_allclose(jnp.concatenate([first, last], 1), nested(X)[0], rtol=1e-12)
