@@ -88,7 +88,11 @@ def true_loss(twin, net, field, labels):
     return found.loss, found.gradient
 
 
+def estimate(rule, net, bench, field, labels, key=None):
+    """What a rule estimates on a bench; the key is data, so that repeats share a program."""
+    return _estimate(rule, net, bench, field, labels, jax.random.key(0) if key is None else key)
+
+
 @jax.jit
-def estimate(rule, net, bench, field, labels):
-    """What a rule estimates on a bench."""
-    return rule.gradient(net, bench, field, labels, key=jax.random.key(0))
+def _estimate(rule, net, bench, field, labels, key):
+    return rule.gradient(net, bench, field, labels, key=key)

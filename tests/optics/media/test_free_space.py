@@ -14,7 +14,7 @@ from optics.waves.fresnel import fresnel_chirp_z, fresnel_transfer
 from optics.waves.propagation import angular_spectrum, propagate, rayleigh_sommerfeld
 
 PITCH, WAVELENGTH = 8e-6, 532e-9
-SHAPES = [(1, 1), (1, 6), (7, 7), (9, 14)]
+SHAPES = [(1, 1), (1, 6), (9, 14)]
 # The transfer function is sampled up to 2 N pitch^2 / lambda = N 0.24 mm: the last two shapes are
 # below that at 1 mm, none at -50 mm, and (9, 14) has one axis on each side at 2.8 mm.
 DISTANCES = [0.0, 1e-3, 2.8e-3, -50e-3]
@@ -147,8 +147,9 @@ def test_gradient_equals_plain_autodiff_of_the_dense_matrix(kernel, method, shif
     assert relative(found[0], expected) < 1e-12
     np.testing.assert_allclose(found[1], slope, rtol=1e-11)
     assert relative(found[2], curved) < 1e-11
-    for gradient in mapped_gradients(op, *inputs):
-        assert relative(gradient, expected) < 1e-12
+    if shift != (0.0, 0.0):  # once for each method
+        for gradient in mapped_gradients(op, *inputs):
+            assert relative(gradient, expected) < 1e-12
 
 
 def test_pullback_is_the_transpose_without_conjugate():

@@ -10,7 +10,7 @@ from tests.exact.random_circuits import dense, random_gate
 
 TOLERANCES = {"single": 1e-5, "double": 1e-10}
 # Places of gates in a group are the same, so that JAX compiles once for each: qubits, circuits.
-GROUPS = [(3, 110), (4, 70), (5, 15), (6, 5)]
+GROUPS = [(3, 110), (4, 70), (5, 20)]
 ONE_RUN = ("reference", "density_matrix", "pauli_propagation", "tensor_network")
 PAULIS = {
     "I": np.eye(2),
