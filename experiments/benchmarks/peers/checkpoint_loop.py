@@ -10,6 +10,7 @@ Runs in the environments of peers too, so it imports nothing of this package.
 
 import contextlib
 import ctypes
+import gc
 import itertools
 import os
 import shutil
@@ -42,8 +43,10 @@ def lost_time(call, steps, normal):
 def reset_peak():
     """Lets the peak memory of this process begin anew and returns its memory now; None where the system cannot.
 
-    What was freed is first given back to the system: what is taken again from it would not be seen to grow.
+    What was freed is first given back to the system: what is taken again from it would not be seen to grow. JAX lets
+    go of memory of NumPy that it had taken over when it is used again, or when garbage is collected.
     """
+    gc.collect()
     try:
         with contextlib.suppress(AttributeError):  # glibc alone has it
             ctypes.CDLL(None).malloc_trim(0)
