@@ -17,9 +17,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from nn._checks import check_at_least
+from nn.layers.attention import Attention, make_attention
 from nn.layers.caches import layer_of, put_layer
-from nn.layers.feed_forward import split_key
+from nn.layers.feed_forward import GeluMLP, make_gelu_mlp, split_key
 from nn.layers.linear import Dense, StackedDense
+from nn.layers.normalisation import LayerNorm, make_layer_norm
 
 
 class Block(eqx.Module):
@@ -199,3 +201,25 @@ def make_stack(
     """
     check_at_least(n_blocks, 1, "n_blocks")
     return Stack(eqx.filter_vmap(make_block)(jax.random.split(key, n_blocks)), n_blocks)
+
+
+def make_parts_seeing_all(
+    width: int, heads: int, hidden: int, norm_eps: float, *, key: PRNGKeyArray, dtype: Any
+) -> tuple[Attention, LayerNorm, GeluMLP]:
+    """Mixer, norm and feed-forward layer of a block whose tokens all see each other, with biases, as in BERT and ViT.
+
+    Args:
+        width: Size of a token's vector.
+        heads: Heads.
+        hidden: Hidden size of the feed-forward layer.
+        norm_eps: eps of the norm.
+        key: PRNG key.
+        dtype: Type of the weights.
+
+    Raises:
+        ValueError: If a size is below 1, or heads do not divide.
+    """
+    mixer_key, feed_key = jax.random.split(key)
+    mixer = make_attention(width, heads=heads, bias=True, causal=False, key=mixer_key, dtype=dtype)
+    norm = make_layer_norm(width, eps=norm_eps, dtype=dtype)
+    return mixer, norm, make_gelu_mlp(width, hidden, key=feed_key, dtype=dtype)

@@ -20,10 +20,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from nn._checks import check_at_least, is_concrete
 from nn.kernels.attention import dense_attention
-from nn.layers.attention import Attention, make_attention
+from nn.layers.attention import Attention
 from nn.layers.embedding import Embedding, make_embedding
-from nn.layers.feed_forward import GeluMLP, make_gelu_mlp, split_key
+from nn.layers.feed_forward import GeluMLP, split_key
 from nn.layers.normalisation import LayerNorm, make_layer_norm
+from nn.layers.stack import make_parts_seeing_all
 from nn.weights import TensorSource
 
 
@@ -167,12 +168,9 @@ def make_encoder(config: EncoderConfig, *, key: PRNGKeyArray, dtype: Any = jnp.f
     check_at_least(config.n_layers, 1, "n_layers")
 
     def make_block(key):
-        mixer_key, feed_key = jax.random.split(key)
-        mixer = make_attention(
-            config.width, heads=config.heads, bias=True, causal=False, key=mixer_key, dtype=dtype
+        mixer, norm, feed = make_parts_seeing_all(
+            config.width, config.heads, config.hidden, config.norm_eps, key=key, dtype=dtype
         )
-        norm = make_layer_norm(config.width, eps=config.norm_eps, dtype=dtype)
-        feed = make_gelu_mlp(config.width, config.hidden, key=feed_key, dtype=dtype)
         return EncoderBlock(mixer, norm, feed, norm)
 
     keys = jax.random.split(key, 4)

@@ -18,12 +18,11 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from nn._checks import check_axis, check_divides
-from nn.layers.attention import make_attention
-from nn.layers.feed_forward import make_gelu_mlp, split_key
+from nn.layers.feed_forward import split_key
 from nn.layers.linear import AbstractLinear, make_dense
 from nn.layers.normalisation import LayerNorm, make_layer_norm
 from nn.layers.patches import patches
-from nn.layers.stack import Block, Stack, make_stack
+from nn.layers.stack import Block, Stack, make_parts_seeing_all, make_stack
 from nn.weights import TensorSource
 
 
@@ -118,12 +117,9 @@ def make_vit(config: VitConfig, *, key: PRNGKeyArray, dtype: Any = jnp.float32) 
     """
 
     def make_block(key):
-        mixer_key, feed_key = jax.random.split(key)
-        mixer = make_attention(
-            config.width, heads=config.heads, bias=True, causal=False, key=mixer_key, dtype=dtype
+        mixer, norm, feed = make_parts_seeing_all(
+            config.width, config.heads, config.hidden, config.norm_eps, key=key, dtype=dtype
         )
-        norm = make_layer_norm(config.width, eps=config.norm_eps, dtype=dtype)
-        feed = make_gelu_mlp(config.width, config.hidden, key=feed_key, dtype=dtype)
         return Block(norm, mixer, norm, feed)
 
     keys = jax.random.split(key, 5)
