@@ -57,6 +57,10 @@ TESTED_ELSEWHERE = {
     "echoes.otoc_cost._metrics": "test_otoc_cost.py::test_the_methods_stand_in_the_order_of_their_exponents",
     "echoes.otoc_interference._is_near": "test_otoc_interference.py::test_an_order_is_near_if_mean_and_spread_are",
     "echoes.otoc_spreading._front_metrics": "test_otoc_spreading.py::test_the_front_moves_behind_the_light_cone",
+    "generation.latent_straightness._scatter":
+        "test_latent_straightness.py::test_the_error_of_one_seed_is_the_scatter_of_its_draws",
+    "generation.latent_straightness.run":
+        "test_latent_straightness.py::test_every_codec_is_measured_with_its_controls",
     "generation.frechet.bootstrap_distance": "test_frechet.py::test_the_bootstrap_scatters_as_new_sets_do",
     "generation.flow_samplers.straightness":
         "test_flow_samplers.py::test_the_error_of_the_straightness_of_two_paths_is_that_by_hand",
@@ -76,6 +80,7 @@ NO_ERROR = {
     "circuits.played.is_played": "an error of a gate, not of a number",
     "noise.cross_entropy.circuit_fidelity": "from errors of gates, not of a number",
     "generation.exact_flow.make_gaussian_flow": "covariances of the data are its argument",
+    "training.self_supervised.vicreg_loss": "covariances are a part of the loss",
     "generation.frechet.frechet_distance": "refuses a covariance of the features that is singular",
     "generation.flow_matching.as_velocity": "a field of velocities, no speed with an error",
     "media.scattering.speckle_correlation": "covariance of a picture, which is the result",

@@ -28,6 +28,7 @@ THEMES = {
     "echoes": ("echoes", "Quantum echoes"),
     "molecules": ("molecules", "Molecules by NMR"),
     "learning_systems": ("learning_systems", "Learning systems"),
+    "generation": ("generation", "Generation"),
     "benchmarks": ("speed", "Benchmarks"),
 }
 

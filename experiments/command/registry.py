@@ -56,6 +56,7 @@ EXPERIMENTS: dict[str, str] = {
     "checkpoint_reshard": "experiments.learning_systems.checkpoint_reshard",
     "checkpoint_scale": "experiments.learning_systems.checkpoint_scale",
     "photonic_transformer": "experiments.learning_systems.photonic_transformer",
+    "latent_straightness": "experiments.generation.latent_straightness",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.benchmarks.bench_propagation",

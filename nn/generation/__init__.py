@@ -9,10 +9,23 @@ loss), `guidance`, `flow_samplers`, `exact_flow` (closed forms without a network
 # ruff: noqa: I001, RUF022
 from nn.generation.sampling import make_sampling, restrict, sample
 from nn.generation.decoding import generate
+from nn.generation.flow_time import make_grid, make_shift
+from nn.generation.flow_samplers import sample_flow, straightness
+from nn.generation.exact_flow import make_finite_flow
+from nn.generation.codec import PixelCodec, fit_statistics
+from nn.generation.frechet import frechet_distance
 
 __all__ = [
     "make_sampling",
     "restrict",
     "sample",
     "generate",
+    "make_grid",
+    "make_shift",
+    "sample_flow",
+    "straightness",
+    "make_finite_flow",
+    "PixelCodec",
+    "fit_statistics",
+    "frechet_distance",
 ]
