@@ -6,6 +6,7 @@ pictures, is a further one with a start of its own, its places averaged.
 """
 
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.harness.training import train
+from nn.generation import PixelCodec
+from nn.generation.codec import AbstractCodec, NetworkCodec, fit_axes, fit_linear_decoder
 from nn.layers import Dense
 from nn.training import adamw, cross_entropy, draw_rows
 from nn.training.self_supervised import vicreg_loss
@@ -154,3 +157,48 @@ def view(images: jax.Array, shift: int, *, key: jax.Array) -> jax.Array:
     moved = jax.vmap(cut)(padded, corners)
     bright = jax.random.uniform(keys[1], (len(images), 1, 1, 1), images.dtype, 0.6, 1.4)
     return bright * moved + 0.1 * jax.random.normal(keys[2], images.shape, images.dtype)
+
+
+def make_codecs(
+    config: Any, training: tuple[jax.Array, jax.Array], points: jax.Array, seed: int
+) -> list[AbstractCodec]:
+    """Pixels and three encoders trained on (pictures, labels), whole and on the axes of `points`; `config` has sizes."""
+    side = points.shape[1]
+    key = jax.random.key(config.seed + seed)
+    images, labels = training
+    n_classes = int(labels.max()) + 1
+    blank = make_classifier(
+        side,
+        config.hidden,
+        config.channels,
+        n_classes,
+        is_pooled=False,
+        seed=config.seed + 2 * seed,
+    )
+    trained = {
+        "labels": train_with_labels(
+            blank, (images, labels), config.label_steps, config.batch_size, key=key
+        ).encoder,
+        "vicreg": train_without_labels(
+            blank.encoder,
+            images,
+            config.vicreg_steps,
+            config.batch_size,
+            key=key,
+            seed=config.seed + 2 * seed + 500,
+        ),
+        "random": blank.encoder,
+    }
+    found: list[AbstractCodec] = [PixelCodec(height=side, width=side, patch=config.patch)]
+    for name, encoder in trained.items():
+        encode = eqx.filter_jit(encoder)
+        some = images[: 4 * config.n_points]
+        decoder = fit_linear_decoder(encode(some), some)
+        found.append(NetworkCodec(encoder=encode, decoder=decoder, name=name))
+    return found + [fit_axes(codec, points, config.n_axes) for codec in found]
+
+
+def short_name(name: str) -> str:
+    """Name of a metric: "labels, 16 axes" -> "labels_axes"."""
+    source, *axes = name.split(", ")
+    return f"{source}_axes" if axes else source
