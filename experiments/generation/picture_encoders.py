@@ -162,7 +162,7 @@ def view(images: jax.Array, shift: int, *, key: jax.Array) -> jax.Array:
 def make_codecs(
     config: Any, training: tuple[jax.Array, jax.Array], points: jax.Array, seed: int
 ) -> list[AbstractCodec]:
-    """Pixels and three encoders trained on (pictures, labels), whole and on the axes of `points`; `config` has sizes."""
+    """Pixels and three encoders trained on (pictures, labels), whole and on axes of `points`; `config` has sizes."""
     side = points.shape[1]
     key = jax.random.key(config.seed + seed)
     images, labels = training
