@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
-from nn._checks import check_choice, check_divides, check_finite
+from nn._checks import check_choice, check_divides, check_finite, is_concrete
 from nn.compression.formats import (
     E2M1,
     E4M3,
@@ -29,6 +29,7 @@ from nn.compression.formats import (
 )
 
 _NVFP4_BLOCK, _MXFP4_BLOCK = 16, 32
+_LARGEST_HALF = 65504.0
 _LEAST_E4M3 = 2.0**-6  # smallest normal number: a block's scale is never below
 
 
@@ -107,6 +108,8 @@ def to_mxfp4(x: Float[Array, "*shape n"], *, rule: str = "floor") -> BlockScaled
 def to_int4(x: Float[Array, "*shape n"], block: int, *, rule: str = "amax/7") -> BlockScaled:
     """Integers -8 to 7 times a float16 scale.
 
+    Numbers below 2^-25 vanish, since no smaller scale than 2^-24 is there.
+
     Args:
         x: Numbers.
         block: Numbers in a block; the size of the last axis gives one scale a row.
@@ -114,7 +117,8 @@ def to_int4(x: Float[Array, "*shape n"], block: int, *, rule: str = "amax/7") ->
             holds zero, which then is a code itself.
 
     Raises:
-        ValueError: If blocks do not divide the last axis, `x` is not finite, or there is no such rule.
+        ValueError: If blocks do not divide the last axis, `x` is not finite or too large for a scale of float16 (inside
+            `jit` it saturates), or there is no such rule.
     """
     check_choice(rule, "rule", ("amax/7", "amax/7.5", "amax/8", "zero_point"))
     grouped, amax = _blocks(x, block)
@@ -122,11 +126,17 @@ def to_int4(x: Float[Array, "*shape n"], block: int, *, rule: str = "amax/7") ->
     if rule == "zero_point":
         low = jnp.minimum(grouped.min(axis=-1), 0)
         high = jnp.maximum(grouped.max(axis=-1), 0)
-        scales = half_scale((high - low) / 15)
+        wanted = (high - low) / 15
+        scales = half_scale(wanted)
         offsets = jnp.clip(jnp.round(-8 - low / scales), -8, 7)
         extra = 20 / block
     else:
-        scales = half_scale(amax / float(rule.removeprefix("amax/")))
+        wanted = amax / float(rule.removeprefix("amax/"))
+        scales = half_scale(wanted)
+    if is_concrete(wanted) and wanted.size and (top := float(wanted.max())) > _LARGEST_HALF:
+        raise ValueError(
+            f"`x` must have scales of at most {_LARGEST_HALF:g}, the largest float16, but needs {top:g}; divide it."
+        )
     steps = jnp.round(grouped / scales[..., None])
     if offsets is not None:
         steps = steps + offsets[..., None]
@@ -155,5 +165,5 @@ def _minifloats(x, grouped, scales, block: int, bits: float, whole=None) -> Bloc
 
 @jax.jit
 def half_scale(scales: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The scale as float16 holds it; the smallest normal where there is nothing to scale."""
-    return jnp.maximum(scales, 2.0**-14).astype(jnp.float16).astype(jnp.float32)
+    """The scale as float16 holds it, from its smallest number on, where there is nothing to scale, to its largest."""
+    return jnp.clip(scales, 2.0**-24, _LARGEST_HALF).astype(jnp.float16).astype(jnp.float32)

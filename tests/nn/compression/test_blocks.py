@@ -66,6 +66,17 @@ def test_the_largest_numbers_of_a_tensor_are_kept_and_zeros_stay_zero():
         assert np.isfinite(zeros.scales).all()
 
 
+@pytest.mark.parametrize("rule", ["amax/7", "zero_point"])
+def test_integers_keep_small_numbers_and_name_or_cut_off_large_ones(rule, gaussian):
+    x = gaussian[:8]
+    small = x * jnp.float32(1e-5)  # their scales are below the normal numbers of float16
+    assert float(signal_to_noise_db(small, to_int4(small, 32, rule=rule).values())) > 20
+    with pytest.raises(ValueError, match="`x` must have scales of at most 65504, the largest"):
+        to_int4(x * 1e6, 32, rule=rule)
+    cut = jax.jit(lambda x: to_int4(x, 32, rule=rule).values())(x * 1e6)
+    assert 7 * 65504 <= float(jnp.abs(cut).max()) <= 15 * 65504
+
+
 def test_a_zero_point_holds_both_ends_and_zero_itself():
     x = jnp.array([[0.0, 1.0, 2.0, 15.0]])
     np.testing.assert_allclose(to_int4(x, 4, rule="zero_point").values(), x, atol=1e-6)
