@@ -230,38 +230,45 @@ def _asked(config: Config, model, test, key) -> dict[str, np.ndarray]:
     images, before, now, wanted = (
         jnp.asarray(a) for a in (test.images, test.tokens[:, :1], test.tokens[:, 2:3], test.tokens[:, 3])
     )  # fmt: skip
-    logits = eqx.filter_jit(model)(images, now)[:, -1]
-    found = {"right.whole": np.asarray(logits.argmax(-1) == wanted)}
     model = eqx.tree_at(lambda m: m.decoder, model, model.decoder.unrolled())
+    # The picture is encoded once for all rules, and each program below compiles no encoder.
+    before, now = (_vectors(model, images, question) for question in (before, now))
+    earlier = _looked_at(model, before, config.layer)
     keys = jax.random.split(key, len(images))
+    everything = jnp.broadcast_to(jnp.arange(config.n_image)[None], (len(images), config.n_image))
+    found = {"right.whole": np.asarray(_from_places(model, now, everything) == wanted)}
     for keep in config.keeps:
         for name, blind in BEFORE.items():
-            answers = _before(model, images, now, keys, keep, blind)
+            answers = _from_places(model, now, _places(config, blind, keep, keys))
             found[f"right.{name}.keep{keep}"] = np.asarray(answers == wanted)
         for number, rule in enumerate(RULES):
-            answers, size = _answers(config, model, images, before, now, keys, keep, number)
+            # An array, so that one program serves all rules.
+            answers, caches = _one_cut(
+                model, now, earlier, keys, jnp.asarray(number), keep, config.layer, config.side
+            )
             found[f"right.{rule}.keep{keep}"] = np.asarray(answers == wanted)
-        found[f"bytes.one.keep{keep}"] = size
-        stages = _pyramid(config, keep)
-        answers, size = _in_stages(model, images, now, stages)
+            found[f"bytes.one.keep{keep}"] = _bytes_of_one(caches)
+        answers, caches = _in_stages(model, now, _pyramid(config, keep))
         found[f"right.pyramid.keep{keep}"] = np.asarray(answers == wanted)
-        found[f"bytes.stages.keep{keep}"] = size
+        found[f"bytes.stages.keep{keep}"] = _bytes_of_one(caches)
     return found
 
 
-def _answers(config, model, images, before, now, keys, keep, number):
-    """Answers with one cut by the rule of this number, and bytes of a text's caches."""
-    number = jnp.asarray(number)  # an array, so that one program serves all rules
-    found, caches = _one_cut(
-        model, images, before, now, keys, number, keep, config.layer, config.side
-    )
-    return found, np.asarray(cache_bytes(jax.tree.map(lambda a: a[0], caches)))
+def _bytes_of_one(caches) -> np.ndarray:
+    """Bytes of the caches of one text."""
+    return np.asarray(cache_bytes(jax.tree.map(lambda a: a[0], caches)))
 
 
 @eqx.filter_jit
-def _one_cut(model, images, before, now, keys, number: Int[Array, ""], keep: int, layer, side):
-    def one(image, before, now, key):
-        earlier = _looked_at(model, image, before, layer)
+def _vectors(model, images, questions):
+    return model.vectors(images, questions)
+
+
+@eqx.filter_jit
+def _one_cut(model, now, earlier, keys, number: Int[Array, ""], keep: int, layer: int, side: int):
+    """Answers with one cut by the rule of this number, and the caches."""
+
+    def one(x, earlier, key):
         rules = (
             token_rules.fastv, token_rules.similar, token_rules.crops(side, max(side // 4, 1)),
             token_rules.with_previous(earlier), token_rules.merging, pooling(side), token_rules.evenly,
@@ -276,55 +283,52 @@ def _one_cut(model, images, before, now, keys, number: Int[Array, ""], keep: int
 
             return jax.lax.switch(number, [partial(whole, choose) for choose in rules], seen)
 
-        return _read(model, image, now, [Stage(layer, keep, rule)])
+        return _read(model, x, [Stage(layer, keep, rule)])
 
-    return jax.vmap(one)(images, before, now, keys)
+    return jax.vmap(one)(now, earlier, keys)
+
+
+def _places(config: Config, blind, keep: int, keys) -> Int[Array, "texts patches"]:
+    """Patches that a rule keeps without a look, repeated until there are as many as in the picture."""
+    n_image = config.n_image
+    nothing = Seen(jnp.zeros(n_image), jnp.zeros((n_image, 1)), jnp.zeros(1), jnp.arange(n_image))
+    kept = jax.vmap(lambda key: blind(nothing, keep, key))(keys)
+    return kept[:, np.arange(n_image) % keep].astype(jnp.int32)
 
 
 @eqx.filter_jit
-def _before(model, images, now, keys, keep: int, blind):
-    """Answers where so many tokens of a picture are all that the decoder ever sees."""
+def _from_places(model, now, places):
+    """Answers where these tokens of a picture, of which some may be named twice, are all that the decoder ever sees."""
 
-    def one(image, question, key):
-        x = model.vectors(image[None], question[None])
-        n_image = x.shape[1] - 1
-        seen = Seen(jnp.zeros(n_image), x[0, :n_image], x[0, -1], jnp.arange(n_image))
-        kept = [(0, blind(seen, keep, key))]
-        hidden = masked_prefill(model.decoder.body, x, n_image=n_image, kept=kept)
+    def one(x, places):
+        hidden = masked_prefill(
+            model.decoder.body, x[None], n_image=len(places), kept=[(0, places)]
+        )
         return model.decoder.logits(hidden)[0, -1].argmax(-1)
 
-    return jax.vmap(one)(images, now, keys)
+    return jax.vmap(one)(now, places)
 
 
-def _in_stages(model, images, now, stages):
-    @eqx.filter_jit
-    def read(model, images, now):
-        return jax.vmap(lambda image, now: _read(model, image, now, stages))(images, now)
-
-    found, caches = read(model, images, now)
-    return found, np.asarray(cache_bytes(jax.tree.map(lambda a: a[0], caches)))
+@eqx.filter_jit
+def _in_stages(model, now, stages):
+    return jax.vmap(lambda x: _read(model, x, stages))(now)
 
 
-def _read(model, image, question, stages):
+def _read(model, x, stages):
     """Answer to one question, and the caches."""
-    x = model.vectors(image[None], question[None])
-    found = pruned_prefill(model.decoder.body, x, n_image=x.shape[1] - 1, n_new=0, stages=stages)
+    found = pruned_prefill(model.decoder.body, x[None], n_image=len(x) - 1, n_new=0, stages=stages)
     return model.decoder.logits(found.hidden)[0, -1].argmax(-1), found.caches
 
 
-def _looked_at(model, image, question, layer):
-    """What a question looks at in the layer before the cut."""
-    looked = []
+@eqx.filter_jit
+def _looked_at(model, vectors, layer: int):
+    """What questions look at in the layer before the cut."""
 
-    def all_stay(seen, keep):
-        looked.append(seen.attention)
-        return jnp.arange(keep, dtype=jnp.int32), None
+    def one(x):
+        found = pruned_prefill(model.decoder.body, x[None], n_image=len(x) - 1, n_new=0)
+        return found.weights[layer - 1][:-1]
 
-    x = model.vectors(image[None], question[None])
-    n_image = x.shape[1] - 1
-    stages = [Stage(layer, n_image, all_stay)]
-    pruned_prefill(model.decoder.body, x, n_image=n_image, n_new=0, stages=stages)
-    return looked[0]
+    return jax.vmap(one)(vectors)
 
 
 def _pyramid(config: Config, keep: int) -> tuple[Stage, ...]:
