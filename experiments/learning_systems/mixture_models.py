@@ -18,6 +18,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
+from experiments.harness.compiling import jit_once
 from experiments.harness.fields import at_least
 from experiments.harness.training import train
 from nn.layers.expert_balance import balance_loss, bias_pull, choices_of, router_z_loss
@@ -199,7 +200,7 @@ def train_decoder(
     return trained.model.decoder
 
 
-@eqx.filter_jit
+@jit_once
 def measured(decoder: Decoder, windows: Array, mix: Any = mix_by_loop) -> tuple[Array, Routed]:
     """Bits of each byte of windows (rows, context), and what the mixtures did."""
     logits, found = routed(decoder, windows[:, :-1], mix)
@@ -216,7 +217,7 @@ def with_feeds(decoder: Decoder, change: Callable[[int, Mixture], Any]) -> Decod
     return eqx.tree_at(lambda d: d.body, decoder, Stack(blocks, body.n_blocks).scanned())
 
 
-@eqx.filter_jit
+@jit_once
 def bits_of(decoder: Decoder, windows: Array) -> Array:
     """Bits of each byte by the decoder as it is."""
     return cross_entropy(decoder(windows[:, :-1]), windows[:, 1:]) / math.log(2)

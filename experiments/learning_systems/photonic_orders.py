@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.harness.compiling import jit_once
 from experiments.learning_systems.photonic_forward import on_bench, program_chip, program_real
 from experiments.learning_systems.photonic_training import (
     UNIT,
@@ -41,7 +42,6 @@ SIZES = {
 CARRIERS = ("two_meshes", "symmetric_core")
 MAP = "body.blocks[0].mixer.value"
 GRADIENTS = ("forward", "forward_mirrored", "mean_device", "in_silico")
-_jit_once = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def matrix_errors(n: int, n_chips: int, *, seed: int) -> dict[str, np.ndarray]:
@@ -60,12 +60,10 @@ def matrix_errors(n: int, n_chips: int, *, seed: int) -> dict[str, np.ndarray]:
         # Meshes of a core, each with errors of its own.
         meshes = (core.left, core.right) if carrier == "two_meshes" else (core.mesh,)
         key = jax.random.key(seed)
-        draw = _jit_once(jax.vmap(lambda mesh, key: draw_mesh_twin(mesh, UNIT, key=key)))
         twins = [
-            draw(mesh, jax.random.split(jax.random.fold_in(key, i), n_chips))
+            _drawn(mesh, jax.random.split(jax.random.fold_in(key, i), n_chips))
             for i, mesh in enumerate(meshes)
         ]
-        matrices = _jit_once(jax.vmap(partial(_matrix, carrier)))
         for kind, sizes in SIZES.items():
             rows = []
             for size in sizes:
@@ -74,7 +72,7 @@ def matrix_errors(n: int, n_chips: int, *, seed: int) -> dict[str, np.ndarray]:
                     jax.vmap(lambda t, m, one=one: scaled(t, one).realise(m.pack(), None, 0))(t, m)
                     for t, m in zip(twins, meshes, strict=True)
                 ]
-                rows.append(_relative(np.asarray(matrices(core, real)), wanted))
+                rows.append(_relative(np.asarray(_matrices(carrier, core, real)), wanted))
             found[f"{carrier}.{kind}"] = np.asarray(rows)
     return found
 
@@ -91,6 +89,16 @@ def _core(carrier: str, matrix: np.ndarray):
         return decompose_matrix(matrix)
     zero = np.zeros_like(matrix)
     return program_real(np.block([[zero, matrix.T], [matrix, zero]]), dtype=jnp.complex64)
+
+
+@jit_once
+def _drawn(meshes, keys):
+    return jax.vmap(lambda mesh, key: draw_mesh_twin(mesh, UNIT, key=key))(meshes, keys)
+
+
+@jit_once
+def _matrices(carrier: str, core, meshes):
+    return jax.vmap(partial(_matrix, carrier))(core, meshes)
 
 
 def _matrix(carrier: str, core, meshes):
@@ -140,11 +148,11 @@ def gradient_cosines(
     program = program_chip(vit, names=[MAP])
     make = lambda key: draw_chip(program.n_ports, 1, UNIT, key=key)[0]  # noqa: E731
     keys = jax.random.split(jax.random.key(seed), n_chips)
-    mirrored = _jit_once(jax.vmap(make))(keys)
+    mirrored = jit_once(jax.vmap(make))(keys)
     alike = eqx.tree_at(lambda c: c.cores.first, mirrored, mirrored.cores.second)
     found = {name: np.zeros((len(sizes), n_chips)) for name in GRADIENTS}
 
-    @_jit_once
+    @jit_once
     def gradient(program, bench, belief, key):
         def loss(program):
             logits = on_bench(program, bench, belief)(images, key=key)

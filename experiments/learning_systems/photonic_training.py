@@ -16,7 +16,7 @@ Ways that end off the chip get one gain for each block by a measurement of its m
 """
 
 import dataclasses
-from functools import cache, partial
+from functools import cache
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from experiments.harness.compiling import jit_once
 from experiments.harness.training import train
 from experiments.learning_systems.photonic_forward import ChipProgram, on_bench
 from nn.training import adamw, cross_entropy, draw_rows
@@ -35,10 +36,11 @@ from optics.hardware.mesh_bench import MeshTwin
 WAYS = ("in_silico", "fitted", "vaccinated", "mean_device", "forward", "true_gradient")
 # Spread of the loss over arms relative to the mean loss; our choice.
 LOSS_SPREAD = 0.25
+# So few steps are over before a better program would be compiled.
+FEW_STEPS = 30
 UNIT = MeshImperfections(
     splitter_error=1.0, phase_error=1.0, loss_db=1.0, loss_spread_db=LOSS_SPREAD
 )
-_jit_once = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 class Pool(NamedTuple):
@@ -55,8 +57,13 @@ class Pool(NamedTuple):
 
 def draw_chips(n_ports: int, n_blocks: int, n_chips: int, *, key: PRNGKeyArray) -> ChipTwin:
     """Folded chips with errors of unit size, along a first axis."""
+    return _drawn(n_ports, n_blocks, jax.random.split(key, n_chips))
+
+
+@jit_once
+def _drawn(n_ports: int, n_blocks: int, keys) -> ChipTwin:
     make = lambda key: draw_chip(n_ports, n_blocks, UNIT, construction="folded", key=key)[0]  # noqa: E731
-    return _jit_once(jax.vmap(make))(jax.random.split(key, n_chips))
+    return jax.vmap(make)(keys)
 
 
 def scaled(twin: MeshTwin, sizes: MeshImperfections) -> MeshTwin:
@@ -176,9 +183,7 @@ class Lab:
         self.n_steps, self.n_fit, self.n_chips = n_steps, n_fit, n_chips
         self.batch_size, self.learning_rate = batch_size, learning_rate
         self.keys = jax.random.split(key, 4)
-        shape = program.n_ports, program.gain.shape[0]
-        self.own = draw_chips(*shape, 1, key=self.keys[0])
-        self.others = draw_chips(*shape, n_chips, key=self.keys[1])
+        self.own = self._drawn_chips(1, self.keys[0])
         self._in_silico = None
 
     def prepare(self, way: str, sizes: MeshImperfections) -> tuple[ChipProgram, ChipBench]:
@@ -200,7 +205,7 @@ class Lab:
             return program, bench
         known = mean_device(self.own, sizes)
         if way == "vaccinated":
-            models = scaled_chip(self.others, sizes)
+            models = scaled_chip(self._drawn_chips(self.n_chips, self.keys[1]), sizes)
             # Before it has a chip, gains are set for the mean device.
             start = self._with_gains(*_as_wanted(self.program), _one_of(bench_of(known, sizes)))
             program = self._trained(start, Pool(bench_of(models, sizes), models))
@@ -208,6 +213,9 @@ class Lab:
         belief = {"forward": None, "true_gradient": real, "mean_device": known}[way]
         start = self._with_gains(*_as_wanted(self.program), bench)
         return self._trained(start, _repeated(Pool(benches, belief), self.n_chips)), bench
+
+    def _drawn_chips(self, n_chips: int, key: PRNGKeyArray) -> ChipTwin:
+        return draw_chips(self.program.n_ports, self.program.gain.shape[0], n_chips, key=key)
 
     def in_silico(self, sizes: MeshImperfections) -> tuple[ChipProgram, list]:
         """The program trained in the ideal model, the same for all chips, and its matrices."""
@@ -221,7 +229,9 @@ class Lab:
     def _trained(self, program: ChipProgram, pool: Pool) -> ChipProgram:
         rate = optimiser(self.learning_rate, self.n_steps)
         data, draw = (*self.data, pool), drawing(self.batch_size)
-        return train(program, loss, data, draw, rate, self.n_steps, key=self.keys[2]).model
+        return train(
+            program, loss, data, draw, rate, self.n_steps, key=self.keys[2], optimise=self.n_steps > FEW_STEPS
+        ).model  # fmt: skip
 
     def _fitted(self, program: ChipProgram, wanted: list, chip: ChipTwin) -> ChipProgram:
         """Phases with which a known chip carries the wanted matrices as well as it can."""
@@ -239,10 +249,15 @@ class Lab:
 
 def _as_wanted(program: ChipProgram) -> tuple[ChipProgram, list]:
     """A program, and the matrices that it has in the ideal model."""
-    return program, _jit_once(lambda p: p.maps(nominal_matrices(p.settings, 1.0)))(program)
+    return program, _ideal_maps(program)
 
 
-@_jit_once
+@jit_once
+def _ideal_maps(program: ChipProgram) -> list:
+    return program.maps(nominal_matrices(program.settings, 1.0))
+
+
+@jit_once
 def _measured_maps(program: ChipProgram, bench: ChipBench, key):
     blocks = bench.program(program.settings, 1.0)
     n = program.n_ports
@@ -273,7 +288,7 @@ def _all(data, _key):
     return data
 
 
-@jax.jit
+@jit_once
 def right(program: ChipProgram, bench: ChipBench, images, labels, key) -> Array:
     """Whether each image is told right by the model on the chip."""
     return on_bench(program, bench)(images, key=key).argmax(-1) == labels

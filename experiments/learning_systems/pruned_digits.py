@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from experiments.data import datasets
+from experiments.harness.compiling import jit_once
 from experiments.harness.fields import at_least, within
 from experiments.harness.training import train
 from nn.compression import joint_pruning as joint
@@ -160,12 +161,12 @@ def choose(model: Vit, known: Known, budget: float, rng: np.random.Generator) ->
     ]
 
 
-@eqx.filter_jit
+@jit_once
 def _made(config: VitConfig, key) -> Vit:
     return make_vit(config, key=key)
 
 
-@eqx.filter_jit
+@jit_once
 def _asked(model: Vit, pictures) -> Known:
     """Worth and curvature on some pictures and labels."""
     loss = lambda gates, batch: _loss(Gated(model, gates), batch)  # noqa: E731

@@ -4,7 +4,8 @@ Three parts. Random numbers of three laws (normal, Laplace, Student t with three
 carry much of the power) in each format, with the rule by which integers get their scale said. GPTQ against plain
 rounding on inputs whose spectrum falls as i^-exponent: what it saves depends on the exponent alone. And, where its
 package is installed (`make models`), all 36 maps of the MiniLM encoder rounded by each method after calibration on some
-texts, with errors of outputs and of the vectors of other texts. Sources: OCP MX v1.0 (2023); E. Frantar et al., arXiv
+texts, with errors of outputs and of the vectors of other texts; and bits chosen for each map under a budget of bytes
+beside the same bits for all (`encoder_bits`). Sources: OCP MX v1.0 (2023); E. Frantar et al., arXiv
 2210.17323 (GPTQ); J. Lin et al., arXiv 2306.00978 (AWQ). No number of theirs is compared: their models are larger.
 """
 
@@ -21,6 +22,7 @@ from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, label, new_figure, style
+from experiments.learning_systems.encoder_bits import BUDGETS, encoder_budgets
 from experiments.learning_systems.map_inputs import encoder_inputs, paragraphs
 from nn.compression import awq, gptq, gram_matrix, output_error, to_int4, to_mxfp4, to_nvfp4
 from nn.compression.blocks import signal_to_noise_db
@@ -30,7 +32,7 @@ from nn.weights import MINILM, open_packaged
 
 CLAIM = "At 4.5 bits integers tie with NVFP4 or pass it by their scale rule; GPTQ saves what the inputs allow."
 PAPER_FIGURE = "E. Frantar et al., arXiv:2210.17323 (GPTQ); no figure compared"
-EXPECTED_TIME = {"quick": "20 s", "laptop": "3 min", "paper": "10 min"}
+EXPECTED_TIME = {"quick": "20 s", "laptop": "4 min", "paper": "15 min"}
 TOLERANCES = {"snr.*": 0.1, "gptq_gain.exponent2": 3.0, "gptq_gain.*": 0.5}
 REFERENCES: tuple[Reference, ...] = ()
 
@@ -44,6 +46,8 @@ FORMATS = {
     "int4_128": partial(to_int4, block=128),
 }
 LAWS = ("normal", "laplace", "student3")
+N_KNOWN = 8  # texts that costs of bits are measured with: 180 times each
+WAYS = ("uniform", "mixed")
 METHODS = ("rounding", "rounding_nvfp4", "awq", "gptq", "gptq_ordered")
 
 
@@ -111,6 +115,13 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
             metrics[f"encoder_cosine_loss.{method}"] = Measurement.from_samples(
                 1 - real[f"cosine.{method}"]
             )
+        budgets = context.sub_run("bit budgets", partial(_budgets, config, context))
+        arrays |= {f"budget.{name}": array for name, array in budgets.items()}
+        for bits in BUDGETS:
+            metrics[f"budget_bytes.{bits}"] = Measurement(budgets[f"bytes.{bits}"] / 1e6, unit="MB")
+            for way in WAYS:
+                losses = budgets[f"loss.{way}.{bits}"]
+                metrics[f"budget_cosine_loss.{way}.{bits}"] = Measurement.from_samples(losses)
     elif config.n_texts:
         context.log("no MiniLM here (`make models` installs it): the encoder is left out")
     return Outcome("quantization", config, metrics, arrays, REFERENCES)
@@ -173,6 +184,19 @@ def _encoder(config: Config, context: Context) -> dict[str, np.ndarray]:
             results[f"cosine.{method}"] = np.asarray(jnp.sum(found * exact, axis=-1))
             ticker.advance(note=method)
     return results
+
+
+def _budgets(config: Config, context: Context) -> dict[str, np.ndarray]:
+    """Bits of each map of MiniLM chosen on a few texts, and judged by others."""
+    model = load_encoder(open_packaged(MINILM), heads=12)
+    tokens, counts = paragraphs(2 * config.n_texts, config.n_tokens)
+    few, judge = slice(0, min(N_KNOWN, config.n_texts)), slice(config.n_texts, None)
+    vectors = eqx.filter_jit(lambda model, t, c: model.text_vectors(t, c))
+    with context.progress("maps", 36) as ticker:
+        return encoder_budgets(
+            model, vectors, (tokens[few], counts[few]), (tokens[judge], counts[judge]), config.group,
+            lambda name: ticker.advance(note=name),
+        )  # fmt: skip
 
 
 def _rounded(method: str, weight, inputs, gram, group: int):

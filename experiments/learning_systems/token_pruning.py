@@ -20,6 +20,7 @@ import optax
 from jaxtyping import Array, Int
 from matplotlib.figure import Figure
 
+from experiments.harness.compiling import jit_once
 from experiments.harness.context import ALONE, Context, stacked
 from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
@@ -211,7 +212,7 @@ def _model(config: Config, number: int, context: Context) -> dict[str, np.ndarra
         config.n_scenes, config.grid, config.n_questions, config.share_empty, test=False, seed=(config.seed, number, 0)
     )  # fmt: skip
     rate = optax.cosine_decay_schedule(config.learning_rate, config.n_steps)
-    make = eqx.filter_jit(lambda key: make_vision_language(config.model(), key=key))
+    make = jit_once(lambda key: make_vision_language(config.model(), key=key))
     with context.progress(f"model {number}", config.n_steps) as ticker:
         trained = train(
             make(keys[0]), _loss, jax.tree.map(jnp.asarray, scenes), partial(_draw, config.batch_size),
@@ -259,12 +260,12 @@ def _bytes_of_one(caches) -> np.ndarray:
     return np.asarray(cache_bytes(jax.tree.map(lambda a: a[0], caches)))
 
 
-@eqx.filter_jit
+@jit_once
 def _vectors(model, images, questions):
     return model.vectors(images, questions)
 
 
-@eqx.filter_jit
+@jit_once
 def _one_cut(model, now, earlier, keys, number: Int[Array, ""], keep: int, layer: int, side: int):
     """Answers with one cut by the rule of this number, and the caches."""
 
@@ -296,7 +297,7 @@ def _places(config: Config, blind, keep: int, keys) -> Int[Array, "texts patches
     return kept[:, np.arange(n_image) % keep].astype(jnp.int32)
 
 
-@eqx.filter_jit
+@jit_once
 def _from_places(model, now, places):
     """Answers where these tokens of a picture, of which some may be named twice, are all that the decoder ever sees."""
 
@@ -309,7 +310,7 @@ def _from_places(model, now, places):
     return jax.vmap(one)(now, places)
 
 
-@eqx.filter_jit
+@jit_once
 def _in_stages(model, now, stages):
     return jax.vmap(lambda x: _read(model, x, stages))(now)
 
@@ -320,7 +321,7 @@ def _read(model, x, stages):
     return model.decoder.logits(found.hidden)[0, -1].argmax(-1), found.caches
 
 
-@eqx.filter_jit
+@jit_once
 def _looked_at(model, vectors, layer: int):
     """What questions look at in the layer before the cut."""
 

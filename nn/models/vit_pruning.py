@@ -31,7 +31,7 @@ KINDS = ("heads", "hidden", "width")
 
 def open_gates(model: Vit) -> dict[str, Array]:
     """Gates of one: of heads (layers, heads), of hidden units (layers, hidden), of components (width,)."""
-    block = _block(model, 0)
+    block = _any_block(model)
     n_layers, dtype = model.body.n_blocks, model.positions.dtype
     return {
         "heads": jnp.ones((n_layers, block.mixer.heads), dtype),
@@ -90,7 +90,7 @@ def multiply_adds(model: Vit, left: dict[str, Any]) -> Any:
         left: Heads, hidden units and components that are left, numbers or arrays.
     """
     heads, hidden, width = (left[kind] for kind in KINDS)
-    n_tokens, head_dim = model.positions.shape[0], _block(model, 0).mixer.head_dim
+    n_tokens, head_dim = model.positions.shape[0], _any_block(model).mixer.head_dim
     maps = 4 * heads * head_dim * width + 2 * hidden * width
     mixing = 2 * n_tokens * heads * head_dim
     ends = (n_tokens - 1) * model.embedding.n_in * width + width * model.head.n_out
@@ -209,6 +209,12 @@ def _dense(linear) -> Dense:
 def _block(model: Vit, layer: int) -> Any:
     blocks = model.body.blocks
     return blocks[layer] if isinstance(blocks, tuple) else jax.tree.map(lambda a: a[layer], blocks)
+
+
+def _any_block(model: Vit) -> Any:
+    """A block to ask for sizes, its arrays stacked or not: cutting one out of a stack costs a call for each array."""
+    blocks = model.body.blocks
+    return blocks[0] if isinstance(blocks, tuple) else blocks
 
 
 def _norm(norm: Any, x, gate):

@@ -60,6 +60,7 @@ def train(
     trainable: Any = eqx.is_inexact_array,
     start: TrainState | None = None,
     steps_per_call: int = 20,
+    optimise: bool = True,
     name: str = "training",
     on_progress: Callable[[int, float], None] | None = None,
     on_state: Callable[[TrainState], None] | None = None,
@@ -78,6 +79,8 @@ def train(
         trainable: Filter of `eqx.partition`: a function of a leaf, or a tree of booleans.
         start: State to go on from; None starts with the weights of `model`.
         steps_per_call: Steps in one compiled call.
+        optimise: Whether XLA optimises the program; not, compiling takes half of the time and a step several times as
+            long, which is for a few dozen steps. Numbers then differ by rounding.
         name: Who trains, for the error.
         on_progress: Called with (steps done in a call, mean loss of them); with those of a saved state all at once.
         on_state: Called with the state after each call; its buffers are used again by the next, so copy what you keep.
@@ -112,7 +115,8 @@ def train(
         chunk = min(steps_per_call, n_steps - state.n_done)
         numbers = jnp.arange(state.n_done, state.n_done + chunk)
         fixed = (loss, draw, optimiser, rest, data, numbers, key)
-        (weights, memory), report = _steps(fixed, (state.weights, state.memory))
+        steps = _steps if optimise else _plain_steps
+        (weights, memory), report = steps(fixed, (state.weights, state.memory))
         losses.append(np.asarray(report))
         if not np.isfinite(losses[-1]).all():
             bad = state.n_done + int(np.argmin(np.isfinite(losses[-1])))
@@ -130,8 +134,7 @@ def train(
     return Trained(eqx.combine(state.weights, rest), found, state)
 
 
-@partial(eqx.filter_jit, donate="all-except-first")
-def _steps(fixed, carry):
+def _several_steps(fixed, carry):
     """Steps of the given numbers in one program."""
     loss, draw, optimiser, rest, data, numbers, key = fixed
 
@@ -146,6 +149,11 @@ def _steps(fixed, carry):
         return (eqx.apply_updates(weights, updates), memory), value
 
     return jax.lax.scan(step, carry, numbers)
+
+
+_compiled = partial(eqx.filter_jit, _several_steps, donate="all-except-first")
+_steps = _compiled()
+_plain_steps = _compiled(compiler_options={"xla_backend_optimization_level": 0})
 
 
 def adamw(

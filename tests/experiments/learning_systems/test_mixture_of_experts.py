@@ -10,6 +10,7 @@ from nn.layers import expert_statistics as statistics
 CONFIG = dataclasses.replace(
     experiment.SCALES["quick"],
     decoder=mixture_models.Sizes(context=8, n_experts=12, n_chosen=3),
+    digits=pruned_digits.Sizes(budgets=(0.7, 0.5)),
     batches=(1, 4, 8),
     n_draws=300,
     n_windows=20,
