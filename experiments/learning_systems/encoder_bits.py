@@ -60,7 +60,8 @@ def encoder_budgets(
         `loss.{uniform, mixed}.{bits}` of each text, `bits.{bits}` and `costs` of each map, `bytes.{bits}`, the budget,
         and `bytes_used.{bits}`.
     """
-    stacks = {path: linear.weight for path, linear in linear_maps(model)}
+    maps: list[tuple[str, Any]] = linear_maps(model)
+    stacks = {path: linear.weight for path, linear in maps}
     parts = [(path, layer) for path, stack in stacks.items() for layer in range(len(stack))]
     rounded = {
         (path, layer, bits): rounded_weight(stacks[path][layer], bits, group)
@@ -79,7 +80,7 @@ def encoder_budgets(
             costs[i, j] = max(losses({part: bits}, known, exact["known"]).mean(), 0)
         on_part(f"{part[0]} {part[1]}")
     sizes = [stacks[path].shape[1:] for path, _ in parts]
-    n_bytes = np.array([[weight_bytes(*size, bits, group) for bits in OPTIONS] for size in sizes])
+    n_bytes = np.array([[weight_bytes(n, m, bits, group) for bits in OPTIONS] for n, m in sizes])
     results: dict[str, np.ndarray] = {"costs": costs}
     for uniform in BUDGETS:
         budget = int(n_bytes[:, OPTIONS.index(uniform)].sum())

@@ -118,7 +118,9 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
         budgets = context.sub_run("bit budgets", partial(_budgets, config, context))
         arrays |= {f"budget.{name}": array for name, array in budgets.items()}
         for bits in BUDGETS:
-            metrics[f"budget_bytes.{bits}"] = Measurement(budgets[f"bytes.{bits}"] / 1e6, unit="MB")
+            metrics[f"budget_bytes.{bits}"] = Measurement(
+                float(budgets[f"bytes.{bits}"]) / 1e6, unit="MB"
+            )
             for way in WAYS:
                 losses = budgets[f"loss.{way}.{bits}"]
                 metrics[f"budget_cosine_loss.{way}.{bits}"] = Measurement.from_samples(losses)

@@ -151,7 +151,7 @@ def _several_steps(fixed, carry):
     return jax.lax.scan(step, carry, numbers)
 
 
-_compiled = partial(eqx.filter_jit, _several_steps, donate="all-except-first")
+_compiled: Any = partial(eqx.filter_jit, _several_steps, donate="all-except-first")
 _steps = _compiled()
 _plain_steps = _compiled(compiler_options={"xla_backend_optimization_level": 0})
 
