@@ -48,7 +48,7 @@ from nn.generation.frechet import bootstrap_distance
 
 CLAIM = "Dimension straightens the paths to latents more than meaning does; distance at few steps need not follow."
 PAPER_FIGURE = "SVG, arXiv:2510.15301, section 3; no figure compared"
-EXPECTED_TIME = {"quick": "25 s", "laptop": "20 min", "paper": "4 h"}
+EXPECTED_TIME = {"quick": "20 s", "laptop": "6 min", "paper": "4 h"}
 SAVES_TRAININGS = True
 TOLERANCES = {
     "straightness.*": 0.03,
