@@ -84,7 +84,7 @@ class Config:
         label_steps: Steps of training with labels, judge included.
         vicreg_steps: Steps of training without.
         batch_size: Pictures in a step.
-        n_seeds: Encoders, points and noises, each drawn anew; the judge is one.
+        repeats: Encoders, points and noises, each drawn anew; the judge is one.
         n_bootstrap: Draws for the error of a distance where there is one seed.
         seed: Seed of all that is drawn.
     """
@@ -104,7 +104,7 @@ class Config:
     label_steps: int = 600
     vicreg_steps: int = 400
     batch_size: int = 128
-    n_seeds: int = 3
+    repeats: int = 3
     n_bootstrap: int = 20
     seed: int = 0
 
@@ -119,7 +119,7 @@ class Config:
             "n_axes",
             "label_steps",
             "vicreg_steps",
-            "n_seeds",
+            "repeats",
         )
         at_least(self, 2, "n_points", "judge_channels", "n_bootstrap", "batch_size")
         if PATH_STEPS not in self.steps or 5 not in self.steps:
@@ -139,12 +139,12 @@ SCALES = {
         label_steps=200,
         vicreg_steps=160,
         batch_size=64,
-        n_seeds=1,
+        repeats=1,
         n_bootstrap=10,
     ),
     "laptop": Config(),
     "paper": Config(
-        n_train=60_000, n_points=10_000, n_samples=2000, n_real=10_000, label_steps=4000, vicreg_steps=8000, n_seeds=5
+        n_train=60_000, n_points=10_000, n_samples=2000, n_real=10_000, label_steps=4000, vicreg_steps=8000, repeats=5
     ),
 }  # fmt: skip
 
@@ -153,7 +153,7 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
     """Trains the judge, then a set of encoders for each seed, and follows the exact flow in every codec."""
     judge = context.sub_run("judge", partial(_judge, config))
     accuracy = float(judge.pop("accuracy"))
-    found = context.map(_codecs, {f"seed {s}": (config, s, judge) for s in range(config.n_seeds)})
+    found = context.map(_codecs, {f"seed {s}": (config, s, judge) for s in range(config.repeats)})
     seeds = list(found.values())
     arrays = {name: np.stack([one[name] for one in seeds]) for name in seeds[0]}
     mean = lambda name: Measurement.from_samples(arrays[name])  # noqa: E731
@@ -165,13 +165,13 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
         for kind in ("class", "all"):
             name = f"{kind}.{codec}"
             straight = mean(f"straightness.{name}")
-            if config.n_seeds == 1:
+            if config.repeats == 1:
                 error = float(arrays[f"straightness_error.{name}"][0])
                 straight = Measurement(straight.value, error, n=config.n_samples)
             metrics[f"straightness.{name}"] = straight
             for at, n_steps in enumerate(config.steps):
                 distance = Measurement.from_samples(arrays[f"frechet.{name}"][:, at])
-                if config.n_seeds == 1:
+                if config.repeats == 1:
                     error = float(arrays[f"frechet_error.{name}"][0, at])
                     distance = Measurement(distance.value, error, n=config.n_samples)
                 metrics[f"frechet.{name}.{n_steps}"] = distance
@@ -196,7 +196,7 @@ def _verdict(config: Config, arrays: dict[str, np.ndarray]) -> dict[str, Measure
             metrics[f"bend_by_meaning.{source}.{kind}"] = Measurement.from_samples(ratio)
         for name, codecs in (("whole", flat), ("axes", few)):
             ranks = []
-            for seed in range(config.n_seeds):
+            for seed in range(config.repeats):
                 far = [arrays[f"frechet.{kind}.{codec}"][seed, five] for codec in codecs]
                 ranks.append(np.asarray(spearmanr([bend[codec][seed] for codec in codecs], far))[0])
             metrics[f"rank_bend_distance.{name}.{kind}"] = Measurement.from_samples(ranks)
@@ -305,7 +305,7 @@ def _follow(config: Config, name: str, flow, start, classes, judged, real) -> di
                 found[f"one_step.{name}"] = np.maximum(found.get(f"one_step.{name}", 0), miss)
             pictures = judged(path.end)
             distances.append(frechet_distance(pictures, real, feature="judge").value)
-            if config.n_seeds == 1:  # several tell it themselves
+            if config.repeats == 1:  # several tell it themselves
                 errors.append(_scatter(config, pictures, real))
         found[f"frechet.{kind}.{name}"] = np.array(distances)
         if errors:

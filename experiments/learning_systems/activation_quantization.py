@@ -65,7 +65,7 @@ class Config:
     Attributes:
         bits: Bits of an activation.
         n_clusters: Clusters of channels of each map.
-        n_seeds: Networks trained.
+        repeats: Networks trained.
         n_steps: Steps of each training.
         width: Width of the network.
         n_blocks: Its blocks.
@@ -77,7 +77,7 @@ class Config:
 
     bits: tuple[int, ...] = (8, 4, 3)
     n_clusters: int = 8
-    n_seeds: int = 5
+    repeats: int = 5
     n_steps: int = 600
     width: int = 64
     n_blocks: int = 2
@@ -88,15 +88,15 @@ class Config:
 
     def __post_init__(self):
         at_least(
-            self, 1, "bits", "n_clusters", "n_seeds", "n_steps", "width", "n_calibration", "n_tokens"
+            self, 1, "bits", "n_clusters", "repeats", "n_steps", "width", "n_calibration", "n_tokens"
         )  # fmt: skip
         at_least(self, 0, "n_blocks", "n_texts")
 
 
 SCALES = {
-    "quick": Config(n_seeds=3, n_steps=300, n_texts=0),
+    "quick": Config(repeats=3, n_steps=300, n_texts=0),
     "laptop": Config(),
-    "paper": Config(n_seeds=20, n_texts=128, n_tokens=128),
+    "paper": Config(repeats=20, n_texts=128, n_tokens=128),
 }
 
 
@@ -135,7 +135,7 @@ class RoundedInputs(AbstractLinear):
 def run(config: Config, context: Context = ALONE) -> Outcome:
     """Networks trained here, and the encoder where it is asked for and installed."""
     pieces: dict[str, tuple] = {
-        f"network {seed}": (_network, config, seed) for seed in range(config.n_seeds)
+        f"network {seed}": (_network, config, seed) for seed in range(config.repeats)
     }
     found = context.map(called, pieces)
     metrics: dict[str, Measurement] = {}

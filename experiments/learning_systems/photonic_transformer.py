@@ -78,7 +78,7 @@ class Config:
         detector_noises: Noise of the detectors beyond the base; that of the taps is three times as large.
         ways: Which of the ways are tried.
         maps: Ends of the paths of the maps that light carries; none named are all.
-        n_seeds: Starts, each with a chip of its own.
+        repeats: Starts, each with a chip of its own.
         gradient_errors: Errors of splitters and phases at which gradients are compared, rad.
         gradient_chips: Chips for that.
         order_chips: Chips behind an order.
@@ -101,7 +101,7 @@ class Config:
     detector_noises: tuple[float, ...] = (0.3,)
     ways: tuple[str, ...] = WAYS
     maps: tuple[str, ...] = ()
-    n_seeds: int = 3
+    repeats: int = 3
     gradient_errors: tuple[float, ...] = (0.01, 0.03, 0.1)
     gradient_chips: int = 5
     order_chips: int = 20
@@ -109,7 +109,7 @@ class Config:
     seed: int = 0
 
     def __post_init__(self):
-        at_least(self, 1, "n_pretrain", "n_steps", "batch_size", "n_fit", "n_chips", "n_seeds")
+        at_least(self, 1, "n_pretrain", "n_steps", "batch_size", "n_fit", "n_chips", "repeats")
         at_least(self, 2, "width", "hidden", "order_chips", "gradient_chips")
         among(self, WAYS, "ways")
 
@@ -125,14 +125,14 @@ SCALES = {
         detector_noises=(),
         maps=("value", "mixer.output"),
         ways=("in_silico", "mean_device", "forward", "true_gradient"),
-        n_seeds=2,
+        repeats=2,
         gradient_errors=(0.03,),
         gradient_chips=2,
         order_chips=4,
         base=dataclasses.replace(BASE, splitter_error=0.1),
     ),
     "laptop": Config(),
-    "paper": Config(width=16, hidden=16, n_pretrain=3000, n_steps=500, batch_size=32, n_seeds=10),
+    "paper": Config(width=16, hidden=16, n_pretrain=3000, n_steps=500, batch_size=32, repeats=10),
 }
 
 
@@ -151,7 +151,7 @@ def points(config: Config) -> dict[str, MeshImperfections]:
 
 def run(config: Config, context: Context = ALONE) -> Outcome:
     """Each seed is a piece, and so are the errors of matrices and gradients."""
-    seeds = {f"seed {n}": (config, n, context) for n in range(config.n_seeds)}
+    seeds = {f"seed {n}": (config, n, context) for n in range(config.repeats)}
     found = context.map(one_seed, seeds)
     small = context.sub_run("orders and gradients", partial(_small, config))
     metrics = {}

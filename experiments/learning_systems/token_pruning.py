@@ -79,7 +79,7 @@ class Config:
         layer: First layer that sees fewer tokens; FastV's K.
         keeps: Tokens of a picture that are kept; squares, as pooling has them.
         n_test: Scenes to test with, one question each.
-        n_seeds: Models, each trained anew.
+        repeats: Models, each trained anew.
         seed: Seed of all that is drawn.
     """
 
@@ -98,13 +98,13 @@ class Config:
     layer: int = 2
     keeps: tuple[int, ...] = (36, 16, 9, 4, 1)
     n_test: int = 500
-    n_seeds: int = 3
+    repeats: int = 3
     seed: int = 0
 
     def __post_init__(self):
         at_least(
             self, 1, "grid", "patch", "width", "vision_layers", "heads", "n_scenes", "n_questions", "n_steps",
-            "batch_size", "layer", "keeps", "n_test", "n_seeds",
+            "batch_size", "layer", "keeps", "n_test", "repeats",
         )  # fmt: skip
         at_least(self, 0, "share_empty")
         if not self.layer < self.n_layers:
@@ -144,16 +144,16 @@ class Config:
 SCALES = {
     "quick": Config(
         grid=2, width=32, vision_layers=1, n_layers=3, n_scenes=1000, n_questions=4, n_steps=400, keeps=(4, 1),
-        layer=1, n_test=200, n_seeds=1,
+        layer=1, n_test=200, repeats=1,
     ),
     "laptop": Config(),
-    "paper": Config(grid=6, width=128, n_layers=8, n_steps=10_000, n_scenes=20_000, n_test=2000, n_seeds=5),
+    "paper": Config(grid=6, width=128, n_layers=8, n_steps=10_000, n_scenes=20_000, n_test=2000, repeats=5),
 }  # fmt: skip
 
 
 def run(config: Config, context: Context = ALONE) -> Outcome:
     """Trains the models, and asks them with fewer and fewer tokens."""
-    pieces = {f"model {i}": (config, i, context) for i in range(config.n_seeds)}
+    pieces = {f"model {i}": (config, i, context) for i in range(config.repeats)}
     arrays = stacked(context.map(_model, pieces).values())
     metrics = {"loss": Measurement.from_samples(arrays["losses"][:, -20:].mean(1))}
     for name in [n for n in arrays if n.startswith("right.")]:

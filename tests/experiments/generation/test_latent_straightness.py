@@ -24,7 +24,7 @@ TINY = experiment.Config(
     label_steps=20,
     vicreg_steps=20,
     batch_size=16,
-    n_seeds=1,
+    repeats=1,
     n_bootstrap=2,
 )
 

@@ -8,7 +8,7 @@ from nn.compression.activation_ranges import static_range, to_levels
 from nn.layers import make_dense
 
 TINY = experiment.Config(
-    bits=(8, 3), n_seeds=1, n_steps=20, width=16, n_blocks=1, n_calibration=64, n_texts=0
+    bits=(8, 3), repeats=1, n_steps=20, width=16, n_blocks=1, n_calibration=64, n_texts=0
 )
 
 

@@ -142,7 +142,7 @@ def test_pieces_become_numbers_and_a_figure(scale, panels, monkeypatch):
     monkeypatch.setattr(photonic_transformer.Context, "map", _map)
     outcome = photonic_transformer.run(config)
     assert outcome.metrics["order.two_meshes.splitter_error"].value == pytest.approx(2)
-    assert outcome.metrics["accuracy.forward.base"].n == config.n_seeds
+    assert outcome.metrics["accuracy.forward.base"].n == config.repeats
     drawn = [axes for axes in photonic_transformer_figure.draw(outcome).axes if axes.axison]
     assert len(drawn) == panels
 

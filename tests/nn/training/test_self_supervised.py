@@ -9,12 +9,13 @@ A = RNG.normal(size=(6, 3))
 B = A + 0.1 * RNG.normal(size=(6, 3))
 
 
-def by_hand(a, b):
-    loss = 25 * ((a - b) ** 2).sum(axis=1).mean() / 3
+def by_hand(a, b, alike=25, varied=25, unlike=1):
+    loss = alike * ((a - b) ** 2).sum(axis=1).mean() / 3
     for z in (a, b):
-        loss += 25 * np.mean([max(0, 1 - np.sqrt(z[:, j].var(ddof=1) + 1e-4)) for j in range(3)])
+        spread = [max(0, 1 - np.sqrt(z[:, j].var(ddof=1) + 1e-4)) for j in range(3)]
+        loss += varied * np.mean(spread)
         cov = np.cov(z.T)
-        loss += sum(cov[i, j] ** 2 for i in range(3) for j in range(3) if i != j) / 3
+        loss += unlike * sum(cov[i, j] ** 2 for i in range(3) for j in range(3) if i != j) / 3
     return loss
 
 
@@ -22,6 +23,9 @@ def by_hand(a, b):
 def test_the_loss_is_that_of_the_paper(scale):
     found = vicreg_loss(jnp.asarray(scale * A), jnp.asarray(scale * B))
     assert float(found) == pytest.approx(by_hand(scale * A, scale * B), rel=1e-12)
+    weights = {"alike": 10, "varied": 3, "unlike": 0.5}
+    found = vicreg_loss(jnp.asarray(scale * A), jnp.asarray(scale * B), **weights)
+    assert float(found) == pytest.approx(by_hand(scale * A, scale * B, **weights), rel=1e-12)
 
 
 def test_views_that_agree_vary_and_do_not_repeat_cost_nothing_and_a_collapse_costs_most():
