@@ -189,13 +189,18 @@ def _crossover(chip: Chip, conventions: Conventions, tokens: int) -> int:
 
 
 def _law() -> dict[str, int]:
-    """Bytes and products predicted less those of the small decoder's arrays and program: 0."""
+    """Bytes and products predicted less those of the small decoder's arrays and program: 0.
+
+    Products of a step of two tokens: one alone is multiplied number by number where its weights lie, which no product
+    of matrices shows.
+    """
     model = eqx.filter_eval_shape(partial(make_decoder, TIMED), key=jax.random.key(0))
     cost, single = describe(TIMED), _core(1.0, 1.0)
     caches = eqx.filter_eval_shape(lambda m: m.init_caches(1, 256), model)
-    token = jax.ShapeDtypeStruct((1, 1), jnp.int32)
-    counted = count_products(lambda m, t, c: m.extend(t, c), model, token, caches)
-    predicted = step(cost, single, before=255).total_products
+    tokens = jax.ShapeDtypeStruct((1, 2), jnp.int32)
+    counted = count_products(lambda m, t, c: m.extend(t, c), model, tokens, caches)
+    computed = Conventions(pairs="square", logits="all")
+    predicted = step(cost, single, new=2, before=254, conventions=computed).total_products
     return {
         "law.bytes": int(single.weights.bytes(cost.n_weights())) - count_bytes(model),
         "law.products": predicted - counted,

@@ -2,7 +2,9 @@
 
 Products are counted in the trace (jaxpr), before a compiler has changed anything: in a product of matrices the numbers
 of the result times the length of the sums, within a scan as often as it runs, and in a triangular system of n unknowns
-with a diagonal of ones n (n - 1) / 2 for each right-hand side. Elementwise work is not counted.
+with a diagonal of ones n (n - 1) / 2 for each right-hand side. Elementwise work is not counted. What a model does for
+one token alone differs where another order is faster: `StackedDense` multiplies number by number, `query_attention`
+computes products that it throws away. Formulas are of the plain products.
 """
 
 import math
