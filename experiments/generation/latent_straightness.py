@@ -56,6 +56,7 @@ TOLERANCES = {
     "rank.*": 1.0,
     "bend.*": 1.0,
     "between.*": 0.1,
+    "one_step_miss.*": 1e-5,  # rounding in single precision, which moves with the order of sums
 }
 REFERENCES: tuple[Reference, ...] = ()
 SOURCES = ("pixels", "labels", "vicreg", "random")
