@@ -9,11 +9,11 @@ from typing import ParamSpec, TypeVar
 
 import equinox as eqx
 
-Given = ParamSpec("Given")
-Found = TypeVar("Found")
+_Given = ParamSpec("_Given")
+_Found = TypeVar("_Found")
 
 
-def jit_once(function: Callable[Given, Found]) -> Callable[Given, Found]:
+def jit_once(function: Callable[_Given, _Found]) -> Callable[_Given, _Found]:
     """The function compiled so; what is no array among its arguments is a constant of the program.
 
     As all programs with options of their own it cannot be called inside of another one.

@@ -173,7 +173,7 @@ class Stack(eqx.Module):
         return Stack(eqx.combine(arrays, parts[0][1]), self.n_blocks)
 
 
-def _of_layer(leaf, index):
+def _of_layer(leaf: Any, index: Any) -> Any:
     """A leaf of one block out of that of all."""
     if _is_dense(leaf):
         return StackedDense(leaf.weight, _of_layer(leaf.bias, index), index)

@@ -168,7 +168,7 @@ class SavedTraining:
         self._at, self._n_warm = set(at), n_warm
         self._n_calls = 0
         self._normal, self._saves = [], []
-        self._path, self._is_over, self._mark = None, False, None
+        self._path, self._is_over, self._mark = None, False, 0.0
 
     def after_call(self, n_done):
         """Notes the time since the one before, and saves where one is due."""
