@@ -10,7 +10,7 @@ from experiments.harness.settings import precision
 from experiments.molecules import nmr_geometry
 
 TINY = nmr_geometry.Config(
-    repeats=4, noise=(0.003,), n_times=8, time_step=1.1e-3, dmbp_time_step=0.4e-3, degree=10,
+    repeats=4, noise=(0.001,), n_times=8, time_step=1.1e-3, dmbp_time_step=0.4e-3, degree=10,
     dmbp_degree=24, refits=20,
     dmbp_spins=("C", "H2", "H6", "H2'", "H6'", "M0"),
 )  # fmt: skip
@@ -43,19 +43,19 @@ def outcome(closed_form):
 
 @pytest.mark.parametrize("name", ["toluene", "dmbp"])
 def test_the_truth_lies_within_the_stated_errors(outcome, name):
-    pulls = outcome.metrics[f"{name}.pull_spread.noise_0.003"]
+    pulls = outcome.metrics[f"{name}.pull_spread.noise_0.001"]
     # Four pulls of spread 1: chi^2 of four degrees below its 0.9999 quantile, 23.5, and above its 0.0001 quantile.
     assert 0.07 < pulls.value < 2.42
-    value, miss = (outcome.metrics[f"{name}.{k}.noise_0.003"] for k in ("value", "miss"))
+    value, miss = (outcome.metrics[f"{name}.{k}.noise_0.001"] for k in ("value", "miss"))
     truth = outcome.arrays[f"{name}.truth"][0, 0]
     assert value.value - miss.value == pytest.approx(truth)
 
 
 def test_errors_are_small_against_what_is_allowed(outcome):
     low, high = nmr_geometry.DISTANCES
-    assert outcome.metrics["toluene.error.noise_0.003"].value < (high - low) / 10
+    assert outcome.metrics["toluene.error.noise_0.001"].value < (high - low) / 10
     low, high = nmr_geometry.DIHEDRALS
-    assert outcome.metrics["dmbp.error.noise_0.003"].value < (high - low) / 3
+    assert outcome.metrics["dmbp.error.noise_0.001"].value < (high - low) / 3
 
 
 @pytest.mark.parametrize("name", ["toluene", "dmbp"])
@@ -96,11 +96,11 @@ def test_the_fit_never_sees_the_truth(outcome, monkeypatch):
     with precision("double"):
         moved = nmr_geometry.run(config, Keeping())
     np.testing.assert_allclose(
-        pieces["toluene.learned.noise_0.003"]["values"],
+        pieces["toluene.learned.noise_0.001"]["values"],
         outcome.arrays["toluene.values.0"],
         atol=1e-9,
     )
-    shift = [o.metrics["toluene.miss.noise_0.003"].value for o in (outcome, moved)]
+    shift = [o.metrics["toluene.miss.noise_0.001"].value for o in (outcome, moved)]
     assert shift[0] - shift[1] == pytest.approx(0.05)
 
 
