@@ -158,7 +158,7 @@ def _of_size(
             for spec in specs:
                 # One after the other and not kept alive: each holds the state more than once.
                 with workers() as (folder, engines):
-                    own = place / f"{spec.name}{number}"
+                    own = place / f"{shown(size)}.{spec.name}{number}"
                     own.mkdir()
                     try:
                         engines.append(Engine(spec, config.patience))

@@ -10,7 +10,8 @@ from experiments.benchmarks.peers import environments
 from experiments.harness.measurement import Measurement
 from tests.experiments.forked import scripts
 
-TINY = stall.SCALES["quick"]
+# Two sizes, each with folders of its own.
+TINY = dataclasses.replace(stall.SCALES["quick"], sizes=(0.0005, 0.001))
 
 
 @pytest.fixture(scope="module")
