@@ -113,7 +113,7 @@ def make_ddim_grid(
 
     Raises:
         ValueError: If the shares do not fall from 1 to 0, there is no step or more than levels, the spacing is unknown,
-            or the offset reaches beyond the levels.
+            the offset reaches beyond the levels, or "leading" would begin two strides or more below the noisiest level.
     """
     check_choice(spacing, "spacing", SPACINGS)
     check_at_least(n_steps, 1, "n_steps")
@@ -125,6 +125,7 @@ def make_ddim_grid(
     if spacing == "leading":
         most = n_levels - 1 - (n_steps - 1) * (n_levels // n_steps)
         check_in_range(offset, "offset", 0, most, hint="The noisiest level must exist.")
+        _check_reaches(n_steps, n_levels, most - offset)
     return DdimGrid(
         jnp.asarray(signal),
         jnp.asarray(clean, signal.dtype),
@@ -132,6 +133,16 @@ def make_ddim_grid(
         jnp.asarray(offset, jnp.int32),
         spacing,
     )
+
+
+def _check_reaches(n_steps, n_levels, skipped):
+    """Strides are whole, so that 501 steps over 1,000 levels would begin at level 501, with noise that belongs to 999."""
+    stride = n_levels // n_steps
+    if skipped >= 2 * stride:
+        raise ValueError(
+            f'`n_steps` of the spacing "leading" must reach the noisiest levels, but {n_steps} steps of {stride} leave out '
+            f'{skipped} of {n_levels}. Take spacing="trailing", or a divisor of {n_levels}.'
+        )
 
 
 def ddim_step(

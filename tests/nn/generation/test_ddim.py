@@ -125,6 +125,7 @@ def test_guidance_goes_through():
         (lambda: make_ddim_grid(SIGNAL, 1001), "no more levels"),
         (lambda: make_ddim_grid(SIGNAL, 10, spacing="linspace"), "`spacing` must be one of leading"),
         (lambda: make_ddim_grid(SIGNAL, 10, offset=500), "`offset` must lie between 0 and 99"),
+        (lambda: make_ddim_grid(SIGNAL, 501), "501 steps of 1 leave out 498 of 1000. Take spacing="),
         (lambda: make_ddim_grid(SIGNAL[::-1], 10), "`signal` must fall"),
         (lambda: make_ddim_grid(SIGNAL, 10, clean=0.5), "`clean` must lie between"),
         (lambda: sample_ddim(NOISE_OF, X, make_ddim_grid(SIGNAL, 2), eta=1.0), "`key` must be given"),
