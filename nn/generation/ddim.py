@@ -136,12 +136,12 @@ def make_ddim_grid(
 
 
 def _check_reaches(n_steps, n_levels, skipped):
-    """Strides are whole, so that 501 steps over 1,000 levels would begin at level 501, with noise that belongs to 999."""
+    """Strides are whole: 501 steps over 1,000 levels would begin at level 501, with noise that belongs to 999."""
     stride = n_levels // n_steps
     if skipped >= 2 * stride:
         raise ValueError(
-            f'`n_steps` of the spacing "leading" must reach the noisiest levels, but {n_steps} steps of {stride} leave out '
-            f'{skipped} of {n_levels}. Take spacing="trailing", or a divisor of {n_levels}.'
+            f'`n_steps` of the spacing "leading" must reach the noisiest levels, but {n_steps} steps of {stride} '
+            f'leave out {skipped} of {n_levels}. Take spacing="trailing", or a divisor of {n_levels}.'
         )
 
 
