@@ -55,7 +55,12 @@ class BlockScaled(eqx.Module):
     whole: Float[Array, ""] | None = None
 
     def values(self) -> Float[Array, "*shape n"]:
-        """The array that the codes stand for, in single precision."""
+        """The array that the codes stand for, in single precision.
+
+        Raises:
+            ValueError: If a scale is not finite, as in a damaged file.
+        """
+        check_finite(self.scales, "scales", "Every number of its block would be lost.")
         steps = self.codes.astype(jnp.float32) - 8 if self.integer else decode(self.codes, E2M1)
         steps = steps.reshape(*self.scales.shape, self.block)
         if self.offsets is not None:

@@ -127,11 +127,15 @@ def read_chip(path: str | Path) -> Chip:
             `NumberFormat`.
 
     Raises:
-        ValueError: If it is no such object, a field is unknown, missing or out of range; names file and field.
-        OSError: If the file cannot be read.
+        ValueError: If it cannot be read, is no such object, or a field is unknown, missing or out of range; names file
+            and field.
     """
     try:
         found = json.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(
+            f"`path` must be a file that can be read, but {path} is not: {error.strerror}; give its place."
+        ) from error
     except ValueError as error:
         raise ValueError(f"`path` must be a JSON file, but {path} is not: {error}.") from None
     try:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,5 +103,9 @@ def test_blocks_that_do_not_divide_and_numbers_that_are_none_are_named():
         to_int4(jnp.ones((2, 40)), 0)
     with pytest.raises(ValueError, match=r"`x` must be finite, but has 1 NaN"):
         to_mxfp4(jnp.ones((2, 32)).at[0, 0].set(jnp.nan))
+    damaged = to_nvfp4(jnp.ones((2, 32)))
+    damaged = dataclasses.replace(damaged, scales=damaged.scales.at[1, 0].set(jnp.nan))
+    with pytest.raises(ValueError, match=r"`scales` must be finite, but has 1 NaN.*\(1, 0\)"):
+        damaged.values()
     with pytest.raises(ValueError, match="`rule` must be one of amax/7"):
         to_int4(jnp.ones((2, 32)), 8, rule="amax/6")

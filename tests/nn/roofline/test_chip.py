@@ -65,6 +65,8 @@ def test_a_file_that_is_no_object_is_refused(tmp_path):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=said):
             read_chip(path)
+    with pytest.raises(ValueError, match="`path` must be a file that can be read, but .*none.json"):
+        read_chip(tmp_path / "none.json")
 
 
 def test_one_precision_needs_no_choice():
