@@ -57,8 +57,8 @@ def encoder_budgets(
         on_part: Called with the path of each map when its costs are known.
 
     Returns:
-        `loss.{uniform, mixed}.{bits}` of each text, `bits.{bits}` and `costs` of each map, `bytes.{bits}`, the budget,
-        and `bytes_used.{bits}`.
+        `loss.uniform.{bits}` of each text for all `OPTIONS`, `loss.mixed.{bits}` for `BUDGETS`, `bits.{bits}` and
+        `costs` of each map, `bytes.{bits}`, the budget, and `bytes_used.{bits}`.
     """
     maps: list[tuple[str, Any]] = linear_maps(model)
     stacks = {path: linear.weight for path, linear in maps}
@@ -82,6 +82,9 @@ def encoder_budgets(
     sizes = [stacks[path].shape[1:] for path, _ in parts]
     n_bytes = np.array([[weight_bytes(n, m, bits, group) for bits in OPTIONS] for n, m in sizes])
     results: dict[str, np.ndarray] = {"costs": costs}
+    for bits in OPTIONS:
+        same = dict.fromkeys(parts, bits)
+        results[f"loss.uniform.{bits}"] = losses(same, judge, exact["judge"])
     for uniform in BUDGETS:
         budget = int(n_bytes[:, OPTIONS.index(uniform)].sum())
         plan = choose_bits(costs, n_bytes, budget)
@@ -89,9 +92,8 @@ def encoder_budgets(
         results[f"bits.{uniform}"] = chosen
         results[f"bytes.{uniform}"] = np.asarray(budget)
         results[f"bytes_used.{uniform}"] = np.asarray(plan.n_bytes)
-        for name, bits in (("uniform", [uniform] * len(parts)), ("mixed", chosen.tolist())):
-            choice = dict(zip(parts, bits, strict=True))
-            results[f"loss.{name}.{uniform}"] = losses(choice, judge, exact["judge"])
+        choice = dict(zip(parts, chosen.tolist(), strict=True))
+        results[f"loss.mixed.{uniform}"] = losses(choice, judge, exact["judge"])
     return results
 
 

@@ -22,7 +22,7 @@ from experiments.harness.fields import at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
 from experiments.harness.plotting import GREY, label, new_figure, style
-from experiments.learning_systems.encoder_bits import BUDGETS, encoder_budgets
+from experiments.learning_systems.encoder_bits import BUDGETS, OPTIONS, encoder_budgets
 from experiments.learning_systems.map_inputs import encoder_inputs, paragraphs
 from nn.compression import awq, gptq, gram_matrix, output_error, to_int4, to_mxfp4, to_nvfp4
 from nn.compression.blocks import signal_to_noise_db
@@ -47,7 +47,6 @@ FORMATS = {
 }
 LAWS = ("normal", "laplace", "student3")
 N_KNOWN = 8  # texts that costs of bits are measured with: 180 times each
-WAYS = ("uniform", "mixed")
 METHODS = ("rounding", "rounding_nvfp4", "awq", "gptq", "gptq_ordered")
 
 
@@ -121,7 +120,8 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
             metrics[f"budget_bytes.{bits}"] = Measurement(
                 float(budgets[f"bytes.{bits}"]) / 1e6, unit="MB"
             )
-            for way in WAYS:
+        for way, choices in (("uniform", OPTIONS), ("mixed", BUDGETS)):
+            for bits in choices:
                 losses = budgets[f"loss.{way}.{bits}"]
                 metrics[f"budget_cosine_loss.{way}.{bits}"] = Measurement.from_samples(losses)
     elif config.n_texts:

@@ -1,3 +1,5 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,6 +39,11 @@ def test_bits_go_where_they_count_within_the_bytes(found):
         assert found[f"bytes_used.{bits}"] <= found[f"bytes.{bits}"]
         assert found[f"bytes.{bits}"] == 4 * (8 * 8 * bits // 8 + 2 * 2 * 2 * 8)
         assert found[f"loss.mixed.{bits}"].mean() < found[f"loss.uniform.{bits}"].mean() / 2
+
+
+def test_more_bits_for_all_lose_less(found):
+    losses = [found[f"loss.uniform.{bits}"].mean() for bits in encoder_bits.OPTIONS]
+    assert all(2 * more < less for less, more in itertools.pairwise(losses))
 
 
 def test_a_group_keeps_its_ends_and_zero():
