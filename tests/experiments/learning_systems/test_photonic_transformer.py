@@ -87,6 +87,17 @@ def test_one_measurement_sets_the_gain_against_loss(program, lab):
     assert errors[0] > 0.4 > 0.3 > errors[1]
 
 
+def test_gains_learnt_against_the_mean_loss_are_not_raised_again(program, lab, monkeypatch):
+    monkeypatch.setattr(lab, "_trained", lambda program, pool: program)
+    sizes = MeshImperfections(
+        loss_db=1.0
+    )  # alike on all chips, so that the chip is the mean device
+    ready, bench = lab.prepare("vaccinated", sizes)
+    learnt = lab._with_gains(*photonic_training._as_wanted(program), bench)
+    assert float(learnt.gain[0]) > 1.2 * float(program.gain[0])
+    np.testing.assert_allclose(ready.gain, learnt.gain, rtol=2e-3)
+
+
 def test_phases_that_know_the_errors_carry_the_matrix(program, lab):
     chip = one(photonic_training.scaled_chip(lab.own, SIZES))
     wanted = program.maps(nominal_matrices(program.settings, 1.0))

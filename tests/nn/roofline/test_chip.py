@@ -65,7 +65,9 @@ def test_a_file_that_is_no_object_is_refused(tmp_path):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=said):
             read_chip(path)
-    with pytest.raises(ValueError, match=r"`path` must be a file that can be read, but .*none\.json"):
+    with pytest.raises(
+        ValueError, match=r"`path` must be a file that can be read, but .*none\.json"
+    ):
         read_chip(tmp_path / "none.json")
 
 
