@@ -23,7 +23,7 @@ from nn.kernels.query_attention import query_attention
 from nn.layers.caches import TokenCache, make_cache
 from nn.layers.feed_forward import split_key
 from nn.layers.linear import AbstractLinear, make_dense
-from nn.layers.normalisation import RMSNorm, make_rms_norm
+from nn.layers.normalisation import LayerNorm, RMSNorm, make_rms_norm
 from nn.layers.rotary import Rotary
 
 
@@ -49,8 +49,8 @@ class Attention(eqx.Module):
     key: AbstractLinear
     value: AbstractLinear
     output: AbstractLinear
-    query_norm: RMSNorm | None
-    key_norm: RMSNorm | None
+    query_norm: RMSNorm | LayerNorm | None
+    key_norm: RMSNorm | LayerNorm | None
     rotary: Rotary | None = eqx.field(static=True)
     heads: int = eqx.field(static=True)
     kv_heads: int = eqx.field(static=True)

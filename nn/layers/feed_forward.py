@@ -1,7 +1,8 @@
 """Feed-forward layers, applied to each token alone.
 
     SwiGLU:  y = (silu(x G) * x U) D
-    GELU:    y = gelu(x E + e) C + c,   gelu(x) = x Phi(x) with the normal distribution Phi
+    GELU:    y = gelu(x E + e) C + c,   gelu(x) = x Phi(x) with the normal distribution Phi, or near it
+             x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
 
 Sources: N. Shazeer, arXiv 2002.05202; D. Hendrycks, K. Gimpel, arXiv 1606.08415.
 """
@@ -45,17 +46,19 @@ class GeluMLP(eqx.Module):
     Attributes:
         expand: E.
         contract: C.
+        approximate: Whether gelu is the form with tanh.
     """
 
     expand: AbstractLinear
     contract: AbstractLinear
+    approximate: bool = eqx.field(static=True, default=False)
 
     def __call__(
         self, x: Float[Array, "*batch width"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "*batch width"]:
         """Applies the layer; `key` is for noisy maps."""
         keys = split_key(key, 2)
-        hidden = jax.nn.gelu(self.expand(x, key=keys[0]), approximate=False)
+        hidden = jax.nn.gelu(self.expand(x, key=keys[0]), approximate=self.approximate)
         return self.contract(hidden, key=keys[1])
 
 

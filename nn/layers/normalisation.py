@@ -64,9 +64,7 @@ class LayerNorm(eqx.Module):
         """
         check_axis(x, "x", -1, self.weight.shape[-1], "It is normalised by weights of this size.")
         precise = jnp.promote_types(x.dtype, jnp.float32)
-        centred = x.astype(precise)
-        centred = centred - centred.mean(axis=-1, keepdims=True)
-        y = rms_normalise(centred, self.eps)
+        y = layer_normalise(x.astype(precise), self.eps)
         weight, bias = (
             jnp.broadcast_to(array.astype(precise), y.shape) for array in (self.weight, self.bias)
         )
@@ -76,6 +74,11 @@ class LayerNorm(eqx.Module):
 def rms_normalise(x: Float[Array, "*batch width"], eps: float) -> Float[Array, "*batch width"]:
     """x / sqrt(mean(x^2) + eps) along the last axis, in the type of `x`."""
     return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + eps)
+
+
+def layer_normalise(x: Float[Array, "*batch width"], eps: float) -> Float[Array, "*batch width"]:
+    """(x - mean x) / sqrt(var x + eps) along the last axis, in the type of `x`."""
+    return rms_normalise(x - x.mean(axis=-1, keepdims=True), eps)
 
 
 def make_rms_norm(

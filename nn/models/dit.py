@@ -1,0 +1,302 @@
+"""Diffusion transformer: velocities of tokens, told the time and the class by what the norms of each block are set to.
+
+    c = silu(MLP(frequencies(s t)) + table(label));   h = x E + e + positions
+    per block  (a1, b1, g1, a2, b2, g2) = c M + m
+               h += g1 attention(norm(h) (1 + b1) + a1),   h += g2 feed(norm(h) (1 + b2) + a2)
+    y = (norm(h) (1 + b) + a) H + k,   (a, b) = c F + f
+
+Norms have no weights of their own. M, F and H begin at zero ("adaLN-Zero"), so that a new model says 0 and each block
+is the identity. A token is what a codec gives at one place; there is no cutting into patches here. Positions are fixed
+sines and cosines of column and row.
+
+The frequencies are 1e4^(-k / (n - d)), k = 0 ... n - 1 with n half the size of the embedding, cosines first. Releases
+differ: d = 0 in the original DiT, SiT and SVG, d = 1 in diffusers; s is 1,000 or, in SVG, 1. So both are arguments.
+
+Sources: W. Peebles, S. Xie, arXiv 2212.09748; SVG, arXiv 2510.15301 (norms of queries and keys, one token a place).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from nn._checks import check_at_least, check_axis, check_divides, check_in_range, check_positive
+from nn.layers.attention import Attention, make_attention
+from nn.layers.embedding import Embedding
+from nn.layers.feed_forward import GeluMLP, split_key
+from nn.layers.linear import AbstractLinear, Dense
+from nn.layers.normalisation import layer_normalise, make_layer_norm
+from nn.layers.stack import Stack, make_stack
+
+
+@dataclass(frozen=True)
+class DitConfig:
+    """Sizes and conventions of a diffusion transformer.
+
+    Attributes:
+        rows: Tokens along y.
+        columns: Tokens along x.
+        channels: Numbers of a token.
+        classes: Classes; 0 for a model that is told none.
+        width: Size of a token's vector inside.
+        n_layers: Blocks.
+        heads: Heads.
+        hidden: Hidden size of the feed-forward layer.
+        normed_heads: Whether queries and keys are normalised per head.
+        outputs: Numbers that are said of a token; None for as many as it has. Models that learn variances too say twice
+            as many, of which the first half is the velocity.
+        time_scale: s.
+        frequency_shift: d, 0 or 1.
+        time_size: Size of the embedding of the time.
+        norm_eps: eps of the norms.
+        feed_norm_eps: eps of the norm before the feed-forward layer; diffusers has 1e-5 there.
+    """
+
+    rows: int
+    columns: int
+    channels: int
+    classes: int
+    width: int
+    n_layers: int
+    heads: int
+    hidden: int
+    normed_heads: bool = False
+    outputs: int | None = None
+    time_scale: float | int = 1000
+    frequency_shift: int = 0
+    time_size: int = 256
+    norm_eps: float = 1e-6
+    feed_norm_eps: float = 1e-6
+
+    def __post_init__(self):
+        check_at_least(self.rows, 1, "rows")
+        check_at_least(self.columns, 1, "columns")
+        check_at_least(self.classes, 0, "classes")
+        check_divides(4, self.width, "4", "width", "Sines and cosines of two coordinates.")
+        check_divides(2, self.time_size, "2", "time_size", "Sines and cosines.")
+        check_in_range(self.frequency_shift, "frequency_shift", 0, 1)
+        check_positive(self.time_scale, "time_scale")
+        if self.outputs is not None:
+            check_at_least(self.outputs, self.channels, "outputs", "Each number has a velocity.")
+
+
+class DitBlock(eqx.Module):
+    """One block.
+
+    Attributes:
+        mixer: Attention.
+        feed: Feed-forward layer.
+        modulation: M and m.
+        eps: eps of the two norms.
+    """
+
+    mixer: Attention
+    feed: GeluMLP
+    modulation: AbstractLinear
+    eps: tuple[float, float] = eqx.field(static=True)
+
+    def __call__(
+        self,
+        x: Float[Array, "batch n width"],
+        told: Float[Array, "batch width"],
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "batch n width"]:
+        """Applies the block.
+
+        Args:
+            x: Tokens.
+            told: c.
+            key: For noisy maps.
+        """
+        keys = split_key(key, 3)
+        parts = jnp.split(self.modulation(told, key=keys[0])[:, None], 6, axis=-1)
+        shift, scale, gate = (jnp.broadcast_to(part, x.shape) for part in parts[:3])
+        mixed, _ = self.mixer(layer_normalise(x, self.eps[0]) * (1 + scale) + shift, key=keys[1])
+        x = x + gate * mixed
+        shift, scale, gate = (jnp.broadcast_to(part, x.shape) for part in parts[3:])
+        fed = self.feed(layer_normalise(x, self.eps[1]) * (1 + scale) + shift, key=keys[2])
+        return x + gate * fed
+
+
+class Dit(eqx.Module):
+    """A diffusion transformer.
+
+    Attributes:
+        embedding: E and e.
+        time: The layer of the frequencies.
+        table: Vectors of the classes, and last the one that says nothing.
+        body: All blocks.
+        modulation: F and f.
+        head: H and k.
+        config: Sizes and conventions.
+    """
+
+    embedding: AbstractLinear
+    time: tuple[AbstractLinear, AbstractLinear]
+    table: Embedding
+    body: Stack
+    modulation: AbstractLinear
+    head: AbstractLinear
+    config: DitConfig = eqx.field(static=True)
+
+    @property
+    def null(self) -> Int[Array, ""]:
+        """The label that says nothing, for `nn.generation.make_guidance` and `drop_condition`."""
+        return jnp.asarray(self.config.classes, jnp.int32)
+
+    def __call__(
+        self,
+        x: Float[Array, "batch n channels"],
+        t: Float[Array, " batch"],
+        labels: Int[Array, " batch"] | None = None,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "batch n channels"]:
+        """Velocities.
+
+        Args:
+            x: Tokens, row by row.
+            t: Times.
+            labels: Classes, `null` for none; None for none in the whole batch.
+            key: For noisy maps.
+
+        Raises:
+            ValueError: If there are not as many tokens as places, a token has another size, a label is unknown, or
+                labels are given to a model without classes.
+        """
+        return self.all_outputs(x, t, labels, key=key)[..., : self.config.channels]
+
+    def all_outputs(
+        self,
+        x: Float[Array, "batch n channels"],
+        t: Float[Array, " batch"],
+        labels: Int[Array, " batch"] | None = None,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "batch n outputs"]:
+        """Velocities and what else the model was made to say; arguments as those of a call."""
+        config = self.config
+        check_axis(x, "x", 1, config.rows * config.columns, "One token for each place.")
+        check_axis(x, "x", 2, config.channels, "The model was made for another codec.")
+        if labels is None:
+            labels = jnp.full(x.shape[0], self.null)
+        elif not config.classes:
+            raise ValueError("`labels` must be None, for this model was made without classes.")
+        keys = split_key(key, 5)
+        told = jax.nn.silu(self._time(t, keys[0]).astype(x.dtype) + self.table(labels))
+        h = self.embedding(x, key=keys[1])
+        places = grid_positions(config.rows, config.columns, config.width)
+        h = h + jnp.broadcast_to(jnp.asarray(places, h.dtype)[None], h.shape)
+        h = _through(self.body, h, told, keys[2])
+        parts = jnp.split(self.modulation(told, key=keys[3])[:, None], 2, axis=-1)
+        shift, scale = (jnp.broadcast_to(part, h.shape) for part in parts)
+        h = layer_normalise(h, config.norm_eps) * (1 + scale) + shift
+        return self.head(h, key=keys[4])
+
+    def _time(self, t, key):
+        size, shift = self.config.time_size, self.config.frequency_shift
+        angles = self.config.time_scale * t[:, None] * _frequencies(size // 2, shift)[None]
+        keys = split_key(key, 2)
+        first, second = self.time
+        waves = jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
+        return second(jax.nn.silu(first(waves.astype(t.dtype), key=keys[0])), key=keys[1])
+
+
+def _frequencies(n: int, shift: int) -> Float[np.ndarray, " n"]:
+    return 1e4 ** (-np.arange(n) / max(n - shift, 1))
+
+
+def _through(body: Stack, x, told, key):
+    """All blocks, each told the same."""
+    keys = None if key is None else jax.random.split(key, body.n_blocks)
+    if not body.is_scanned:
+        for i, block in enumerate(body.blocks):
+            x = block(x, told, key=None if keys is None else keys[i])
+        return x
+    arrays, rest = eqx.partition(body.blocks, eqx.is_array)
+
+    def step(x, layer):
+        arrays, key = layer
+        return eqx.combine(arrays, rest)(x, told, key=key), None
+
+    return jax.lax.scan(step, x, (arrays, keys))[0]
+
+
+def grid_positions(rows: int, columns: int, width: int) -> Float[np.ndarray, "tokens width"]:
+    """Sines and cosines of the places of a grid, row by row: of the column in the first half, of the row in the second.
+
+    Raises:
+        ValueError: If 4 does not divide the width.
+    """
+    check_divides(4, width, "4", "width", "Sines and cosines of two coordinates.")
+    frequencies = 1e4 ** (-np.arange(width // 4) / (width // 4))
+    y, x = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
+    halves = []
+    for coordinate in (x, y):
+        angles = coordinate.reshape(-1, 1) * frequencies[None]
+        halves += [np.sin(angles), np.cos(angles)]
+    return np.concatenate(halves, axis=1)
+
+
+def make_dit(config: DitConfig, *, key: PRNGKeyArray, dtype: Any = jnp.float32) -> Dit:
+    """A model that says 0 yet: matrices by Xavier's rule, tables of 0.02, modulations and head of zeros.
+
+    Args:
+        config: Sizes and conventions.
+        key: PRNG key.
+        dtype: Type of the weights.
+
+    Raises:
+        ValueError: If a size is below 1, or heads do not divide.
+    """
+    width, normal = config.width, jax.random.normal
+
+    def xavier(key, n_in, n_out):
+        most = (6 / (n_in + n_out)) ** 0.5
+        weight = jax.random.uniform(key, (n_in, n_out), dtype, -most, most)
+        return Dense(weight, jnp.zeros(n_out, dtype))
+
+    def zeros(n_out):
+        return Dense(jnp.zeros((width, n_out), dtype), jnp.zeros(n_out, dtype))
+
+    def table(key, n_in, n_out):
+        return Dense(0.02 * normal(key, (n_in, n_out), dtype), jnp.zeros(n_out, dtype))
+
+    def make_block(key):
+        keys = jax.random.split(key, 7)
+        mixer = make_attention(
+            width, heads=config.heads, bias=True, causal=False, key=keys[0], dtype=dtype
+        )
+        maps = [xavier(k, width, width) for k in keys[1:5]]
+        # Releases draw queries, keys and values as one matrix of three times the width.
+        thirds = [Dense(m.weight * 0.5**0.5, m.bias) for m in maps[:3]]
+        norm = None
+        if config.normed_heads:
+            norm = make_layer_norm(width // config.heads, eps=1e-6, dtype=dtype)
+        mixer = Attention(
+            *thirds, maps[3], norm, norm, None, mixer.heads, mixer.kv_heads, causal=False
+        )
+        feed = GeluMLP(
+            xavier(keys[5], width, config.hidden), xavier(keys[6], config.hidden, width), approximate=True
+        )  # fmt: skip
+        return DitBlock(mixer, feed, zeros(6 * width), (config.norm_eps, config.feed_norm_eps))
+
+    keys = jax.random.split(key, 5)
+    outputs = config.channels if config.outputs is None else config.outputs
+    check_at_least(config.channels, 1, "channels")
+    check_at_least(config.hidden, 1, "hidden")
+    check_divides(config.heads, width, "heads", "width")
+    return Dit(
+        xavier(keys[0], config.channels, width),
+        (table(keys[1], config.time_size, width), table(keys[2], width, width)),
+        Embedding(0.02 * normal(keys[3], (config.classes + 1, width), dtype)),
+        make_stack(make_block, config.n_layers, key=keys[4]),
+        zeros(2 * width),
+        zeros(outputs),
+        config,
+    )
