@@ -16,7 +16,6 @@ Sources: W. Peebles, S. Xie, arXiv 2212.09748; SVG, arXiv 2510.15301 (norms of q
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -31,6 +30,9 @@ from nn.layers.feed_forward import GeluMLP, split_key
 from nn.layers.linear import AbstractLinear, Dense
 from nn.layers.normalisation import layer_normalise, make_layer_norm
 from nn.layers.stack import Stack, make_stack
+
+# Of all norms but one, as in the releases.
+_EPS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,6 @@ class DitConfig:
         time_scale: s.
         frequency_shift: d, 0 or 1.
         time_size: Size of the embedding of the time.
-        norm_eps: eps of the norms.
         feed_norm_eps: eps of the norm before the feed-forward layer; diffusers has 1e-5 there.
     """
 
@@ -69,7 +70,6 @@ class DitConfig:
     time_scale: float | int = 1000
     frequency_shift: int = 0
     time_size: int = 256
-    norm_eps: float = 1e-6
     feed_norm_eps: float = 1e-6
 
     def __post_init__(self):
@@ -146,7 +146,7 @@ class Dit(eqx.Module):
 
     @property
     def null(self) -> Int[Array, ""]:
-        """The label that says nothing, for `nn.generation.make_guidance` and `drop_condition`."""
+        """The label that says nothing, for `make_guidance` and `drop_condition`."""
         return jnp.asarray(self.config.classes, jnp.int32)
 
     def __call__(
@@ -195,7 +195,7 @@ class Dit(eqx.Module):
         h = _through(self.body, h, told, keys[2])
         parts = jnp.split(self.modulation(told, key=keys[3])[:, None], 2, axis=-1)
         shift, scale = (jnp.broadcast_to(part, h.shape) for part in parts)
-        h = layer_normalise(h, config.norm_eps) * (1 + scale) + shift
+        h = layer_normalise(h, _EPS) * (1 + scale) + shift
         return self.head(h, key=keys[4])
 
     def _time(self, t, key):
@@ -243,13 +243,12 @@ def grid_positions(rows: int, columns: int, width: int) -> Float[np.ndarray, "to
     return np.concatenate(halves, axis=1)
 
 
-def make_dit(config: DitConfig, *, key: PRNGKeyArray, dtype: Any = jnp.float32) -> Dit:
+def make_dit(config: DitConfig, *, key: PRNGKeyArray) -> Dit:
     """A model that says 0 yet: matrices by Xavier's rule, tables of 0.02, modulations and head of zeros.
 
     Args:
         config: Sizes and conventions.
         key: PRNG key.
-        dtype: Type of the weights.
 
     Raises:
         ValueError: If a size is below 1, or heads do not divide.
@@ -258,33 +257,31 @@ def make_dit(config: DitConfig, *, key: PRNGKeyArray, dtype: Any = jnp.float32) 
 
     def xavier(key, n_in, n_out):
         most = (6 / (n_in + n_out)) ** 0.5
-        weight = jax.random.uniform(key, (n_in, n_out), dtype, -most, most)
-        return Dense(weight, jnp.zeros(n_out, dtype))
+        weight = jax.random.uniform(key, (n_in, n_out), jnp.float32, -most, most)
+        return Dense(weight, jnp.zeros(n_out))
 
     def zeros(n_out):
-        return Dense(jnp.zeros((width, n_out), dtype), jnp.zeros(n_out, dtype))
+        return Dense(jnp.zeros((width, n_out)), jnp.zeros(n_out))
 
     def table(key, n_in, n_out):
-        return Dense(0.02 * normal(key, (n_in, n_out), dtype), jnp.zeros(n_out, dtype))
+        return Dense(0.02 * normal(key, (n_in, n_out)), jnp.zeros(n_out))
 
     def make_block(key):
         keys = jax.random.split(key, 7)
-        mixer = make_attention(
-            width, heads=config.heads, bias=True, causal=False, key=keys[0], dtype=dtype
-        )
+        mixer = make_attention(width, heads=config.heads, bias=True, causal=False, key=keys[0])
         maps = [xavier(k, width, width) for k in keys[1:5]]
         # Releases draw queries, keys and values as one matrix of three times the width.
         thirds = [Dense(m.weight * 0.5**0.5, m.bias) for m in maps[:3]]
         norm = None
         if config.normed_heads:
-            norm = make_layer_norm(width // config.heads, eps=1e-6, dtype=dtype)
+            norm = make_layer_norm(width // config.heads, eps=_EPS)
         mixer = Attention(
             *thirds, maps[3], norm, norm, None, mixer.heads, mixer.kv_heads, causal=False
         )
         feed = GeluMLP(
             xavier(keys[5], width, config.hidden), xavier(keys[6], config.hidden, width), approximate=True
         )  # fmt: skip
-        return DitBlock(mixer, feed, zeros(6 * width), (config.norm_eps, config.feed_norm_eps))
+        return DitBlock(mixer, feed, zeros(6 * width), (_EPS, config.feed_norm_eps))
 
     keys = jax.random.split(key, 5)
     outputs = config.channels if config.outputs is None else config.outputs
@@ -294,7 +291,7 @@ def make_dit(config: DitConfig, *, key: PRNGKeyArray, dtype: Any = jnp.float32) 
     return Dit(
         xavier(keys[0], config.channels, width),
         (table(keys[1], config.time_size, width), table(keys[2], width, width)),
-        Embedding(0.02 * normal(keys[3], (config.classes + 1, width), dtype)),
+        Embedding(0.02 * normal(keys[3], (config.classes + 1, width))),
         make_stack(make_block, config.n_layers, key=keys[4]),
         zeros(2 * width),
         zeros(outputs),
