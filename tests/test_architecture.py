@@ -15,6 +15,8 @@ MAX_LINES = 400
 # Modules whose behaviour is tested through another one, each with the reason.
 TESTED_ELSEWHERE = {
     "experiments/generation/latent_straightness_figure.py": "test_latent_straightness.py draws it",
+    "experiments/generation/hologram_prior_figure.py": "test_hologram_prior.py draws it",
+    "experiments/generation/hologram_methods.py": "test_hologram_prior.py holds each of them",
     "optics/learning/relocations.py": "test_reciprocity.py audits systems with each of them",
     "quantum/compiling/program_gates.py": "test_echo_program.py multiplies the gates",
     "experiments/harness/progress.py": "tests/experiments/harness/test_context.py shows bars and lines",

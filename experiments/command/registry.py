@@ -57,6 +57,7 @@ EXPERIMENTS: dict[str, str] = {
     "checkpoint_scale": "experiments.learning_systems.checkpoint_scale",
     "photonic_transformer": "experiments.learning_systems.photonic_transformer",
     "latent_straightness": "experiments.generation.latent_straightness",
+    "hologram_prior": "experiments.generation.hologram_prior",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.benchmarks.bench_propagation",

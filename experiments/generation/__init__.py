@@ -1,4 +1,5 @@
-"""Generation: latents that a flow may run in, and what becomes of pictures there.
+"""Generation: latents that a flow may run in, what becomes of pictures there, and flows as priors of light.
 
-`latent_straightness` (with `picture_encoders`, `latent_straightness_figure`).
+`latent_straightness` (with `picture_encoders`, `latent_straightness_figure`), `hologram_prior` (with
+`hologram_methods`, `hologram_prior_figure`).
 """
