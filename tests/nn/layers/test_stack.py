@@ -6,7 +6,7 @@ import pytest
 
 from nn.layers.caches import make_cache
 from nn.layers.feed_forward import make_swiglu
-from nn.layers.linear import make_dense
+from nn.layers.linear import StackedDense, linear_maps, make_dense
 from nn.layers.normalisation import make_rms_norm
 from nn.layers.stack import Block, Stack, make_stack
 
@@ -99,3 +99,15 @@ def test_maps_that_lie_in_one_stack_stay_there_for_decoding():
     first, caches = nested(X[:, :2], caches)
     last, _ = nested(X[:, 2:], caches)
     np.testing.assert_allclose(jnp.concatenate([first, last], 1), nested(X)[0], rtol=1e-12)
+
+
+def test_blocks_one_by_one_read_their_maps_as_stacks_of_one():
+    single = STACK.unrolled()
+    ready = single.for_decoding(1)
+    maps = [linear for _, linear in linear_maps(ready)]
+    assert len(maps) == 3 * 4
+    assert all(isinstance(linear, StackedDense) for linear in maps)
+    assert single.for_decoding(2).blocks[0] is single.blocks[0]
+    caches = single.init_cache(1, 3, jnp.float64)
+    found, expected = (stack(X[:, :1], caches)[0] for stack in (ready, single))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
