@@ -15,6 +15,7 @@ differ: d = 0 in the original DiT, SiT and SVG, d = 1 in diffusers; s is 1,000 o
 Sources: W. Peebles, S. Xie, arXiv 2212.09748; SVG, arXiv 2510.15301 (norms of queries and keys, one token a place).
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -275,9 +276,10 @@ def make_dit(config: DitConfig, *, key: PRNGKeyArray) -> Dit:
         norm = None
         if config.normed_heads:
             norm = make_layer_norm(width // config.heads, eps=_EPS)
-        mixer = Attention(
-            *thirds, maps[3], norm, norm, None, mixer.heads, mixer.kv_heads, causal=False
-        )
+        mixer = dataclasses.replace(
+            mixer, query=thirds[0], key=thirds[1], value=thirds[2], output=maps[3],
+            query_norm=norm, key_norm=norm,
+        )  # fmt: skip
         feed = GeluMLP(
             xavier(keys[5], width, config.hidden), xavier(keys[6], config.hidden, width), approximate=True
         )  # fmt: skip
