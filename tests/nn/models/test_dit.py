@@ -78,7 +78,8 @@ def test_a_new_model_says_zero_whatever_it_is_told():
     assert not np.any(said(new, x, t, LABELS))
     # Its maps are not: what opens the modulations finds something behind them.
     inner = [m for path, m in linear_maps(new) if "mixer" in path or "feed" in path]
-    assert inner and all(np.any(jax.tree.leaves(m)[0]) for m in inner)
+    assert inner
+    assert all(np.any(jax.tree.leaves(m)[0]) for m in inner)
 
 
 def test_no_label_is_the_null_label_and_blocks_may_be_unrolled(model):
