@@ -16,6 +16,7 @@ Sources: W. Peebles, S. Xie, arXiv 2212.09748; SVG, arXiv 2510.15301 (norms of q
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -31,6 +32,7 @@ from nn.layers.feed_forward import GeluMLP, split_key
 from nn.layers.linear import AbstractLinear, Dense
 from nn.layers.normalisation import layer_normalise, make_layer_norm
 from nn.layers.stack import Stack, make_stack
+from nn.weights import TensorSource
 
 # Of all norms but one, as in the releases.
 _EPS = 1e-6
@@ -245,7 +247,7 @@ def grid_positions(rows: int, columns: int, width: int) -> Float[np.ndarray, "to
 
 
 def make_dit(config: DitConfig, *, key: PRNGKeyArray) -> Dit:
-    """A model that says 0 yet: matrices by Xavier's rule, tables of 0.02, modulations and head of zeros.
+    """A model in single precision that says 0 yet: Xavier's rule, tables of 0.02, modulations and head of zeros.
 
     Args:
         config: Sizes and conventions.
@@ -259,13 +261,13 @@ def make_dit(config: DitConfig, *, key: PRNGKeyArray) -> Dit:
     def xavier(key, n_in, n_out):
         most = (6 / (n_in + n_out)) ** 0.5
         weight = jax.random.uniform(key, (n_in, n_out), jnp.float32, -most, most)
-        return Dense(weight, jnp.zeros(n_out))
+        return Dense(weight, jnp.zeros(n_out, jnp.float32))
 
     def zeros(n_out):
-        return Dense(jnp.zeros((width, n_out)), jnp.zeros(n_out))
+        return Dense(jnp.zeros((width, n_out), jnp.float32), jnp.zeros(n_out, jnp.float32))
 
     def table(key, n_in, n_out):
-        return Dense(0.02 * normal(key, (n_in, n_out)), jnp.zeros(n_out))
+        return Dense(0.02 * normal(key, (n_in, n_out), jnp.float32), jnp.zeros(n_out, jnp.float32))
 
     def make_block(key):
         keys = jax.random.split(key, 7)
@@ -293,9 +295,65 @@ def make_dit(config: DitConfig, *, key: PRNGKeyArray) -> Dit:
     return Dit(
         xavier(keys[0], config.channels, width),
         (table(keys[1], config.time_size, width), table(keys[2], width, width)),
-        Embedding(0.02 * normal(keys[3], (config.classes + 1, width))),
+        Embedding(0.02 * normal(keys[3], (config.classes + 1, width), jnp.float32)),
         make_stack(make_block, config.n_layers, key=keys[4]),
         zeros(2 * width),
         zeros(outputs),
         config,
     )
+
+
+_BLOCK = {
+    "mixer.query": "attn1.to_q",
+    "mixer.key": "attn1.to_k",
+    "mixer.value": "attn1.to_v",
+    "mixer.output": "attn1.to_out.0",
+    "feed.expand": "ff.net.0.proj",
+    "feed.contract": "ff.net.2",
+    "modulation": "norm1.linear",
+}
+_TOLD = "transformer_blocks.{}.norm1.emb."
+
+
+def tensor_table(config: DitConfig) -> dict[str, TensorSource]:
+    """Which tensor of diffusers' `DiTTransformer2DModel` fills which array; first pass them to `flatten_tensors`."""
+    told = _TOLD.format(0)
+    outer = {
+        "embedding": "pos_embed.proj",
+        "time[0]": f"{told}timestep_embedder.linear_1",
+        "time[1]": f"{told}timestep_embedder.linear_2",
+        "modulation": "proj_out_1",
+        "head": "proj_out_2",
+    }
+    table = {"table.weight": TensorSource(f"{told}class_embedder.embedding_table.weight")}
+    for kind in ("weight", "bias"):
+        for ours, theirs in outer.items():
+            table[f"{ours}.{kind}"] = TensorSource(f"{theirs}.{kind}", kind == "weight")
+        for ours, theirs in _BLOCK.items():
+            names = tuple(f"transformer_blocks.{i}.{theirs}.{kind}" for i in range(config.n_layers))
+            table[f"body.blocks.{ours}.{kind}"] = TensorSource(names, kind == "weight")
+    return table
+
+
+def flatten_tensors(tensors: Mapping[str, np.ndarray], config: DitConfig) -> dict[str, np.ndarray]:
+    """Tensors of diffusers with the convolution over patches as a matrix, and one copy of what each block is told by.
+
+    Args:
+        tensors: By name.
+        config: Sizes.
+
+    Raises:
+        ValueError: If blocks have layers of times or tables of classes of their own; here all share one.
+    """
+    found = {name: np.asarray(tensors[name]) for name in tensors}
+    kernel = found.get("pos_embed.proj.weight")
+    if kernel is not None:
+        found["pos_embed.proj.weight"] = kernel.transpose(0, 2, 3, 1).reshape(len(kernel), -1)
+    for i in range(1, config.n_layers):
+        for name in [name for name in found if name.startswith(_TOLD.format(i))]:
+            first = name.replace(_TOLD.format(i), _TOLD.format(0))
+            if first not in found or not np.array_equal(found.pop(name), found[first]):
+                raise ValueError(
+                    f"`tensors` must hold {name} as {first}, for all blocks share it, but do not."
+                )
+    return found

@@ -28,7 +28,13 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
         "optax==0.2.8",
         "google-crc32c==1.9.0",
     ),
-    "transformers": ("torch==2.13.0", "transformers==5.24.0", "gguf==0.19.0", "accelerate==1.15.0"),
+    "transformers": (
+        "torch==2.13.0",
+        "transformers==5.24.0",
+        "diffusers==0.42.1",
+        "gguf==0.19.0",
+        "accelerate==1.15.0",
+    ),
 }
 _HOME = {
     "qutip": "spins",
@@ -37,6 +43,7 @@ _HOME = {
     "torchoptics": "networks",
     "neurophox": "networks",
     "transformers": "transformers",
+    "diffusers": "transformers",
     "torch": "transformers",
     "orbax": "checkpoints",
     "safetensors": "checkpoints",

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from nn.layers import AbstractLinear, linear_maps, replace_linear
-from nn.models.dit import DitConfig, grid_positions, make_dit
+from nn.layers.patches import patches
+from nn.models.dit import (
+    DitConfig,
+    flatten_tensors,
+    grid_positions,
+    make_dit,
+    tensor_table,
+)
 from tests.exact import language_model_laws as laws
 
 CONFIG = DitConfig(
@@ -75,7 +82,9 @@ def test_it_is_what_the_formulas_say(model):
 def test_a_new_model_says_zero_whatever_it_is_told():
     new = make_dit(CONFIG, key=jax.random.key(1))
     x, t = (a.astype(jnp.float32) for a in (X, T))
-    assert not np.any(said(new, x, t, LABELS))
+    found = said(new, x, t, LABELS)
+    assert not np.any(found)
+    assert found.dtype == jnp.float32  # with 64-bit on, as the tests are
     # Its maps are not: what opens the modulations finds something behind them.
     inner = [m for path, m in linear_maps(new) if "mixer" in path or "feed" in path]
     assert inner
@@ -149,3 +158,22 @@ def test_what_does_not_fit_is_named(model):
     plain = make_dit(dataclasses.replace(CONFIG, classes=0), key=jax.random.key(0))
     with pytest.raises(ValueError, match="`labels` must be None, for this model was made without"):
         plain(X, T, LABELS)
+
+
+def test_each_array_has_its_tensor_and_blocks_share_what_they_are_told_by(model):
+    config = dataclasses.replace(CONFIG, normed_heads=False)
+    hollow = eqx.filter_eval_shape(lambda: make_dit(config, key=jax.random.key(0)))
+    paths = jax.tree_util.tree_leaves_with_path(
+        eqx.filter(hollow, lambda leaf: hasattr(leaf, "shape"))
+    )
+    assert set(tensor_table(config)) == {jax.tree_util.keystr(p).lstrip(".") for p, _ in paths}
+    names = [f"transformer_blocks.{i}.norm1.emb.timestep_embedder.linear_1.bias" for i in (0, 1)]
+    found = flatten_tensors({name: np.ones(2) for name in names}, config)
+    assert list(found) == names[:1]
+    with pytest.raises(ValueError, match=r"`tensors` must hold .*blocks.1.* as .*blocks.0.*share"):
+        flatten_tensors({name: np.full(2, i) for i, name in enumerate(names)}, config)
+    kernel = RNG.normal(size=(8, 3, 2, 2))
+    flat = flatten_tensors({"pos_embed.proj.weight": kernel}, config)["pos_embed.proj.weight"]
+    picture = RNG.normal(size=(1, 2, 2, 3))
+    expected = np.einsum("yxc,ocyx->o", picture[0], kernel)
+    np.testing.assert_allclose(flat @ np.asarray(patches(jnp.asarray(picture), 2))[0, 0], expected)
