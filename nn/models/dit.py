@@ -25,7 +25,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from nn._checks import check_at_least, check_axis, check_divides, check_in_range, check_positive
+from nn._checks import (
+    check_at_least,
+    check_axis,
+    check_divides,
+    check_in_range,
+    check_positive,
+    is_concrete,
+)
 from nn.layers.attention import Attention, make_attention
 from nn.layers.embedding import Embedding
 from nn.layers.feed_forward import GeluMLP, split_key
@@ -36,6 +43,11 @@ from nn.weights import TensorSource
 
 # Of all norms but one, as in the releases.
 _EPS = 1e-6
+
+
+def _check_multiple(value: int, part: int, name: str, hint: str) -> None:
+    if value < part or value % part:
+        raise ValueError(f"`{name}` must be a multiple of {part}, but is {value}. {hint}")
 
 
 @dataclass(frozen=True)
@@ -79,8 +91,8 @@ class DitConfig:
         check_at_least(self.rows, 1, "rows")
         check_at_least(self.columns, 1, "columns")
         check_at_least(self.classes, 0, "classes")
-        check_divides(4, self.width, "4", "width", "Sines and cosines of two coordinates.")
-        check_divides(2, self.time_size, "2", "time_size", "Sines and cosines.")
+        _check_multiple(self.width, 4, "width", "Sines and cosines of two coordinates.")
+        _check_multiple(self.time_size, 2, "time_size", "Sines and cosines.")
         check_in_range(self.frequency_shift, "frequency_shift", 0, 1)
         check_positive(self.time_scale, "time_scale")
         if self.outputs is not None:
@@ -155,7 +167,7 @@ class Dit(eqx.Module):
     def __call__(
         self,
         x: Float[Array, "batch n channels"],
-        t: Float[Array, " batch"],
+        t: Float[Array, " batch"] | Int[Array, " batch"],
         labels: Int[Array, " batch"] | None = None,
         *,
         key: PRNGKeyArray | None = None,
@@ -164,7 +176,7 @@ class Dit(eqx.Module):
 
         Args:
             x: Tokens, row by row.
-            t: Times.
+            t: Times: those of `nn.generation`, from 0 for noise to 1, or levels where `time_scale` is 1; as trained.
             labels: Classes, `null` for none; None for none in the whole batch.
             key: For noisy maps.
 
@@ -177,7 +189,7 @@ class Dit(eqx.Module):
     def all_outputs(
         self,
         x: Float[Array, "batch n channels"],
-        t: Float[Array, " batch"],
+        t: Float[Array, " batch"] | Int[Array, " batch"],
         labels: Int[Array, " batch"] | None = None,
         *,
         key: PRNGKeyArray | None = None,
@@ -190,8 +202,13 @@ class Dit(eqx.Module):
             labels = jnp.full(x.shape[0], self.null)
         elif not config.classes:
             raise ValueError("`labels` must be None, for this model was made without classes.")
+        elif is_concrete(labels):
+            known = np.asarray(labels)  # not jnp, which `jit` would stage
+            for label in (known.min(), known.max()):
+                hint = f"{config.classes} says nothing of the class."
+                check_in_range(int(label), "labels", 0, config.classes, hint=hint)
         keys = split_key(key, 5)
-        told = jax.nn.silu(self._time(t, keys[0]).astype(x.dtype) + self.table(labels))
+        told = jax.nn.silu(self._time(t, x.dtype, keys[0]) + self.table(labels))
         h = self.embedding(x, key=keys[1])
         places = grid_positions(config.rows, config.columns, config.width)
         h = h + jnp.broadcast_to(jnp.asarray(places, h.dtype)[None], h.shape)
@@ -201,13 +218,13 @@ class Dit(eqx.Module):
         h = layer_normalise(h, _EPS) * (1 + scale) + shift
         return self.head(h, key=keys[4])
 
-    def _time(self, t, key):
+    def _time(self, t, dtype, key):
         size, shift = self.config.time_size, self.config.frequency_shift
         angles = self.config.time_scale * t[:, None] * _frequencies(size // 2, shift)[None]
         keys = split_key(key, 2)
         first, second = self.time
         waves = jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
-        return second(jax.nn.silu(first(waves.astype(t.dtype), key=keys[0])), key=keys[1])
+        return second(jax.nn.silu(first(waves.astype(dtype), key=keys[0])), key=keys[1])
 
 
 def _frequencies(n: int, shift: int) -> Float[np.ndarray, " n"]:
@@ -236,7 +253,7 @@ def grid_positions(rows: int, columns: int, width: int) -> Float[np.ndarray, "to
     Raises:
         ValueError: If 4 does not divide the width.
     """
-    check_divides(4, width, "4", "width", "Sines and cosines of two coordinates.")
+    _check_multiple(width, 4, "width", "Sines and cosines of two coordinates.")
     frequencies = 1e4 ** (-np.arange(width // 4) / (width // 4))
     y, x = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
     halves = []

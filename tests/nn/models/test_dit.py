@@ -133,6 +133,12 @@ def test_every_weight_has_its_gradient_and_every_map_its_key(model):
     assert all(key is not None for key in seen)
 
 
+def test_levels_that_are_whole_numbers_are_as_good_as_others(model):
+    levels = dataclasses.replace(model, config=dataclasses.replace(CONFIG, time_scale=1))
+    whole = jnp.asarray([0, 300, 999])
+    np.testing.assert_array_equal(levels(X, whole, LABELS), levels(X, whole.astype(float), LABELS))
+
+
 def test_places_of_a_grid_have_products_that_depend_on_their_distance():
     places = grid_positions(3, 4, 16).reshape(3, 4, 16)
     products = np.einsum("yxw,vuw->yxvu", places, places)
@@ -147,8 +153,13 @@ def test_what_does_not_fit_is_named(model):
     for call, said_of_it in (
         (lambda: model(X[:, :5], T, LABELS), "`x` must have size 6 along axis 1"),
         (lambda: model(X[..., :2], T, LABELS), "`x` must have size 3 along axis 2"),
-        (lambda: model(X, T, LABELS + 1), "`tokens` must lie in the vocabulary of 5, but hold 5"),
-        (lambda: dataclasses.replace(CONFIG, width=6), "`4` must divide `width`"),
+        (lambda: model(X, T, LABELS - 1), "`labels` must lie between 0 and 4, but is -1"),
+        (lambda: dataclasses.replace(CONFIG, time_size=7), "`time_size` must be a multiple of 2"),
+        (
+            lambda: model(X, T, LABELS + 1),
+            "`labels` must lie between 0 and 4, but is 5. 4 says nothing",
+        ),
+        (lambda: dataclasses.replace(CONFIG, width=6), "`width` must be a multiple of 4, but is 6"),
         (lambda: dataclasses.replace(CONFIG, frequency_shift=2), "`frequency_shift` must lie"),
         (lambda: dataclasses.replace(CONFIG, outputs=2), "`outputs` must be at least 3"),
         (lambda: dataclasses.replace(CONFIG, rows=0), "`rows` must be at least 1"),
