@@ -141,7 +141,10 @@ class Stack(eqx.Module):
                 for b in self.blocks
             )
             return Stack(inside, self.n_blocks)
-        return self if batch == 1 and self._is_read_in_place() else self.unrolled()
+        if batch == 1 and self._is_read_in_place():
+            return self
+        single = self.unrolled()
+        return single.for_decoding(1) if batch == 1 else single
 
     def init_cache(self, batch: int, capacity: int, dtype: Any = jnp.float32) -> Any:
         """Empty caches of all blocks, in the form that this stack takes."""

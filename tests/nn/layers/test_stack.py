@@ -93,6 +93,8 @@ def test_maps_that_lie_in_one_stack_stay_there_for_decoding():
     assert not STACK.for_decoding(2).is_scanned
     nested = make_stack(lambda key: make_stack(_make_block, 2, key=key), 2, key=KEY)
     assert not nested.for_decoding(1).is_scanned
+    inside = [linear for _, linear in linear_maps(nested.for_decoding(1))]
+    assert all(isinstance(linear, StackedDense) for linear in inside)
     apart = Stack((STACK, nested), 2).for_decoding(1)
     assert [inner.is_scanned for inner in apart.blocks] == [True, False]
     caches = nested.init_cache(1, 3, jnp.float64)
