@@ -1,6 +1,8 @@
 import pytest
 
 from nn.kernels import BranchSizes
+from nn.models import DecoderConfig
+from nn.roofline import describe
 from nn.roofline.conventions import Conventions
 from nn.roofline.mixers import AttentionCost, IndexCost
 from nn.roofline.sparse_mixers import (
@@ -70,6 +72,17 @@ def test_what_is_written_is_what_is_kept_afterwards(name):
         # The sum of a block that was begun is written again.
         begun = {"state": 2 * 8} if name == "blocks" and before % 4 else {}
         assert written == {kind: size + begun.get(kind, 0) for kind, size in grown.items()}
+
+
+def test_a_sparse_form_takes_the_place_of_attention_in_a_whole_model():
+    sizes = {"vocabulary": 61, "width": 16, "n_layers": 3, "heads": 4, "kv_heads": 2, "head_dim": 8}
+    dense = describe(DecoderConfig(**sizes, hidden=24))
+    sparse = dense.with_mixers(lambda mixer: BlockMixtureCost(mixer, 4, 3))
+    assert sparse.n_weights() == dense.n_weights()
+    # Of 18 keys 3 blocks are read, and the sums of 4 whole ones; of each both heads' 8 numbers.
+    for model, keys, sums in ((dense, 18, 0), (sparse, 10, 4)):
+        read = [v for layer in model.layers for v in layer.count * layer.mixer.read(18, 1)]
+        assert sum(v.count * v.size for v in read) == 3 * (2 * keys + sums) * 2 * 8
 
 
 def test_a_choice_reads_no_more_than_there_is_and_less_for_long_texts():
