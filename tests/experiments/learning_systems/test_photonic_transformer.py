@@ -89,9 +89,8 @@ def test_one_measurement_sets_the_gain_against_loss(program, lab):
 
 def test_gains_learnt_against_the_mean_loss_are_not_raised_again(program, lab, monkeypatch):
     monkeypatch.setattr(lab, "_trained", lambda program, pool: program)
-    sizes = MeshImperfections(
-        loss_db=1.0
-    )  # alike on all chips, so that the chip is the mean device
+    # Alike on all chips, so that the chip is the mean device.
+    sizes = MeshImperfections(loss_db=1.0)
     ready, bench = lab.prepare("vaccinated", sizes)
     learnt = lab._with_gains(*photonic_training._as_wanted(program), bench)
     assert float(learnt.gain[0]) > 1.2 * float(program.gain[0])
