@@ -100,5 +100,12 @@ def test_nearest_neighbours_vote_and_errors_are_in_decibels():
     )
 
 
+def test_sizes_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match="`window` must hold the object of 8 x 8 pixels, but is 6"):
+        experiment.camera_matrix(dataclasses.replace(TINY, window=6), 8)
+    with pytest.raises(ValueError, match="`pool` must divide the 8 pixels along a side, but is 3"):
+        experiment.run(dataclasses.replace(TINY, pool=3))
+
+
 def test_the_figure_has_its_panels(outcome):
     assert len(outcome.figure().axes) == 3 + 2 * (len(experiment.METHODS) + 1)
