@@ -1,5 +1,6 @@
 """What all recurrences share: groups of heads, the scan over tokens, chunks and the decay between their tokens."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -93,19 +94,21 @@ def scan_chunks(chunk_rule: Callable, state, arrays: tuple, chunk: int):
         The state after the last token, and outputs (*batch, sequence, heads, value_dim).
     """
     *batch, n, heads, _ = arrays[0].shape
+    # A lone text keeps no axis for texts: moved, even an axis of one makes XLA copy all operands before the loop.
+    texts = () if math.prod(batch) == 1 else (math.prod(batch),)
 
     def to_chunks(x):
         padded = jnp.pad(x, ((0, 0),) * len(batch) + ((0, -n % chunk), (0, 0), (0, 0)))
-        return jnp.moveaxis(padded.reshape(*batch, -1, chunk, *x.shape[-2:]), len(batch), 0)
+        return jnp.moveaxis(padded.reshape(*texts, -1, chunk, *x.shape[-2:]), len(texts), 0)
 
     def step(states, chunks):
         lanes = tuple(jnp.swapaxes(x, -2, -3).reshape(-1, chunk, x.shape[-1]) for x in chunks)
         states, outputs = jax.vmap(chunk_rule)(states, lanes)
-        return states, jnp.swapaxes(outputs.reshape(*batch, heads, chunk, -1), -2, -3)
+        return states, jnp.swapaxes(outputs.reshape(*texts, heads, chunk, -1), -2, -3)
 
     lanes = state.reshape(-1, *state.shape[-2:])
     last, outputs = lax.scan(jax.checkpoint(step), lanes, tuple(map(to_chunks, arrays)))
-    outputs = jnp.moveaxis(outputs, 0, len(batch)).reshape(*batch, -1, heads, outputs.shape[-1])
+    outputs = jnp.moveaxis(outputs, 0, len(texts)).reshape(*batch, -1, heads, outputs.shape[-1])
     return last.reshape(state.shape), outputs[..., :n, :, :]
 
 

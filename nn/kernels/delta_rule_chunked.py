@@ -9,14 +9,14 @@ start, what each token writes follows from a unit lower triangular system,
 S. Yang et al., arXiv 2406.06484, section 3, and arXiv 2412.06464, section 3.3 (there as two systems without
 the state; with it inside, one is enough, for chunks follow one another anyway).
 
-The system is solved by substitution, `BLOCK` tokens at a time: the blocks on the diagonal of 1 + L hold no state, so
-they are inverted for all chunks at once before the first, and a chunk needs products of matrices alone. The inverse
-of the whole as a product of powers, (1 - L)(1 + L^2)(1 + L^4)..., is all matrix products too and exact on paper, but
-with equal keys its terms grow like binomials and cancel: `experiments/learning_systems/gated_delta.py` shows where it
-breaks.
+The system is solved by substitution, `BLOCK` tokens at a time: the blocks on the diagonal of 1 + L are inverted side by
+side for all heads, and all else in a chunk is products of matrices. The inverse of the whole as a product of powers,
+(1 - L)(1 + L^2)(1 + L^4)..., is all matrix products too and exact on paper, but with equal keys its terms grow like
+binomials and cancel: `experiments/learning_systems/gated_delta.py` shows where it breaks.
 """
 
-import jax
+from functools import partial
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -32,7 +32,7 @@ from nn.kernels._recurrent import (
 )
 from nn.kernels.triangular import unit_lower_inverse
 
-# Tokens that are solved for at once. On a CPU 8, 16 and 32 took 19, 24 and 30 ms for 4 heads x 4,096 tokens x 64.
+# Tokens that are solved for at once. On a CPU 4, 8, 16 and 32 took 22, 18, 20 and 26 ms for 4 heads x 4,096 tokens x 64.
 BLOCK = 8
 
 
@@ -78,43 +78,36 @@ def gated_delta_rule_chunked(
     inputs = tuple(x.astype(dtype) for x in inputs)
     chunk = min(chunk, values.shape[-3])
     block = min(chunk, BLOCK)
-    inverses = _block_inverses(inputs[1], inputs[3], inputs[4], block)
-    state, outputs = scan_chunks(_chunk, state, (*inputs, inverses), -(-chunk // block) * block)
+    state, outputs = scan_chunks(partial(_chunk, block), state, inputs, -(-chunk // block) * block)
     return outputs.astype(values.dtype), state
 
 
-def _block_inverses(keys, log_decay, strength, block):
-    """Inverses of the blocks on the diagonal of 1 + L, (*batch, n, heads, block): for each token its row."""
-    *batch, n, heads, _ = keys.shape
-
-    def to_blocks(x):
-        padded = jnp.pad(x, ((0, 0),) * len(batch) + ((0, -n % block), (0, 0), (0, 0)))
-        return jnp.swapaxes(padded.reshape(*batch, -1, block, *x.shape[-2:]), -2, -3)
-
-    keys, log_decay, strength = map(to_blocks, (keys, log_decay, strength))
-    decay, _ = jax.vmap(chunk_decays)(log_decay.reshape(-1, block))
-    decay = decay.reshape(*keys.shape[:-1], block)
-    scores = jnp.einsum("...id,...jd->...ij", keys, keys)
-    inverses = unit_lower_inverse(strength * decay * scores)
-    return jnp.swapaxes(inverses, -2, -3).reshape(*batch, -1, heads, block)[..., :n, :, :]
-
-
-def _chunk(state, inputs):
-    # (C, key_dim) twice, (C, value_dim), (C, 1) twice, (C, block)
-    query, key, value, log_decay, strength, inverses = inputs
-    size, block = len(value), inverses.shape[-1]
+def _chunk(block, state, inputs):
+    query, key, value, log_decay, strength = (
+        inputs  # (C, key_dim) twice, (C, value_dim), (C, 1) twice
+    )
+    size = len(value)
     decay, start = chunk_decays(log_decay[:, 0])
     # Stacked, for two products of this size take longer than one of twice.
-    both = jnp.concatenate([query, key])
-    scores, read = both @ key.T, both @ state  # (2C, C), (2C, value_dim)
+    both, turned = jnp.concatenate([query, key]), key.T
+    scores, read = both @ turned, both @ state  # (2C, C), (2C, value_dim)
     since = start[:, None]
     lower = strength * decay * scores[size:]
     wanted = strength * (value - since * read[size:])
-    change = inverses[:block] @ wanted[:block]
-    for first in range(block, size, block):
+    change = _solve(lower, wanted, block)
+    # What the tokens and the state take from the change, stacked again.
+    taken = jnp.concatenate([decay * scores[:size], decay[-1:] * turned]) @ change
+    output = since * read[:size] + taken[:size]
+    return start[-1] * state + taken[size:], output
+
+
+def _solve(lower, wanted, block):
+    """U of (1 + L) U = W, `block` rows at a time."""
+    starts = range(0, len(lower), block)
+    inverses = unit_lower_inverse(jnp.stack([lower[i : i + block, i : i + block] for i in starts]))
+    solved = inverses[0] @ wanted[:block]
+    for first, inverse in zip(starts[1:], inverses[1:], strict=True):
         rows = slice(first, first + block)
-        left = wanted[rows] - lower[rows, :first] @ change
-        change = jnp.concatenate([change, inverses[rows] @ left])
-    output = since * read[:size] + (decay * scores[:size]) @ change
-    state = start[-1] * state + (decay[-1][:, None] * key).T @ change
-    return state, output
+        left = wanted[rows] - lower[rows, :first] @ solved
+        solved = jnp.concatenate([solved, inverse @ left])
+    return solved
