@@ -31,10 +31,11 @@ def test_chunks_are_the_recurrence_at_any_length_and_decay(n):
 
 @pytest.mark.parametrize("keys", KEYS)
 def test_single_precision_loses_no_digits_where_keys_repeat(keys):
-    # Several roundings of 6e-8 in sums over 32 tokens. The inverse as a product of powers is off by 1e10 here.
+    # Several roundings of 6e-8 in sums over 32 tokens: 0.7 to 1.4e-6 without decay at equal keys, by the order of the
+    # sums (the recurrence 0.6e-6). The inverse as a product of powers is off by 1e10 here.
     for gate in GATES:
         inputs = arrays(300, gate=gate, keys=keys, dtype=jnp.float32)
-        assert_close(chunked(*inputs), exact_delta_rule(*inputs), 1e-6)
+        assert_close(chunked(*inputs), exact_delta_rule(*inputs), 2e-6)
 
 
 def test_a_sequence_may_be_split_anywhere_and_in_other_chunks():
