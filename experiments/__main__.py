@@ -26,6 +26,7 @@ from typing import Annotated, Any
 
 from experiments.command import registry
 from experiments.command.compilation_cache import kept_programs
+from experiments.command.quick_compiling import compiled_soon
 from experiments.harness.errors import NonFiniteError, StorageError, UserError
 
 USAGE = """usage: lightecho COMMAND ...
@@ -210,7 +211,8 @@ def _run_with_cache(name: str, words: list[str], command: str) -> int:
             "`bench` measures times, so nothing runs beside it; leave out --jobs, --cluster and --save-every."
         )
     where = {key: getattr(asked, key) for key in ("device", "jobs", "cluster", "save_every")}
-    return commands.run(name, asked.config, asked.out, asked.force, full_command, **where)
+    with compiled_soon(command == "run" and scale == "quick"):
+        return commands.run(name, asked.config, asked.out, asked.force, full_command, **where)
 
 
 def _scale(words: list[str], name: str, scales: dict[str, Any]) -> str:

@@ -45,6 +45,19 @@ def test_digits_are_normalised_and_complete():
 
 
 @pytest.mark.parametrize("name", ["digits", "iris"])
+def test_what_is_read_from_the_files_of_scikit_learn_is_what_it_loads_itself(name):
+    import sklearn.datasets
+
+    theirs = vars(sklearn.datasets)[f"load_{name}"]()
+    ours = load(name)
+    assert ours.class_names == tuple(map(str, theirs.target_names))
+    x = theirs.images / 16 if name == "digits" else theirs.data
+    labels = dict(zip((a.tobytes() for a in x.astype(np.float32)), theirs.target, strict=True))
+    for images, found in ((ours.x_train, ours.y_train), (ours.x_test, ours.y_test)):
+        assert [labels[image.tobytes()] for image in images] == found.tolist()
+
+
+@pytest.mark.parametrize("name", ["digits", "iris"])
 def test_the_test_set_has_a_quarter_of_each_class(name):
     data = load(name)
     n_train, n_test = np.bincount(data.y_train), np.bincount(data.y_test)
