@@ -1,12 +1,13 @@
 """Attention of one query a row, as in decoding: the keys and values of a cache are read where they lie.
 
 The same as `dense_attention`, in another order of products. There a compiler turns keys and values into one matrix for
-each head first, which on a CPU takes four times as long as all products together. Here, with c over the components of
-all heads of keys side by side,
+each head first, which on a CPU takes four times as long as all products together. Here the keys of all heads are one
+matrix, (keys, components of all heads side by side), and so are the values. A query is a column that holds it beside
+the components of its own head of keys and zeros beside the others,
 
-    scores_sh = sum_d (k_s * q_h)_d,      o_h = the components of its own head of  sum_s w_hs v_sc,
+    scores_sh = sum_c k_sc q_ch,      o_h = the components of its own head of  sum_s w_hs v_sc.
 
-so that the values of all heads are one matrix; what is thrown away costs less than the turning.
+What is added up for nothing costs less than the turning.
 """
 
 from typing import Any
@@ -49,22 +50,31 @@ def query_attention(
     check_operands(q, k, v)
     positions = make_positions(q, k, query_positions, key_positions, causal)
     *batch, _, heads, dim = q.shape
-    n_keys, kv_heads = k.shape[-3:-1]
+    kv_heads = k.shape[-2]
     wide: Any = jnp.promote_types(q.dtype, jnp.float32)
-    # Scaled by a product: what made the queries, such as rotations, would else be done anew for each key.
     factor = dim**-0.5 if scale is None else scale
-    scaled = q.astype(wide).reshape(-1, dim) @ (factor * jnp.eye(dim, dtype=wide))
-    grouped = scaled.reshape(*batch, 1, kv_heads, heads // kv_heads, dim)
-    products = grouped * k.astype(wide)[..., None, :]
-    # A product with ones in the place of a sum, which a compiler would do number by number.
-    scores = (products.reshape(-1, dim) @ jnp.ones(dim, wide)).reshape(*batch, n_keys, heads)
-    scores = jnp.swapaxes(scores, -1, -2)
+    # For each query a column that holds it beside the components of its own head of keys, and zeros beside the others.
+    grouped = (factor * q.astype(wide)).reshape(*batch, kv_heads, heads // kv_heads, dim)
+    own = jnp.eye(kv_heads, dtype=wide).reshape(*[1] * len(batch), kv_heads, 1, kv_heads, 1)
+    columns = (grouped[..., None, :] * own).reshape(*batch, heads, kv_heads * dim)
+    keys, rows = _flat(k, query_positions), _flat(v, query_positions)
+    scores = jnp.swapaxes(keys.astype(wide) @ jnp.swapaxes(columns, -1, -2), -1, -2)
     seen = visible(*positions, causal=causal, window=window)[0]
     weights = masked_softmax(scores, jnp.broadcast_to(seen, scores.shape))
-    mixed = weights @ v.astype(wide).reshape(*batch, n_keys, -1)
+    mixed = weights @ rows.astype(wide)
     # (*batch, its own head of keys, query of the group, any head of keys, value_dim)
     mixed = mixed.reshape(*batch, kv_heads, heads // kv_heads, kv_heads, -1)
     own = jnp.diagonal(
         mixed, axis1=-4, axis2=-2
     )  # (*batch, query of the group, value_dim, kv_heads)
     return jnp.moveaxis(own, -1, -3).reshape(*batch, 1, heads, -1).astype(q.dtype)
+
+
+def _flat(entries, query_positions):
+    """Keys or values (*batch, keys, components of all heads).
+
+    With a zero added that XLA cannot foresee: where a product reads a cache just written and reshaped, XLA writes it
+    twice, once for the product, and copies the whole cache three times for that.
+    """
+    zero = jnp.minimum(jnp.abs(query_positions[0]), 0).astype(entries.dtype)
+    return (entries + zero).reshape(*entries.shape[:-2], -1)

@@ -19,9 +19,10 @@ RING = jnp.array([6, 7, 2, 3, -1, 5])
         {"query_positions": jnp.array([7]), "key_positions": RING},
         {"query_positions": jnp.array([6]), "key_positions": RING, "window": 2, "scale": 0.3},
         {"query_positions": jnp.array([0]), "key_positions": RING, "causal": False},
+        {"query_positions": jnp.array([-2]), "key_positions": RING, "causal": False},
         {"query_positions": jnp.array([1]), "key_positions": RING},  # sees nothing
     ],
-    ids=["ring", "window", "all", "none"],
+    ids=["ring", "window", "all", "before the first", "none"],
 )
 def test_one_query_finds_what_dense_attention_finds(how):
     found, expected = (
