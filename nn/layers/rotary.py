@@ -92,16 +92,21 @@ class Rotary:
         angles = positions.astype(precise)[:, None] * jnp.asarray(self.frequencies(), precise)[None]
         turned, rest = x[..., : self.size].astype(precise), x[..., self.size :]
         if self.interleaved:
-            first, second = turned[..., 0::2], turned[..., 1::2]
+            pair = _turn(turned[..., 0::2], turned[..., 1::2], angles)
+            whole = jnp.stack(pair, axis=-1).reshape(turned.shape)
         else:
-            first, second = jnp.split(turned, 2, axis=-1)
-        cos, sin = (
-            jnp.broadcast_to(wave(angles)[:, None], first.shape) for wave in (jnp.cos, jnp.sin)
-        )
-        pair = (first * cos - second * sin, first * sin + second * cos)
-        whole = (
-            jnp.stack(pair, axis=-1).reshape(turned.shape)
-            if self.interleaved
-            else jnp.concatenate(pair, axis=-1)
-        )
+            whole = turn_halves(turned, angles)
         return jnp.concatenate([whole.astype(x.dtype), rest], axis=-1)
+
+
+def turn_halves(
+    x: Float[Array, "*batch n heads dim"], angles: Float[Array, "n pairs"]
+) -> Float[Array, "*batch n heads dim"]:
+    """Turns the pairs (i, i + dim/2) of each head by the angles of its token, rad."""
+    first, second = jnp.split(x.astype(jnp.promote_types(x.dtype, angles.dtype)), 2, axis=-1)
+    return jnp.concatenate(_turn(first, second, angles), axis=-1).astype(x.dtype)
+
+
+def _turn(first, second, angles):
+    cos, sin = (jnp.broadcast_to(wave(angles)[:, None], first.shape) for wave in (jnp.cos, jnp.sin))
+    return first * cos - second * sin, first * sin + second * cos

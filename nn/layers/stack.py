@@ -103,6 +103,27 @@ class Stack(eqx.Module):
 
         return jax.lax.scan(step, x, (arrays, caches, keys))
 
+    def telling(self, x: Array, told: Array, *, key: PRNGKeyArray | None = None) -> Array:
+        """Applies blocks without caches, (x, told, key) -> x each, that are all told the same.
+
+        Args:
+            x: Tokens.
+            told: What each block is told beside them.
+            key: For noisy maps.
+        """
+        keys = None if key is None else jax.random.split(key, self.n_blocks)
+        if not self.is_scanned:
+            for i, block in enumerate(self.blocks):
+                x = block(x, told, key=None if keys is None else keys[i])
+            return x
+        arrays, rest = eqx.partition(self.blocks, eqx.is_array)
+
+        def step(x, layer):
+            arrays, key = layer
+            return eqx.combine(arrays, rest)(x, told, key=key), None
+
+        return jax.lax.scan(step, x, (arrays, keys))[0]
+
     def _extend_by_one(self, x, caches, keys):
         """The blocks on one token, with weights and caches where they lie."""
 

@@ -212,7 +212,7 @@ class Dit(eqx.Module):
         h = self.embedding(x, key=keys[1])
         places = grid_positions(config.rows, config.columns, config.width)
         h = h + jnp.broadcast_to(jnp.asarray(places, h.dtype)[None], h.shape)
-        h = _through(self.body, h, told, keys[2])
+        h = self.body.telling(h, told, key=keys[2])
         parts = jnp.split(self.modulation(told, key=keys[3])[:, None], 2, axis=-1)
         shift, scale = (jnp.broadcast_to(part, h.shape) for part in parts)
         h = layer_normalise(h, _EPS) * (1 + scale) + shift
@@ -229,22 +229,6 @@ class Dit(eqx.Module):
 
 def _frequencies(n: int, shift: int) -> Float[np.ndarray, " n"]:
     return 1e4 ** (-np.arange(n) / max(n - shift, 1))
-
-
-def _through(body: Stack, x, told, key):
-    """All blocks, each told the same."""
-    keys = None if key is None else jax.random.split(key, body.n_blocks)
-    if not body.is_scanned:
-        for i, block in enumerate(body.blocks):
-            x = block(x, told, key=None if keys is None else keys[i])
-        return x
-    arrays, rest = eqx.partition(body.blocks, eqx.is_array)
-
-    def step(x, layer):
-        arrays, key = layer
-        return eqx.combine(arrays, rest)(x, told, key=key), None
-
-    return jax.lax.scan(step, x, (arrays, keys))[0]
 
 
 def grid_positions(rows: int, columns: int, width: int) -> Float[np.ndarray, "tokens width"]:

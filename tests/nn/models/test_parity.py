@@ -16,7 +16,7 @@ from experiments.benchmarks.peers import environments
 from experiments.benchmarks.peers.environments import EngineError, find_interpreter
 from nn.layers.mixture import MixtureConfig
 from nn.layers.rotary import Llama3Scaling
-from nn.models import decoder, encoder, hybrid, latent_decoder, vit
+from nn.models import decoder, dinov3, encoder, hybrid, latent_decoder, vit
 from nn.weights import assign, read_safetensors
 
 pytestmark = pytest.mark.interop
@@ -29,6 +29,7 @@ INPUTS = {
         "tokens": RNG.integers(0, 61, (2, 12)),
         "counts": np.arange(12)[None] < np.array([12, 7])[:, None],
     },
+    "wide images": {"pixels": RNG.normal(size=(2, 3, 24, 32)).astype(np.float32)},
     "images": {"pixels": RNG.normal(size=(2, 3, 16, 16)).astype(np.float32)},
 }
 
@@ -47,6 +48,10 @@ class Case(NamedTuple):
 
 _SIZES = {
     "vocab_size": 61, "hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+}  # fmt: skip
+_DINO = {
+    "patch_size": 4, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_register_tokens": 4,
 }  # fmt: skip
 _OURS = {"vocabulary": 61, "width": 32, "heads": 4, "kv_heads": 2, "head_dim": 8}
 CASES = {
@@ -145,6 +150,24 @@ CASES = {
         lambda tensors, config: vit.flatten_tensors(tensors),
         "images",
     ),
+    "dinov3-s+": Case(
+        "DINOv3ViTModel",
+        _DINO | {"intermediate_size": 48, "use_gated_mlp": True, "hidden_act": "silu"},
+        dinov3,
+        dinov3.DinoConfig(4, 3, 32, 2, 2, 48, gated=True, registers=4),
+        dinov3.make_dinov3,
+        lambda tensors, config: dinov3.flatten_tensors(tensors),
+        "wide images",
+    ),
+    "dinov3-s": Case(
+        "DINOv3ViTModel",
+        _DINO | {"intermediate_size": 128},
+        dinov3,
+        dinov3.DinoConfig(4, 3, 32, 2, 2, 128, gated=False, registers=4),
+        dinov3.make_dinov3,
+        lambda tensors, config: dinov3.flatten_tensors(tensors),
+        "images",
+    ),
     "bert": Case(
         "BertModel",
         {
@@ -213,7 +236,7 @@ def test_transformers_gives_the_same(name, folder):
         theirs = dict(outputs)
     scale = np.abs(theirs["full"]).max()
     assert scale > 0.5
-    if case.inputs == "images":
+    if "pixels" in arrays:
         # Theirs have the channels first.
         found = eqx.filter_jit(model)(arrays["pixels"].transpose(0, 2, 3, 1))
     elif case.inputs == "texts":
