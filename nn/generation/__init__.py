@@ -3,7 +3,7 @@
 Text: `sampling`, `decoding`. Flows, in reading order: `flow_time` (conventions of time, shifts), `flow_matching` (path,
 loss), `guidance`, `flow_samplers`, `exact_flow` (closed forms without a network), `ddim`, `inversion`,
 `posterior_sampling` (what a measurement leaves open); by themselves `codec` (pictures to latents and their statistics)
-and `frechet` (distances between sets of pictures).
+with `variational_codec` and `semantic_codec`, and `frechet` (distances between sets of pictures).
 """
 
 # Order of dependency, which ruff would sort away.
