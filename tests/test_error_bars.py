@@ -81,6 +81,7 @@ NO_ERROR = {
     "noise.cross_entropy.circuit_fidelity": "from errors of gates, not of a number",
     "generation.exact_flow.make_gaussian_flow": "covariances of the data are its argument",
     "generation.posterior_sampling.steer_flow": "the variance of the prior's data is its argument",
+    "generation.semantic_codec.measure_alignment": "deviations of channels, not errors of them",
     "training.self_supervised.vicreg_loss": "covariances are a part of the loss",
     "generation.frechet.frechet_distance": "refuses a covariance of the features that is singular",
     "generation.flow_matching.as_velocity": "a field of velocities, no speed with an error",

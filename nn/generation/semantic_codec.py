@@ -160,7 +160,7 @@ class SemanticCodec(AbstractCodec):
         h, r = self.parts(images)
         if self.alignment != "none":
             r = (measure_alignment(h, r) if self.frozen is None else self.frozen)(r)
-        if replaced is not None:
+        if replaced is not None and self.stand_in is not None:
             empty = jnp.broadcast_to(self.stand_in[None, None], r.shape)
             r = jnp.where(replaced[:, None, None], empty, r)
         return jnp.concatenate([h, r], axis=-1)
@@ -198,7 +198,15 @@ def make_semantic_codec(
             f"`few` must be the channels of the residual, 0 without one, but is {few} with {has}."
         )
     stand_in = None if residual is None else 0.02 * jax.random.normal(key, (few,), jnp.float32)
-    return SemanticCodec(features, residual, decoder, stand_in, None, alignment, name)
+    return SemanticCodec(
+        features=features,
+        residual=residual,
+        decoder=decoder,
+        stand_in=stand_in,
+        frozen=None,
+        alignment=alignment,
+        name=name,
+    )
 
 
 def freeze_alignment(
