@@ -236,8 +236,8 @@ def trains(codec: SemanticCodec) -> Any:
 def decoding_loss(
     codec: SemanticCodec,
     images: Float[Array, "batch y x channels"],
-    key: PRNGKeyArray,
     *,
+    key: PRNGKeyArray,
     replaced: float | int,
     noise: float | int,
 ) -> Float[Array, ""]:

@@ -82,8 +82,8 @@ def normal_divergence(
 def variational_loss(
     codec: VariationalCodec,
     images: Float[Array, "batch y x channels"],
-    key: PRNGKeyArray,
     *,
+    key: PRNGKeyArray,
     beta: float | int,
 ) -> Float[Array, ""]:
     """Square error of what was drawn and decoded, and beta times the divergence, per number of a picture.

@@ -106,7 +106,7 @@ def test_no_gradient_flows_through_features_or_alignment():
 
 def test_training_leaves_the_features_bit_for_bit_and_moves_the_rest():
     begun = make("batch")
-    loss = lambda codec, images, key: decoding_loss(codec, images, key, replaced=0.3, noise=0.1)  # noqa: E731
+    loss = lambda codec, images, key: decoding_loss(codec, images, key=key, replaced=0.3, noise=0.1)  # noqa: E731
     found = train(
         begun, loss, IMAGES, draw_rows(8), adamw(0.01, 8), 8, key=KEY, trainable=trains(begun)
     )
@@ -129,7 +129,7 @@ def test_replaced_residuals_are_the_stand_in_of_the_whole_picture():
     np.testing.assert_array_equal(found[..., 5:], kept)
     # All or none of the pictures.
     missed = lambda latents: float(jnp.mean((codec.decode(latents) - IMAGES) ** 2))  # noqa: E731
-    loss = lambda share: float(decoding_loss(codec, IMAGES, KEY, replaced=share, noise=0))  # noqa: E731
+    loss = lambda share: float(decoding_loss(codec, IMAGES, key=KEY, replaced=share, noise=0))  # noqa: E731
     assert loss(0) == pytest.approx(missed(plain), rel=1e-12)
     assert loss(1) == pytest.approx(missed(codec.latents(IMAGES, replaced | True)), rel=1e-12)
     # Some: between the two, and not with the share of places.
@@ -143,11 +143,11 @@ def test_noise_has_a_deviation_of_its_own_for_each_picture():
         same, None, Join(jnp.eye(4)), few=0, alignment="none", name="rae", key=KEY
     )
     images = jnp.zeros((4000, 4, 4, 1))
-    loss = float(decoding_loss(codec, images, KEY, replaced=0, noise=0.8))
+    loss = float(decoding_loss(codec, images, key=KEY, replaced=0, noise=0.8))
     assert loss == pytest.approx(0.8**2 / 3, rel=0.06)  # E U^2 = 1/3
     # Not one for the batch, whose loss would scatter with it over keys.
     again = [
-        float(decoding_loss(codec, images[:400], jax.random.key(i), replaced=0, noise=0.8))
+        float(decoding_loss(codec, images[:400], key=jax.random.key(i), replaced=0, noise=0.8))
         for i in range(5)
     ]
     assert np.std(again) < 0.1 * np.mean(again)
@@ -164,8 +164,8 @@ def test_noise_has_a_deviation_of_its_own_for_each_picture():
         (lambda: freeze_alignment(make(), IMAGES * jnp.inf), "`features` must be finite"),
         (lambda: make(residual=lambda x: RESIDUAL(x)[:, :3]).encode(IMAGES), r"\(30, 4, 5\), but gives \(30, 3, 2\)"),
         (lambda: measure_alignment(jnp.ones((1, 1, 5)), jnp.ones((1, 1, 2))), "`features` must be at least 2"),
-        (lambda: decoding_loss(make(), IMAGES, KEY, replaced=1.1, noise=0), "`replaced` must lie between 0 and 1"),
-        (lambda: decoding_loss(make(), IMAGES, KEY, replaced=0, noise=-1), "`noise` must lie"),
+        (lambda: decoding_loss(make(), IMAGES, key=KEY, replaced=1.1, noise=0), "`replaced` must lie between 0 and 1"),
+        (lambda: decoding_loss(make(), IMAGES, key=KEY, replaced=0, noise=-1), "`noise` must lie"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call, said):

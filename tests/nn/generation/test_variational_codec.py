@@ -45,7 +45,7 @@ def test_pictures_have_the_mean_as_latent_and_the_loss_has_noise_and_beta():
     codec = shifted(np.log(0.3))
     np.testing.assert_array_equal(codec.encode(IMAGES), IMAGES + 0.5)
     np.testing.assert_array_equal(codec.decode(codec.encode(IMAGES)), IMAGES + 0.5)
-    draw = lambda beta: float(variational_loss(codec, IMAGES, jax.random.key(0), beta=beta))  # noqa: E731
+    draw = lambda beta: float(variational_loss(codec, IMAGES, key=jax.random.key(0), beta=beta))  # noqa: E731
     assert draw(0) == pytest.approx(0.5**2 + 0.3, rel=0.02)
     divergence = 0.5 * (np.mean((IMAGES + 0.5) ** 2) + 0.3 - np.log(0.3) - 1)  # of one number
     assert draw(2.0) - draw(0) == pytest.approx(2 * float(divergence), rel=1e-6)
@@ -61,7 +61,7 @@ def test_variances_are_cut_off_where_they_would_overflow():
 
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="`beta` must lie between 0"):
-        variational_loss(shifted(0.0), IMAGES, jax.random.key(0), beta=-1.0)
+        variational_loss(shifted(0.0), IMAGES, key=jax.random.key(0), beta=-1.0)
     odd = VariationalCodec(lambda images: images[..., :1], lambda latents: latents, "odd")
     with pytest.raises(ValueError, match="`2` must divide `channels of the encoder`"):
         odd.encode(IMAGES)
