@@ -42,7 +42,9 @@ from nn.roofline import (
     step,
 )
 from nn.roofline.chip import NumberFormat
+from nn.roofline.mixers import AbstractMixerCost, AttentionCost
 from nn.roofline.published import QWEN3_14B, QWEN3_30B_A3B, QWEN3_NEXT_80B_A3B
+from nn.roofline.sparse_mixers import BlockMixtureCost
 
 CLAIM = "On an edge chip experts win at batch 1, lose it from batch 9 on; kept keys, not products, bound long texts."
 PAPER_FIGURE = "A. Yang et al., arXiv:2505.09388 (2025), sizes of the models; no figure compared"
@@ -54,6 +56,16 @@ MODELS: dict[str, ModelCost] = {
     "experts": describe(QWEN3_30B_A3B, "Qwen3-30B-A3B"),
     "hybrid": describe(QWEN3_NEXT_80B_A3B, "Qwen3-Next-80B-A3B"),
 }
+
+
+def _of_blocks(mixer: AbstractMixerCost) -> BlockMixtureCost:
+    """Three blocks of 512 keys, as MoBA chooses them (E. Lu et al., arXiv 2502.13189), in the place of all keys."""
+    assert isinstance(mixer, AttentionCost)
+    return BlockMixtureCost(mixer, 512, 3)
+
+
+# The same weights; as much is kept, and little of it read.
+BLOCKS = MODELS["dense"].with_mixers(_of_blocks)
 # The small decoder that is timed: 63 million weights, 252 MB, more than a core keeps to itself.
 TIMED = DecoderConfig(8192, 768, 8, 12, 4, 64, 2048)
 
@@ -134,6 +146,10 @@ def run(config: Config, context: Context = ALONE) -> Outcome:
         metrics[f"stored.{name}.weights"] = Measurement(
             model.stored_bytes(chip, 0) / 1e9, unit="GB"
         )
+    one = partial(step, BLOCKS, chip, conventions=conventions)
+    for tokens in config.contexts:
+        rate = one(before=tokens).tokens_per_second(chip)
+        metrics[f"rate.dense_by_blocks.context{tokens}"] = Measurement(rate, unit="1/s")
     for name, number in _law().items():
         metrics[name] = Measurement(number)
     if config.repeats:

@@ -137,8 +137,13 @@ class BlockMixtureCost(AbstractMixerCost):
         return [*self.attention.kept(n), self._sums(-(-n // self.block_size))]
 
     def read(self, before: int, new: int) -> list[Vectors]:
-        """Chosen blocks, and the sums by which they are chosen."""
-        chosen = min(before, new * self.keys_seen(before))
+        """The block that was begun, the other chosen ones of each new token, and the sums by which they are chosen.
+
+        Where the last block is full a new token begins one, of which nothing is kept yet.
+        """
+        begun, whole = before % self.block_size, before // self.block_size
+        others = min(self.n_chosen - 1, whole) * self.block_size
+        chosen = min(before, begun + new * others)
         return [*self.attention.kept(chosen), self._sums(before // self.block_size)]
 
     def written(self, before: int, new: int) -> list[Vectors]:

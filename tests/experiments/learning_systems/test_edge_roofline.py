@@ -26,6 +26,16 @@ def test_experts_win_at_batch_one_and_lose_it_in_a_batch(outcome):
     assert gain("dense")[1] > 2.5 > gain("experts")[1]
 
 
+def test_chosen_blocks_leave_short_texts_alone_and_save_nearly_all_of_a_long_one(outcome):
+    rate = lambda name, n: outcome.metrics[f"rate.{name}.context{n}"].value  # noqa: E731
+    assert rate("dense_by_blocks", 0) == pytest.approx(rate("dense", 0), rel=1e-4)
+    # Behind 32,768 tokens, 64 whole blocks, two of 512 keys and values in 16 bits are read, and 64 sums in 32 bits;
+    # the token that begins one writes no more than the first of all.
+    read = 1e11 / rate("dense_by_blocks", 32_768) - 1e11 / rate("dense_by_blocks", 0)
+    assert read == pytest.approx(40 * 8 * 128 * (2 * 2 * 1024 + 4 * 64), rel=1e-6)
+    assert rate("dense", 32_768) < 0.65 * rate("dense_by_blocks", 32_768)
+
+
 def test_the_small_decoder_holds_and_multiplies_what_is_predicted(outcome):
     assert outcome.metrics["law.bytes"].value == outcome.metrics["law.products"].value == 0
 

@@ -85,6 +85,16 @@ def test_a_sparse_form_takes_the_place_of_attention_in_a_whole_model():
         assert sum(v.count * v.size for v in read) == 3 * (2 * keys + sums) * 2 * 8
 
 
+def test_a_token_that_begins_a_block_reads_the_other_chosen_ones_alone():
+    mixer = BlockMixtureCost(ATTENTION, 4, 3)
+    for before, keys in ((0, 0), (3, 3), (4, 4), (8, 8), (12, 8), (13, 9), (15, 11), (16, 8)):
+        # Itself is among the keys that it sees, and not among those that are read.
+        assert mixer.keys_seen(before + 1) - 1 == keys
+        cache, sums = mixer.read(before, 1)
+        assert cache.count * cache.size == sum(v.count * v.size for v in ATTENTION.kept(keys))
+        assert sums.count == before // 4 * ATTENTION.kv_heads
+
+
 def test_a_choice_reads_no_more_than_there_is_and_less_for_long_texts():
     for name, mixer in CASES.items():
         read = lambda n, mixer=mixer: sum(v.count * v.size for v in mixer.read(n, 1))  # noqa: E731
