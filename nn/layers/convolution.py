@@ -1,4 +1,4 @@
-"""Causal depthwise convolution: each channel mixes the last few tokens of itself.
+"""Convolutions: of pictures, and causal along a sequence, where each channel mixes the last few tokens of itself.
 
     y_t = sum_i w_i x_{t - L + 1 + i} + b,   i = 0 .. L - 1,  zeros before the first token
 
@@ -14,6 +14,57 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from nn._checks import check_at_least, check_axis
+
+
+class Convolution(eqx.Module):
+    """Convolution of pictures whose size it keeps: zeros lie around them.
+
+    Attributes:
+        weight: Numbers, in the order of torch.
+        bias: One number a channel.
+    """
+
+    weight: Float[Array, "n_out n_in side side"]
+    bias: Float[Array, " n_out"]
+
+    def __call__(
+        self, x: Float[Array, "batch y x n_in"], *, halved: bool = False
+    ) -> Float[Array, "batch rows columns n_out"]:
+        """Applies it.
+
+        Args:
+            x: Pictures.
+            halved: Whether only every second row and column is computed, from the first on, with zeros only after the
+                last: what autoencoders do in the place of pooling.
+
+        Raises:
+            ValueError: If the pictures have other channels.
+        """
+        check_axis(x, "x", -1, self.weight.shape[1], "It is convolved by weights of this size.")
+        edge = self.weight.shape[-1] // 2
+        around = [(0, edge) if halved else (edge, edge)] * 2
+        y = jax.lax.conv_general_dilated(
+            x, self.weight, (1 + halved,) * 2, around, dimension_numbers=("NHWC", "OIHW", "NHWC")
+        )
+        return y + jnp.broadcast_to(self.bias, y.shape)
+
+
+def make_convolution(n_in: int, n_out: int, side: int, *, key: PRNGKeyArray) -> Convolution:
+    """A convolution in single precision with normal weights of variance 1 / inputs, and a bias of zeros.
+
+    Args:
+        n_in: Channels of the input.
+        n_out: Channels of the output.
+        side: Pixels along a side of the kernel, an odd number.
+        key: PRNG key.
+
+    Raises:
+        ValueError: If a size is below 1.
+    """
+    check_at_least(n_in, 1, "n_in")
+    check_at_least(n_out, 1, "n_out")
+    weight = jax.random.normal(key, (n_out, n_in, side, side), jnp.float32)
+    return Convolution(weight * (n_in * side**2) ** -0.5, jnp.zeros(n_out, jnp.float32))
 
 
 class CausalConvolution(eqx.Module):

@@ -71,6 +71,39 @@ class LayerNorm(eqx.Module):
         return (y * weight + bias).astype(x.dtype)
 
 
+class GroupNorm(eqx.Module):
+    """Normalisation of a picture, each group of channels over all pixels (Y. Wu, K. He, arXiv 1803.08494).
+
+    Attributes:
+        weight: w, one number a channel.
+        bias: b, likewise.
+        groups: Groups of neighbouring channels.
+        eps: eps.
+    """
+
+    weight: Float[Array, " channels"]
+    bias: Float[Array, " channels"]
+    groups: int = eqx.field(static=True)
+    eps: float = eqx.field(static=True)
+
+    def __call__(self, x: Float[Array, "batch y x channels"]) -> Float[Array, "batch y x channels"]:
+        """Normalises pictures.
+
+        Raises:
+            ValueError: If they have other channels.
+        """
+        check_axis(x, "x", -1, self.weight.shape[-1], "It is normalised by weights of this size.")
+        precise = jnp.promote_types(x.dtype, jnp.float32)
+        cut = x.astype(precise).reshape(len(x), -1, self.groups, x.shape[-1] // self.groups)
+        rows = cut.transpose(0, 2, 1, 3).reshape(len(x), self.groups, -1)
+        rows = layer_normalise(rows, self.eps).reshape(len(x), self.groups, *cut.shape[1::2])
+        y = rows.transpose(0, 2, 1, 3).reshape(x.shape)
+        weight, bias = (
+            jnp.broadcast_to(array.astype(precise), y.shape) for array in (self.weight, self.bias)
+        )
+        return (y * weight + bias).astype(x.dtype)
+
+
 def rms_normalise(x: Float[Array, "*batch width"], eps: float) -> Float[Array, "*batch width"]:
     """x / sqrt(mean(x^2) + eps) along the last axis, in the type of `x`."""
     return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + eps)
