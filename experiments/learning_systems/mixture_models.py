@@ -160,21 +160,21 @@ def penalised_loss(model: Balanced, windows: Array, key: Any = None) -> Array:
 
 @cache
 def _rules(sizes: Sizes):
-    """Batches and steps; the same functions for all trainings, which then share a program."""
+    """Batches and steps; the same functions for all trainings, which then share a program.
 
-    def kinds(weights):
-        is_bias = lambda path: jax.tree_util.keystr(path).endswith("feed.bias")  # noqa: E731
-        return jax.tree_util.tree_map_with_path(
-            lambda path, _: "bias" if is_bias(path) else "rest", weights
-        )
+    `optax.partition` would do the same and take a third longer to compile.
+    """
+    rest = adamw(sizes.learning_rate, sizes.n_steps)
+    bias = lambda tree: tree.decoder.body.blocks.feed.bias  # noqa: E731
 
-    optimiser = optax.partition(
-        {
-            "rest": adamw(sizes.learning_rate, sizes.n_steps),
-            "bias": optax.sgd(sizes.bias_rate),
-        },
-        kinds,
-    )
+    def update(updates, state, params=None):
+        # A pull is no gradient: it must not count in the norm by which gradients are clipped.
+        pull = bias(updates)
+        others = eqx.tree_at(bias, updates, jnp.zeros_like(pull))
+        updates, state = rest.update(others, state, params)
+        return eqx.tree_at(bias, updates, -sizes.bias_rate * pull), state
+
+    optimiser = optax.GradientTransformation(rest.init, update)
     return draw_windows(sizes.batch_size, sizes.context + 1), optimiser
 
 
