@@ -1,15 +1,22 @@
 """Texts whose answers lie far back, and small decoders with one kind of attention each, trained on them.
 
-Three tasks in equal parts. Needle: noise, in it a mark and a symbol; at the end the mark again, and the symbol is asked
-for. Recall: pairs of key and value, all keys different; then the keys in another order, and each value is asked for.
-Copy: a row of random symbols, then the row again, symbol by symbol. All need attention to one token far away; copying
-needs it by place, for symbols repeat. Every text counts the same in the loss, however many answers it holds.
+Three tasks in equal parts. Needle: noise, in it a few marks with a symbol each; at the end the marks again in another
+order, and each symbol is asked for. Recall: pairs of key and value, all keys different; then the keys in another order,
+and each value is asked for. Copy: a row of random symbols, then the row again, symbol by symbol. All need attention to
+one token far away; copying needs it by place, for symbols repeat. Every text counts the same in the loss, however many
+answers it holds.
+
+A symbol is found by the token before it. Models of two blocks must first learn to bring that token along, which took
+thousands of steps here; so each token's vector is the sum of its own and of one for the token before it
+(`PairEmbedding`), as a short convolution does in other models (S. Arora et al., arXiv 2312.04927, find that it makes
+recall easy). Rotary positions turn half of each head, so that the other half finds by content at any distance.
 """
 
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +26,7 @@ from experiments.harness.training import train
 from nn.kernels import BranchSizes
 from nn.layers.attention import Attention, make_attention
 from nn.layers.block_mixture_attention import BlockMixtureAttention
+from nn.layers.embedding import Embedding, make_embedding
 from nn.layers.feed_forward import make_swiglu
 from nn.layers.native_sparse_attention import make_native_sparse_attention
 from nn.layers.normalisation import make_rms_norm
@@ -117,10 +125,15 @@ class Sizes:
         }[kind]
 
     @property
+    def n_needles(self) -> int:
+        """Needles in a text, and questions for them."""
+        return max(1, min(4, self.length // 8))
+
+    @property
     def decoder(self) -> DecoderConfig:
-        """The decoder around the attention; two tokens beside the symbols are the mark and the beginning of a row."""
+        """The decoder around the attention; tokens beside the symbols are the marks and the beginning of a row."""
         return DecoderConfig(
-            self.length // 2 + 2, self.width, self.n_layers, self.heads, self.heads,
+            self.length // 2 + self.n_needles + 1, self.width, self.n_layers, self.heads, self.heads,
             self.width // self.heads, self.hidden,
         )  # fmt: skip
 
@@ -129,15 +142,22 @@ def make_texts(n_texts: int, sizes: Sizes, seed: int) -> Texts:
     """Random texts of the three tasks in turn."""
     rng = np.random.default_rng(seed)
     n, symbols = sizes.length, sizes.length // 2
-    mark, start = symbols, symbols + 1
+    m, start = sizes.n_needles, symbols + sizes.n_needles
+    marks = np.arange(symbols, start)
     tokens = rng.integers(0, symbols, (n_texts, n))
     counts = np.zeros((n_texts, n), bool)
     task = np.arange(n_texts) % 3
     for text, answers, kind in zip(tokens, counts, task, strict=True):
         if kind == 0:
-            place = rng.integers(0, n - 3)
-            text[[place, n - 2]], text[n - 1] = mark, text[place + 1]
-            answers[-1] = True
+            # No needle falls on another: distinct places, each moved by those before it.
+            places = np.sort(rng.choice(n - 3 * m, m, replace=False)) + np.arange(m)
+            order = rng.permutation(m)
+            text[places] = rng.permutation(marks)
+            text[n - 2 * m :: 2], text[n - 2 * m + 1 :: 2] = (
+                text[places[order]],
+                text[places[order] + 1],
+            )
+            answers[n - 2 * m + 1 :: 2] = True
         elif kind == 1:  # keys are the lower half of the symbols, values the upper
             keys = rng.permutation(symbols // 2)[: n // 4]
             values = rng.integers(symbols // 2, symbols, len(keys))
@@ -151,13 +171,40 @@ def make_texts(n_texts: int, sizes: Sizes, seed: int) -> Texts:
     return Texts(tokens.astype(np.int32), counts[:, 1:], task)
 
 
+class PairEmbedding(eqx.Module):
+    """Vectors of tokens that tell the token before them too.
+
+    Attributes:
+        own: Vectors of the token itself.
+        before: Vectors of the token before it; the first token has none.
+    """
+
+    own: Embedding
+    before: Embedding
+
+    @property
+    def weight(self):
+        """Vectors of the tokens themselves, by which others know width and type."""
+        return self.own.weight
+
+    def __call__(self, tokens):
+        """Sum of both."""
+        before = jnp.pad(self.before(tokens[:, :-1]), ((0, 0), (1, 0), (0, 0)))
+        return self.own(tokens) + before
+
+
 def make_model(kind: Kind, sizes: Sizes, key: Any) -> Decoder:
     """A decoder with random weights; the indexed one begins as a dense one (`give_index`)."""
     config, dim = sizes.decoder, sizes.width // sizes.heads
 
     def make_block(key):
         mixer_key, feed_key = jax.random.split(key)
-        plain = {"heads": sizes.heads, "head_dim": dim, "rotary": Rotary(dim), "key": mixer_key}
+        plain = {
+            "heads": sizes.heads,
+            "head_dim": dim,
+            "rotary": Rotary(dim // 2),
+            "key": mixer_key,
+        }
         mixer = (
             make_native_sparse_attention(
                 sizes.width, kv_heads=sizes.heads, sizes=sizes.branches, **plain
@@ -171,9 +218,16 @@ def make_model(kind: Kind, sizes: Sizes, key: Any) -> Decoder:
         feed = make_swiglu(sizes.width, sizes.hidden, key=feed_key)
         return Block(norms[0], mixer, norms[1], feed)
 
-    return frame(
-        config, lambda key: make_stack(make_block, config.n_layers, key=key), jnp.float32, key=key
+    frame_key, *keys = jax.random.split(key, 3)
+    model = frame(
+        config,
+        lambda key: make_stack(make_block, config.n_layers, key=key),
+        jnp.float32,
+        key=frame_key,
     )
+    # Vectors as large as what the first block adds to them.
+    tables = [make_embedding(config.vocabulary, sizes.width, scale=0.5, key=key) for key in keys]
+    return eqx.tree_at(lambda m: m.embedding, model, PairEmbedding(*tables))
 
 
 def answer_loss(model: Decoder, batch: Any, key: Any):
