@@ -83,12 +83,12 @@ SCALES = {
     "quick": Config(
         Sizes(
             length=32, width=32, heads=2, hidden=64, k=12, index_heads=4, index_dim=16, block=4,
-            n_mixed=3, n_chosen=2, window=2, batch_size=16, learning_rate=6e-3, n_steps=250,
-            n_sparse=50, n_index=75,
+            n_mixed=3, n_chosen=2, window=2, batch_size=16, learning_rate=6e-3, n_steps=300,
+            n_sparse=75, n_index=75,
         ),
         repeats=1, n_train=3000, n_test=150, real_windows=0,
     ),
-    "laptop": Config(Sizes(length=64, n_steps=3000, n_sparse=600, n_index=400)),
+    "laptop": Config(Sizes(n_steps=600, n_sparse=150, n_index=150)),
     "paper": Config(
         Sizes(
             length=512, width=256, n_layers=4, heads=8, hidden=512, k=128, index_heads=16,

@@ -1,9 +1,11 @@
+import jax
 import numpy as np
 import pytest
 
 from experiments.learning_systems.sparse_models import (
     TASKS,
     Sizes,
+    make_model,
     make_texts,
 )
 
@@ -12,14 +14,16 @@ SIZES = Sizes(length=16, width=8, heads=2, hidden=8, k=16, block=4, n_mixed=2, i
 
 def test_every_answer_stands_in_the_text_once_more():
     texts = make_texts(60, SIZES, 0)
-    mark, start = 8, 9
+    marks, start = {8, 9}, 10
     for tokens, counts, task in zip(*texts, strict=True):
         places = np.flatnonzero(counts) + 1
         if TASKS[task] == "needle":
-            assert places.tolist() == [15]
-            first = np.flatnonzero(tokens == mark)[0]
-            assert tokens[15] == tokens[first + 1]
-            assert tokens[14] == mark
+            assert places.tolist() == [13, 15]
+            assert {*tokens[places - 1]} == marks
+            for place in places:
+                first = np.flatnonzero(tokens == tokens[place - 1])
+                assert len(first) == 2
+                assert tokens[first[0] + 1] == tokens[place] < 8
         elif TASKS[task] == "recall":
             pairs = dict(zip(tokens[0:8:2], tokens[1:8:2], strict=True))
             assert len(pairs) == 4
@@ -31,6 +35,16 @@ def test_every_answer_stands_in_the_text_once_more():
             np.testing.assert_array_equal(tokens[places], tokens[places - 8])
     assert np.bincount(texts.task).tolist() == [20, 20, 20]
     assert not np.array_equal(make_texts(60, SIZES, 1).tokens, texts.tokens)
+
+
+def test_a_vector_tells_its_token_and_the_one_before_and_no_other():
+    model = make_model("dense", SIZES, jax.random.key(0))
+    tokens = np.random.default_rng(0).integers(0, 8, (1, 16)).astype(np.int32)
+    other = tokens.copy()
+    other[0, 5] = (other[0, 5] + 1) % 8
+    change = abs(model.embedding(other) - model.embedding(tokens)).max(axis=(0, 2))
+    assert np.flatnonzero(change).tolist() == [5, 6]
+    np.testing.assert_array_equal(model.embedding(tokens)[0, 0], model.embedding.weight[tokens[0, 0]])
 
 
 def test_keys_that_the_last_token_reads():
