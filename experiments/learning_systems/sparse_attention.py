@@ -52,6 +52,7 @@ class Config:
     Attributes:
         sizes: Decoder, what it may read, and its training.
         repeats: Independent starts and batches; the texts are the same.
+        others: Forms trained beside the dense and the indexed one; each compiles for as long as a quick run may take.
         n_train: Texts that are trained on, a third of each task.
         n_test: Texts of the test.
         real_windows: Windows of Hamlet that SmolLM2 reads where both are installed, 0 for none.
@@ -63,6 +64,7 @@ class Config:
 
     sizes: Sizes = field(default_factory=Sizes)
     repeats: int = 3
+    others: tuple[models.Kind, ...] = ("blocks", "branches")
     n_train: int = 12000
     n_test: int = 600
     real_windows: int = 4
@@ -70,6 +72,11 @@ class Config:
     real_k: tuple[int, ...] = (32, 64, 128)
     real_steps: int = 100
     seed: int = 0
+
+    @property
+    def kinds(self) -> tuple[models.Kind, ...]:
+        """All forms."""
+        return ("dense", "index", *self.others)
 
     def __post_init__(self):
         at_least(self, 1, "repeats")
@@ -82,13 +89,19 @@ class Config:
 SCALES = {
     "quick": Config(
         Sizes(
-            length=32, width=32, heads=2, hidden=64, k=12, index_heads=4, index_dim=16, block=4,
-            n_mixed=3, n_chosen=2, window=2, batch_size=16, learning_rate=6e-3, n_steps=300,
+            length=32, width=32, n_layers=1, heads=2, hidden=64, k=12, index_heads=4, index_dim=16,
+            block=4, n_mixed=3, n_chosen=2, window=2, batch_size=16, learning_rate=6e-3, n_steps=300,
             n_sparse=75, n_index=75,
         ),
-        repeats=1, n_train=3000, n_test=150, real_windows=0,
+        repeats=1, others=("blocks",), n_train=3000, n_test=150, real_windows=0,
     ),
-    "laptop": Config(Sizes(n_steps=600, n_sparse=150, n_index=150)),
+    "laptop": Config(
+        Sizes(
+            n_layers=1, block=4, n_mixed=6, n_chosen=3, learning_rate=6e-3, n_steps=600,
+            n_sparse=150, n_index=150,
+        ),
+        real_length=256, real_k=(32, 64), real_steps=40,
+    ),
     "paper": Config(
         Sizes(
             length=512, width=256, n_layers=4, heads=8, hidden=512, k=128, index_heads=16,
@@ -103,13 +116,17 @@ SCALES = {
 
 def run(config: Config, context: Context = ALONE) -> Outcome:
     """Trains all decoders from every seed, and measures them on the same texts."""
+    forms = ("index", *config.others)
+    seeds = range(config.repeats)
     pieces = context.map(
         _train_and_measure,
-        {f"seed{i}": (config, i, context) for i in range(config.repeats)},
+        {f"seed{i}.{form}": (config, i, form, context) for i in seeds for form in forms},
     )
-    arrays = stacked(pieces.values())
+    arrays: dict[str, np.ndarray] = {}
+    for form in forms:
+        arrays |= stacked(pieces[f"seed{i}.{form}"] for i in seeds)
     metrics: dict[str, Measurement] = {}
-    for kind in KINDS:
+    for kind in config.kinds:
         metrics[f"keys_read.{kind}"] = Measurement(config.sizes.keys_read(kind))
         for number, task in enumerate(TASKS):
             right = Measurement.from_samples(100 * arrays[f"right.{kind}"][:, number], "%")
@@ -134,13 +151,13 @@ def plot(outcome: Outcome) -> Figure:
     config, arrays = outcome.config, outcome.arrays
     figure = new_figure(2, 2.6)
     left, right = figure.subplots(1, 2, width_ratios=(1.8, 1))
-    for number, (kind, text) in enumerate(KINDS.items()):
+    for number, kind in enumerate(config.kinds):
         found = 100 * arrays[f"right.{kind}"]
         place = np.arange(len(TASKS)) + 0.2 * (number - 1.5)
         read = config.sizes.keys_read(kind) / config.sizes.length
         left.bar(
             place, found.mean(axis=0), 0.18, color=PALETTE[number], alpha=0.6,
-            label=f"{text}, reads {100 * read:.0f} %",
+            label=f"{KINDS[kind]}, reads {100 * read:.0f} %",
         )  # fmt: skip
         for values in found:
             left.plot(place, values, "k.", markersize=3)
@@ -163,29 +180,32 @@ def plot(outcome: Outcome) -> Figure:
     return figure
 
 
-def _train_and_measure(config: Config, number: int, context: Context) -> dict[str, np.ndarray]:
-    """Share of right answers (task) of each kind, and weight caught (block), of one seed."""
+def _train_and_measure(
+    config: Config, number: int, form: models.Kind, context: Context
+) -> dict[str, np.ndarray]:
+    """Share of right answers (task) of a form; with the index also of the dense one, and weight caught (block)."""
     sizes = config.sizes
     train = models.make_texts(config.n_train, sizes, config.seed)
     test = models.make_texts(config.n_test, sizes, config.seed + 1)
     trainer = models.make_trainer(sizes)
     key = jax.random.fold_in(jax.random.key(config.seed), number)
-    total = 3 * sizes.n_steps + sizes.n_index + sizes.n_sparse
-    with context.progress(f"train, seed {number}", total) as ticker:
+    total = sizes.n_steps + (sizes.n_index + sizes.n_sparse if form == "index" else 0)
+    with context.progress(f"train {form}, seed {number}", total) as ticker:
         tick = lambda steps, loss: ticker.advance(steps, note=f"loss {loss:.2f}")  # noqa: E731
-        dense, indexed = models.train_dense_and_indexed(trainer, train, key, tick)
-        trained = {"dense": dense, "index": indexed}
-        for kind in ("blocks", "branches"):
-            trained[kind] = models.train_one(kind, trainer, train, key, tick)
-    found = {}
-    size = min(config.n_test, 200)
+        if form == "index":
+            dense, indexed = models.train_dense_and_indexed(trainer, train, key, tick)
+            trained = {"dense": dense, "index": indexed}
+        else:
+            trained = {form: models.train_one(form, trainer, train, key, tick)}
+    found, size = {}, min(config.n_test, 200)
     for kind, model in trained.items():
-        right, _ = evaluate(models.measure, model, test, batch_size=size)
+        measure = models.measure_index if kind == "index" else models.measure
+        right, _, *shares = evaluate(measure, model, test, batch_size=size)
         found[f"right.{kind}"] = np.array([right[test.task == i].mean() for i in range(len(TASKS))])
-    shares = evaluate(models.measure_index, indexed, test, batch_size=size)
-    return found | {
-        f"weight.{share}": values.mean(axis=0) for share, values in zip(SHARES, shares, strict=True)
-    }
+        if kind == "index":
+            for share, values in zip(SHARES, shares, strict=True):
+                found[f"weight.{share}"] = values.mean(axis=0)
+    return found
 
 
 def _read_text(config: Config, context: Context) -> dict[str, np.ndarray]:

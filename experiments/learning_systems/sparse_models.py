@@ -9,7 +9,8 @@ answers it holds.
 A symbol is found by the token before it. Two blocks can learn to bring that token along, but did not in 250 steps, and
 then nothing is found whatever attention reads; so a token's vector is the sum of one of its own and one of the token
 before (`PairEmbedding`), the shift by which D. Y. Fu et al., arXiv 2212.14052 (H3), give recurrences the same ability.
-Rotary positions turn half of each head; the other half finds by content at any distance.
+One block of attention is then enough. Rotary positions turn half of each head; the other half finds by content at any
+distance.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 
 from experiments.harness.fields import at_least
 from experiments.harness.training import train
@@ -39,6 +41,9 @@ from nn.training import adamw, cross_entropy, draw_rows
 
 Kind = Literal["dense", "index", "blocks", "branches"]
 TASKS = ("needle", "recall", "copy")
+FEW_STEPS = (
+    300  # trainings as short as that spend more time in the optimising compiler than it saves
+)
 
 
 class Texts(NamedTuple):
@@ -172,23 +177,23 @@ def make_texts(n_texts: int, sizes: Sizes, seed: int) -> Texts:
 
 
 class PairEmbedding(eqx.Module):
-    """Vectors of tokens that tell the token before them too.
+    """Embedding of a token and of the one before it, for whole texts: it knows nothing of tokens in a cache.
 
     Attributes:
-        own: Vectors of the token itself.
-        before: Vectors of the token before it; the first token has none.
+        own: Table of the token itself.
+        before: Table of the token before it; the first token of a text has none.
     """
 
     own: Embedding
     before: Embedding
 
     @property
-    def weight(self):
-        """Vectors of the tokens themselves, by which others know width and type."""
+    def weight(self) -> Float[Array, "vocabulary width"]:
+        """Table of the tokens themselves, by which others know width and type."""
         return self.own.weight
 
-    def __call__(self, tokens):
-        """Sum of both."""
+    def __call__(self, tokens: Int[Array, "batch n"]) -> Float[Array, "batch n width"]:
+        """Sum of both vectors."""
         before = jnp.pad(self.before(tokens[:, :-1]), ((0, 0), (1, 0), (0, 0)))
         return self.own(tokens) + before
 
@@ -257,13 +262,17 @@ def measure(model: Decoder, batch: Any):
 
 
 def measure_index(model: Decoder, batch: Any):
-    """Shares of attention's weight, (text, block), on the chosen keys, the best and the last, at the answers."""
+    """What `measure` tells, and shares of attention's weight, (text, block), on the chosen keys, the best and the last.
+
+    The shares are those at the answers. All in one program, for it compiles longer than it runs.
+    """
     tokens, counts, _ = batch
     report = index_reports(model, tokens[:, :-1])
-    return tuple(
+    shares = tuple(
         _mean_answers(part, jnp.broadcast_to(counts, part.shape)).T
         for part in (report.recall, report.best, report.last)
     )
+    return (*measure(model, batch), *shares)
 
 
 def _mean_answers(values, counts):
@@ -297,7 +306,7 @@ def train_dense_and_indexed(trainer: Trainer, texts: Texts, key: Any, tick: Any)
     """A dense decoder, and the indexed one that leaves it `n_sparse` steps before the end."""
     sizes, data = trainer.sizes, jax.tree.map(jnp.asarray, texts)
     make_key, train_key, index_key = jax.random.split(key, 3)
-    common = {"key": train_key, "on_progress": tick, "steps_per_call": 25}
+    common = _common(sizes, train_key, tick)
     first = sizes.n_steps - sizes.n_sparse
     half = train(
         make_model("dense", sizes, make_key), answer_loss, data, trainer.draw, trainer.whole, first,
@@ -327,5 +336,15 @@ def train_one(kind: Kind, trainer: Trainer, texts: Texts, key: Any, tick: Any) -
     data = jax.tree.map(jnp.asarray, texts)
     return train(
         make_model(kind, trainer.sizes, make_key), answer_loss, data, trainer.draw, trainer.whole,
-        trainer.sizes.n_steps, key=train_key, on_progress=tick, steps_per_call=25, name=kind,
+        trainer.sizes.n_steps, name=kind, **_common(trainer.sizes, train_key, tick),
     ).model  # fmt: skip
+
+
+def _common(sizes: Sizes, key: Any, tick: Any) -> dict[str, Any]:
+    """Options of all trainings."""
+    return {
+        "key": key,
+        "on_progress": tick,
+        "steps_per_call": 25,
+        "optimise": sizes.n_steps > FEW_STEPS,
+    }

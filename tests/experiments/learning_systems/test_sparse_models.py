@@ -44,7 +44,9 @@ def test_a_vector_tells_its_token_and_the_one_before_and_no_other():
     other[0, 5] = (other[0, 5] + 1) % 8
     change = abs(model.embedding(other) - model.embedding(tokens)).max(axis=(0, 2))
     assert np.flatnonzero(change).tolist() == [5, 6]
-    np.testing.assert_array_equal(model.embedding(tokens)[0, 0], model.embedding.weight[tokens[0, 0]])
+    np.testing.assert_array_equal(
+        model.embedding(tokens)[0, 0], model.embedding.weight[tokens[0, 0]]
+    )
 
 
 def test_keys_that_the_last_token_reads():
