@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -37,16 +38,27 @@ def test_every_answer_stands_in_the_text_once_more():
     assert not np.array_equal(make_texts(60, SIZES, 1).tokens, texts.tokens)
 
 
+def test_needles_do_not_fall_on_each_other_and_lie_anywhere_before_the_questions():
+    sizes = Sizes(length=32)
+    texts = make_texts(1200, sizes, 0)
+    needles = texts.tokens[texts.task == 0]
+    # 4 marks from 16 on; the last 8 tokens ask for them.
+    marked = (needles[:, :24] >= 16) & (needles[:, :24] < 20)
+    assert (marked.sum(axis=1) == 4).all()
+    assert not (marked[:, 1:] & marked[:, :-1]).any()
+    assert marked[:, :23].any(axis=0).all()
+    assert not marked[:, 23].any()
+
+
 def test_a_vector_tells_its_token_and_the_one_before_and_no_other():
-    model = make_model("dense", SIZES, jax.random.key(0))
+    embedding = make_model("dense", SIZES, jax.random.key(0)).embedding
     tokens = np.random.default_rng(0).integers(0, 8, (1, 16)).astype(np.int32)
     other = tokens.copy()
     other[0, 5] = (other[0, 5] + 1) % 8
-    change = abs(model.embedding(other) - model.embedding(tokens)).max(axis=(0, 2))
+    vectors = np.asarray(embedding(jnp.asarray(tokens)))
+    change = abs(np.asarray(embedding(jnp.asarray(other))) - vectors).max(axis=(0, 2))
     assert np.flatnonzero(change).tolist() == [5, 6]
-    np.testing.assert_array_equal(
-        model.embedding(tokens)[0, 0], model.embedding.weight[tokens[0, 0]]
-    )
+    np.testing.assert_array_equal(vectors[0, 0], np.asarray(embedding.weight)[tokens[0, 0]])
 
 
 def test_keys_that_the_last_token_reads():
