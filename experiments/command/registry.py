@@ -67,6 +67,7 @@ BENCHMARKS: dict[str, str] = {
     "bench_nmr": "experiments.benchmarks.bench_nmr",
     "bench_language_kernels": "experiments.benchmarks.bench_language_kernels",
     "bench_compression": "experiments.benchmarks.bench_compression",
+    "bench_generation": "experiments.benchmarks.bench_generation",
     "bench_checkpoint": "experiments.benchmarks.bench_checkpoint",
     "checkpoint_stall": "experiments.benchmarks.checkpoint_stall",
 }
