@@ -36,7 +36,7 @@ CLAIM = (
     "CPU time of sampling from and training a diffusion transformer in plain JAX beside diffusers."
 )
 PAPER_FIGURE = "none (our benchmark)"
-EXPECTED_TIME = {"quick": "20 s", "laptop": "3 min", "paper": "10 min"}
+EXPECTED_TIME = {"quick": "20 s", "laptop": "2 min", "paper": "5 min"}
 REFERENCES: tuple[Reference, ...] = ()
 # The first is ours, which the others are compared with.
 ENGINES = (
