@@ -170,7 +170,8 @@ def plot(outcome: Outcome) -> Figure:
     left.legend(ncols=2)
     for number, share in enumerate(SHARES):
         caught = 100 * arrays[f"weight.{share}"].mean(axis=1)
-        right.bar(number, caught.mean(), 0.6, color=PALETTE[number], alpha=0.6)
+        colour = PALETTE[1] if share == "index" else "0.6"  # that of the index on the left
+        right.bar(number, caught.mean(), 0.6, color=colour, alpha=0.6)
         right.plot(np.full(len(caught), number), caught, "k.", markersize=3)
     right.set_xticks(range(len(SHARES)), SHARES)
     right.set_ylabel(label(f"weight on {config.sizes.k} keys", "%"))
