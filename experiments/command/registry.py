@@ -58,6 +58,7 @@ EXPERIMENTS: dict[str, str] = {
     "photonic_transformer": "experiments.learning_systems.photonic_transformer",
     "latent_straightness": "experiments.generation.latent_straightness",
     "hologram_prior": "experiments.generation.hologram_prior",
+    "optical_generation": "experiments.generation.optical_generation",
 }
 BENCHMARKS: dict[str, str] = {
     "bench_propagation": "experiments.benchmarks.bench_propagation",

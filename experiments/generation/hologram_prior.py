@@ -235,7 +235,7 @@ def _repeat(config: Config, repeat: int) -> dict[str, np.ndarray]:
     """PSNR, recognition and coverage of one draw of objects and noise."""
     data = datasets.load(config.data).limit(config.n_prior, config.n_objects, config.seed + repeat)
     known, objects = (_pooled(x, config.pool) for x in (data.x_train, data.x_test))
-    judge = lambda x: _nearest(known, data.y_train, x) == data.y_test  # noqa: E731
+    judge = lambda x: nearest_class(known, data.y_train, x) == data.y_test  # noqa: E731
     prior = make_prior(known, data.y_train, config.ridge)
     spread = float(known.var(axis=0).mean())
     side = round(known.shape[1] ** 0.5)
@@ -267,7 +267,7 @@ def psnr(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return -10 * np.log10(((np.clip(found, 0, 1) - truth) ** 2).mean(axis=1))
 
 
-def _nearest(known: np.ndarray, labels: np.ndarray, x: np.ndarray) -> np.ndarray:
+def nearest_class(known: np.ndarray, labels: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Class that most of the nearest training pictures have."""
     x = np.clip(x, 0, 1)
     squares = (known**2).sum(axis=1)[None] - 2 * x @ known.T

@@ -98,6 +98,31 @@ class IntensityTarget(eqx.Module):
         return jnp.mean(jnp.sum((intensity(field) - targets) ** 2, axis=(-2, -1)))
 
 
+@takes_numbers
+def read_pictures(
+    field: Complex[Array, "*batch y x"], side: int, pool: int
+) -> Float[Array, "*batch side side"]:
+    """Pictures on the camera: mean intensity over squares of pixels in the middle of the window.
+
+    Args:
+        field: Field at the camera.
+        side: Pixels of a picture along a side.
+        pool: Camera pixels along a side of each of them.
+
+    Raises:
+        ValueError: If the pictures are larger than the camera.
+    """
+    shape = field.shape[-2:]
+    if side < 1 or pool < 1 or side * pool > min(shape):
+        raise ValueError(
+            f"`side` times `pool` must lie between 1 and the {min(shape)} pixels of the camera, but is {side} x {pool}."
+        )
+    top, left = (middle_block(n, side * pool) for n in shape)
+    window = intensity(field)[..., top : top + side * pool, left : left + side * pool]
+    squares = window.reshape(*window.shape[:-2], side, pool, side, pool)
+    return squares.mean(axis=(-3, -1))
+
+
 def make_readout(
     shape: tuple[int, int],
     n_classes: int,

@@ -6,8 +6,9 @@ bench forward on the error is that. No model of the bench is used: only the comm
 the loss and activation, both computed in electronics.
 
 Its parts are the same for every system of modulators and free space, and stand here once: `send_error` (the error
-pass), `optics.learning.passes.phase_derivative` (-Im of light times error), `forward_pass` (a whole network); focusing,
-hidden wavefronts and the reciprocity audit use them. Two systems differ in where light is known. On symmetric cores of
+pass), `optics.learning.passes.phase_derivative` (-Im of light times error), `forward_pass` (a whole network),
+`forward_layer` (one layer with these as its derivative, where light is a part of something larger); focusing, hidden
+wavefronts and the reciprocity audit use them. Two systems differ in where light is known. On symmetric cores of
 a chip each phase stands twice, and taps see both places (`optics.meshes.symmetric.tied_gradient`, for
 `mesh_forward_mode` and `chip_forward_mode`). In a resonator nothing inside is seen: the light of a mode follows from
 what it adds to the wave that passes, (S - 1), and the derivative is one of a spectrum, summed over frequencies
@@ -16,13 +17,14 @@ what it adds to the wave that passes, (S - 1), and the derivative is one of a sp
 
 import cmath
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from optics.learning.passes import DataPass, error_pass, measure_data_pass
+from optics.learning.passes import DataPass, error_pass, measure_data_pass, phase_derivative
 from optics.learning.protocols import (
     AbstractLearningRule,
     Bench,
@@ -31,6 +33,8 @@ from optics.learning.protocols import (
     require_bench,
 )
 from optics.learning.relocations import Relocation
+from optics.waves.elements import modulation
+from optics.waves.field import over_batch
 
 FLAT_PHASE = math.pi
 
@@ -111,6 +115,44 @@ def forward_pass(
         )  # fmt: skip
 
     return ForwardPass(error_pass(network, data, labels, transport, key=error_key), data)
+
+
+def forward_layer(bench: Bench, field, phase, *, key, times: tuple[Any, Any]) -> Array:
+    """One layer of the hardware that `jax.grad` may go through: its derivative is measured, by one error pass.
+
+    With it forward mode needs no loop of its own: layers are called one after the other, between and around them
+    stands whatever is computed in electronics, and what stands in front of the light is trained along with it.
+
+    Args:
+        bench: Hardware; it has no derivative of its own.
+        field: Field loaded, batch first.
+        phase: Commanded phase, rad.
+        key: PRNG key of the noise of both measurements.
+        times: Number of the data pass and of the error pass.
+
+    Returns:
+        Measured field.
+    """
+    arrays, rest = eqx.partition(bench, eqx.is_array)
+    keys = jax.random.split(key)
+
+    @jax.custom_vjp
+    def layer(field, phase, arrays, keys, times):
+        return eqx.combine(arrays, rest).measure_field(field, phase, key=keys[0], time=times[0])
+
+    def forwards(field, phase, *others):
+        return layer(field, phase, *others), (field, phase, *others)
+
+    def backwards(kept, error):
+        field, phase, arrays, keys, times = kept
+        hardware = eqx.combine(arrays, rest)
+        c_u = send_error(hardware, error, phase, key=keys[1], time=times[1])
+        turn = over_batch(modulation(phase), field)
+        slope = jnp.sum(phase_derivative(turn * field, c_u), axis=0)
+        return turn * c_u, slope, None, None, None
+
+    layer.defvjp(forwards, backwards)
+    return layer(field, phase, arrays, keys, times)
 
 
 class ForwardMode(AbstractLearningRule):

@@ -93,7 +93,7 @@ def test_nearest_neighbours_vote_and_errors_are_in_decibels():
     known = np.array([[0.0]] * 6 + [[1.0]] * 6)
     labels = np.array([3] * 6 + [7] * 6)
     np.testing.assert_array_equal(
-        experiment._nearest(known, labels, np.array([[0.1], [0.8]])), [3, 7]
+        experiment.nearest_class(known, labels, np.array([[0.1], [0.8]])), [3, 7]
     )
     np.testing.assert_allclose(
         experiment.psnr(np.array([[0.5, 2.0]]), np.array([[0.3, 0.8]])), [-10 * np.log10(0.04)]

@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from optics.networks.readout import PortReadout, Readout, cross_entropy, make_readout
+from optics.networks.readout import (
+    PortReadout,
+    Readout,
+    cross_entropy,
+    make_readout,
+    read_pictures,
+)
 
 
 def test_cross_entropy_by_hand():
@@ -51,3 +57,14 @@ def test_empty_regions_are_no_classes():
         readout.padded(3)
     with pytest.raises(ValueError, match="not padded yet"):
         padded.padded(8)
+
+
+def test_pictures_are_mean_intensities_of_squares_in_the_middle():
+    field = jnp.asarray(np.arange(64.0).reshape(1, 8, 8) ** 0.5 * 1j)
+    found = read_pictures(field, side=2, pool=3)
+    # Rows and columns 1 to 6 of numbers that grow by 8 a row: means over squares of three.
+    np.testing.assert_allclose(found[0], [[18, 21], [42, 45]])
+    with pytest.raises(
+        ValueError, match=r"`side` times `pool` must lie between 1 and the 8 pixels.*is 3 x 3"
+    ):
+        read_pictures(field, side=3, pool=3)
