@@ -43,7 +43,7 @@ TOLERANCES = {
     "digits.solve*": 0.7,
     "digits.powers*": 3.0,
     "digits.differences.*": 0.7,
-    "speedup.*": 30.0,
+    "speedup.*": 1e3,  # times of a machine: shown, and held to nothing but a finite number
     "memory.*": 4.0,
 }
 REFERENCES: tuple[Reference, ...] = ()
