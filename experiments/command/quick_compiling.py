@@ -1,8 +1,9 @@
 """How XLA compiles where most of the time goes into compiling: at quick scale, from the command line.
 
-XLA's older emitters on one thread and without loop vectorisation, cold cache, two cores of an Intel Xeon, CPU and wall
-time: mixture_of_experts, when it was larger, 77 and 58 s by default, 50 and 46 s so. Numbers differ by rounding. Where
-a run computes for minutes this would be a loss, so it is for `quick` alone.
+XLA's older emitters without loop vectorisation, cold cache, two cores of an Intel Xeon, CPU and wall time:
+mixture_of_experts, when it was larger, 77 and 58 s by default, 50 and 46 s so on one thread. In four parts for the other
+core sparse_attention took 28 s in place of 32; `.ci/run`, which runs two at a time, keeps to one. Numbers differ by
+rounding. Where a run computes for minutes this would be a loss, so it is for `quick` alone.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 
 FLAGS = {
     "--xla_cpu_use_fusion_emitters": "false",
-    "--xla_cpu_parallel_codegen_split_count": "1",
+    "--xla_cpu_parallel_codegen_split_count": "4",
     "--xla_backend_optimization_level": "1",
 }
 _VARIABLE = "XLA_FLAGS"
