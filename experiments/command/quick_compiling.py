@@ -1,9 +1,9 @@
 """How XLA compiles where most of the time goes into compiling: at quick scale, from the command line.
 
 XLA's older emitters without loop vectorisation, cold cache, two cores of an Intel Xeon, CPU and wall time:
-mixture_of_experts, when it was larger, 77 and 58 s by default, 50 and 46 s so on one thread. In four parts for the other
-core sparse_attention took 28 s in place of 32; `.ci/run`, which runs two at a time, keeps to one. Numbers differ by
-rounding. Where a run computes for minutes this would be a loss, so it is for `quick` alone.
+mixture_of_experts, when it was larger, 77 and 58 s by default, 50 and 46 s so on one thread. In four parts, for the
+other core, sparse_attention took 28 s in place of 32; `.ci/run`, which runs two at a time, keeps to one. Numbers differ
+by rounding. Where a run computes for minutes this would be a loss, so it is for `quick` alone.
 """
 
 import contextlib
