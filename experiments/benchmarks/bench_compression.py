@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 
 from experiments.benchmarks.peers import compression_task
 from experiments.benchmarks.peers.engine import EngineSpec
+from experiments.benchmarks.ratio_figure import plot_ratios
 from experiments.benchmarks.timing import (
     Times,
     load_average,
@@ -35,7 +36,6 @@ from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
-from experiments.harness.plotting import GREY, label, new_figure, style
 
 CLAIM = "CPU time of four-bit products, GPTQ and expert dispatch beside single precision, torch and a dense loop."
 PAPER_FIGURE = "none (our benchmark)"
@@ -185,26 +185,9 @@ def missed_aims(metrics: dict[str, Measurement]) -> list[str]:
     return [n for n, m in ratios.items() if (aim := aim_of(n)) is not None and m.value > aim]
 
 
-@style()
 def plot(outcome: Outcome) -> Figure:
     """CPU time of ours over that of each other engine, and what was wanted."""
-    names = [name.removeprefix("ratio.") for name in outcome.metrics if name.startswith("ratio.")]
-    figure = new_figure(2, 1.2 + 0.2 * len(names))
-    axes = figure.subplots()
-    for row, name in enumerate(reversed(names)):
-        found = outcome.metrics[f"ratio.{name}"]
-        axes.barh(row, found.value, xerr=found.stderr, color="C0")
-        if (aim := aim_of(name)) is not None:
-            axes.plot([aim] * 2, [row - 0.4, row + 0.4], color="k")
-    axes.axvline(1, color=GREY, lw=0.8)
-    axes.set_xscale("log")
-    axes.set_yticks(range(len(names)), list(reversed(names)), fontsize="small")
-    axes.set_xlabel(label("CPU time, ours / its; a line is the aim"))
-    absent = outcome.arrays["not_run"]
-    if absent.size:
-        lines = ", ".join(str(line).split(":")[0] for line in absent)
-        axes.set_title(f"not run: {lines}", fontsize="small", wrap=True)
-    return figure
+    return plot_ratios(outcome, aim_of)
 
 
 def _work(config: Config) -> dict[str, tuple[str, Callable[[Path], dict]]]:

@@ -19,6 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.benchmarks.peers.engine import EngineSpec
+from experiments.benchmarks.ratio_figure import plot_ratios
 from experiments.benchmarks.timing import (
     load_average,
     ratio,
@@ -30,7 +31,6 @@ from experiments.harness.context import ALONE, Context
 from experiments.harness.fields import among, at_least
 from experiments.harness.measurement import Measurement, Reference
 from experiments.harness.outcome import Outcome
-from experiments.harness.plotting import GREY, label, new_figure
 
 CLAIM = (
     "CPU time of sampling from and training a diffusion transformer in plain JAX beside diffusers."
@@ -161,19 +161,4 @@ def _write(config: Config, kind: str, folder: Path) -> dict:
 
 def plot(outcome: Outcome) -> Figure:
     """CPU time of ours over that of each other engine, and what was wanted."""
-    names = [name.removeprefix("ratio.") for name in outcome.metrics if name.startswith("ratio.")]
-    figure = new_figure(2, 1.2 + 0.3 * len(names))
-    axes = figure.subplots()
-    for row, name in enumerate(reversed(names)):
-        found = outcome.metrics[f"ratio.{name}"]
-        axes.barh(row, found.value, xerr=found.stderr, color="C0")
-        if name in AIMS:
-            axes.plot([AIMS[name]] * 2, [row - 0.4, row + 0.4], color="k")
-    axes.axvline(1, color=GREY, lw=0.8)
-    axes.set_yticks(range(len(names)), list(reversed(names)), fontsize="small")
-    axes.set_xlabel(label("CPU time, ours / its; a line is the aim"))
-    absent = outcome.arrays["not_run"]
-    if absent.size:
-        lines = ", ".join(str(line).split(":")[0] for line in absent)
-        axes.set_title(f"not run: {lines}", fontsize="small", wrap=True)
-    return figure
+    return plot_ratios(outcome, AIMS.get)
