@@ -234,9 +234,6 @@ class Cost(NamedTuple):
     time: int
 
 
-FREE = Cost(0, 0, 0)
-
-
 def cost_of_forward(n_layers: int, n_steps: int, batch_size: int) -> Cost:
     """Each sample goes through each layer as data and as error, measured as a field, four frames."""
     time = 2 * n_layers * n_steps

@@ -12,7 +12,7 @@ from optics.hardware import Imperfections, OpticalBench, draw_twin
 
 TINY = dataclasses.replace(
     experiment.SCALES["quick"], panel=16, pool=2, seed_side=4, hidden=6, n_axes=3, n_pairs=40, n_pictures=30,
-    n_steps=4, n_tuning=2, batch_size=5,
+    n_steps=4, n_tuning=2, control_steps=3, batch_size=5,
 )  # fmt: skip
 KEY = jax.random.key(0)
 
