@@ -243,9 +243,12 @@ def _join(first: Dataset, second: Dataset) -> Dataset:
 def _from_scikit_learn(name: str) -> Dataset:
     """Read from the files of the package, for importing it takes two seconds, a tenth of a quick run."""
     spec = importlib.util.find_spec("sklearn")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    folder = Path(spec.submodule_search_locations[0], "datasets", "data")
+    places = (spec and spec.submodule_search_locations) or [""]
+    folder = Path(places[0], "datasets", "data")
+    if not folder.is_dir():
+        raise UserError(
+            f"scikit-learn's {name} are not in {folder}; is scikit-learn installed whole?"
+        )
     if name == "digits":
         table = np.loadtxt(folder / "digits.csv.gz", delimiter=",")
         # Grey levels of the digits run from 0 to 16.
